@@ -1,0 +1,2 @@
+//! conductor
+fn main() {}
