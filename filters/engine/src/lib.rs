@@ -1,1 +1,2 @@
-//! filters/engine
+//! engine
+pub mod json;

@@ -1,0 +1,110 @@
+use std::cmp::Ordering;
+
+/// Index of a [`Node`] in its [`Program`].
+pub type NodeId = u32;
+/// Index of a set of strings in its [`Program`].
+pub type SetId = u32;
+
+/// What happens to a value.
+///
+/// Every action but [`Action::Replace`] and [`Action::Drop`] applies to an array by applying to
+/// each of its elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The value passes, whatever it is.
+    Any,
+    /// A scalar passes; an object becomes `null`.
+    Scalar,
+    /// An object is rewritten by its node; `null` passes; any other scalar becomes `null`.
+    Object(NodeId),
+    /// The [`super::Masker`] writes the replacement.
+    Mask(u32),
+    /// The value becomes this JSON text.
+    Replace(&'static str),
+    /// The member is left out, its name included.
+    Drop,
+    /// A string of the set passes; a number passes; anything else becomes `null`.
+    OneOf(SetId),
+    /// A number passes; anything else becomes `null`.
+    Number,
+}
+
+/// One member that an object may have.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Field {
+    /// The member's name, unescaped.
+    pub key: Box<str>,
+    /// What happens to its value.
+    pub action: Action,
+}
+
+/// What may stand in an object. A member that no field names is dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Node {
+    /// The known members, in the order in which they are expected.
+    pub fields: Box<[Field]>,
+    /// Indices into `fields`, sorted by key.
+    sorted: Box<[u16]>,
+    /// Index of the member whose string value names the object's type.
+    pub typename: Option<u16>,
+    /// By type name: the node that stands for the rest of the object once the type is known.
+    /// Those nodes have the same keys in the same order.
+    pub switch: Box<[(Box<str>, NodeId)]>,
+}
+
+impl Node {
+    /// A node of these fields; of two with one key the first counts. At most 65,535 fields.
+    pub fn new(fields: Vec<Field>) -> Self {
+        let count = u16::try_from(fields.len()).unwrap_or(u16::MAX);
+        let key = |i: u16| fields.get(usize::from(i)).map(|f| &*f.key);
+        let mut sorted: Vec<u16> = (0..count).collect();
+        sorted.sort_by(|a, b| key(*a).cmp(&key(*b)));
+        sorted.dedup_by(|a, b| key(*a) == key(*b));
+        Self {
+            sorted: sorted.into_boxed_slice(),
+            fields: fields.into_boxed_slice(),
+            typename: None,
+            switch: Box::default(),
+        }
+    }
+
+    /// The index of the member `key`; `hint` is looked at first.
+    pub(super) fn find(&self, key: &[u8], hint: usize) -> Option<usize> {
+        if self.fields.get(hint).is_some_and(|f| f.key.as_bytes() == key) {
+            return Some(hint);
+        }
+        self.sorted
+            .binary_search_by(|i| match self.fields.get(usize::from(*i)) {
+                Some(f) => f.key.as_bytes().cmp(key),
+                None => Ordering::Less,
+            })
+            .ok()
+            .and_then(|at| self.sorted.get(at).copied())
+            .map(usize::from)
+    }
+
+    /// The node for the rest of an object of type `name`.
+    pub(super) fn switched(&self, name: &str) -> Option<NodeId> {
+        self.switch.iter().find(|(n, _)| &**n == name).map(|(_, id)| *id)
+    }
+}
+
+/// A compiled description of a document: which members it may have and what happens to each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Program {
+    /// All nodes.
+    pub nodes: Vec<Node>,
+    /// The node of the document, which must be an object.
+    pub root: NodeId,
+    /// Sets for [`Action::OneOf`], each sorted.
+    pub sets: Vec<Box<[Box<str>]>>,
+}
+
+impl Program {
+    /// Whether the set has the string.
+    pub(super) fn set_has(&self, set: SetId, text: &str) -> bool {
+        self.sets
+            .get(set as usize)
+            .is_some_and(|s| s.binary_search_by(|x| (**x).cmp(text)).is_ok())
+    }
+}
