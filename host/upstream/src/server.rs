@@ -1,0 +1,349 @@
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_graphql::{BatchRequest, Request as Operation};
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, RawQuery, State},
+    http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri},
+    response::IntoResponse,
+    routing::{get, post},
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use serde::Serialize;
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+};
+
+use crate::{
+    Error, Fault, Region,
+    data::Rows,
+    reply::Reply,
+    schema::{Schema, Scope, schema},
+};
+
+/// The request header that narrows the data to one tenant; the gateway sets it.
+pub const TENANT_HEADER: &str = "x-ig-tenant";
+
+/// The response header that says who answered; every response has it.
+pub const REGION_HEADER: &str = "x-upstream-region";
+
+const MAX_REQUEST: usize = 16 << 20;
+
+/// What an upstream has seen so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    /// Requests to `/graphql`.
+    pub requests: u64,
+    /// Bytes of their bodies.
+    pub bytes_received: u64,
+    /// Bytes of the response bodies, without HTTP's framing.
+    pub bytes_served: u64,
+}
+
+/// A request as it arrived.
+#[derive(Debug, Clone)]
+pub struct RecordedRequest {
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub uri: Uri,
+    /// Every header, in lower case.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// A running GraphQL server of one region. Dropping it stops it.
+///
+/// Routes: `/graphql` (GET, POST, batches); for tools in another process, and never routed by a
+/// gateway: `/__fault` (POST a [`Fault`], GET, DELETE) and `/__stats` (GET).
+#[derive(Debug)]
+pub struct Upstream {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: oneshot::Sender<Infallible>,
+    serving: JoinHandle<()>,
+}
+
+struct Shared {
+    region: Region,
+    schema: Schema,
+    fault: Mutex<Option<Fault>>,
+    last: Mutex<Option<RecordedRequest>>,
+    requests: AtomicU64,
+    received: AtomicU64,
+    served: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// Serves a region's data; port 0 takes any free port.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Listen`] if the address cannot be had.
+    pub async fn start(region: Region, address: SocketAddr) -> Result<Self, Error> {
+        let listen = |source| Error::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let shared = Arc::new(Shared {
+            region,
+            schema: schema(region),
+            fault: Mutex::default(),
+            last: Mutex::default(),
+            requests: AtomicU64::default(),
+            received: AtomicU64::default(),
+            served: Arc::default(),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(serve(listener, router(Arc::clone(&shared)), stopped));
+        Ok(Self {
+            address,
+            shared,
+            stop,
+            serving,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whose data it serves.
+    #[must_use]
+    pub fn region(&self) -> Region {
+        self.shared.region
+    }
+
+    /// Makes every later response misbehave, or well again.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        *lock(&self.shared.fault) = fault;
+    }
+
+    /// The fault in force.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        lock(&self.shared.fault).clone()
+    }
+
+    /// Counts since the start.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// The last request to `/graphql`.
+    #[must_use]
+    pub fn last_request(&self) -> Option<RecordedRequest> {
+        lock(&self.shared.last).clone()
+    }
+
+    /// Stops at once: the port is free and every connection closed when this returns.
+    pub async fn shutdown(self) {
+        drop(self.stop);
+        // A panic of the server is not the caller's: it is gone, as asked for.
+        _ = self.serving.await;
+    }
+}
+
+impl Shared {
+    fn stats(&self) -> Stats {
+        Stats {
+            requests: self.requests.load(Ordering::Relaxed),
+            bytes_received: self.received.load(Ordering::Relaxed),
+            bytes_served: self.served.load(Ordering::Relaxed),
+        }
+    }
+
+    fn record(&self, request: RecordedRequest) {
+        let length = u64::try_from(request.body.len()).unwrap_or(u64::MAX);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.received.fetch_add(length, Ordering::Relaxed);
+        *lock(&self.last) = Some(request);
+    }
+
+    async fn execute(&self, batch: BatchRequest, scope: Scope) -> Response<Body> {
+        let secret = self.secret(&scope);
+        let result = self.schema.execute_batch(batch.data(scope)).await;
+        let reply = match serde_json::to_string(&result) {
+            Ok(body) => match &*lock(&self.fault) {
+                None => Reply::json(body),
+                Some(fault) => fault.reply(body, &secret),
+            },
+            Err(error) => refusal(&error.to_string()),
+        };
+        reply.into_response(Arc::clone(&self.served))
+    }
+
+    /// A personal value for a fault to leak: what the caller's tenant owns.
+    fn secret(&self, scope: &Scope) -> String {
+        let people = Rows::of(self.region).people;
+        people
+            .iter()
+            .find(|person| scope.0.as_deref() == Some(person.tenant))
+            .or(people.first())
+            .map(|person| person.email.clone())
+            .unwrap_or_default()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    let region = HeaderValue::from_static(shared.region.as_str());
+    Router::new()
+        .route("/graphql", get(by_get).post(by_post))
+        .route(
+            "/__fault",
+            post(set_fault).get(get_fault).delete(clear_fault),
+        )
+        .route("/__stats", get(stats))
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(DefaultBodyLimit::max(MAX_REQUEST))
+        .layer(axum::middleware::map_response(
+            move |mut response: Response<Body>| {
+                let region = region.clone();
+                async move {
+                    response.headers_mut().insert(REGION_HEADER, region);
+                    response
+                }
+            },
+        ))
+        .with_state(shared)
+}
+
+/// Accepts until stopped; then the set's end ends every connection.
+async fn serve(listener: TcpListener, router: Router, mut stopped: oneshot::Receiver<Infallible>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                // One connection failed, or the table of open files is full: it may empty.
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            Some(_) = connections.join_next() => continue,
+            _ = &mut stopped => break,
+        };
+        // Without it a small piece waits for the acknowledgement of the one before.
+        _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        connections.spawn(async move {
+            // The peer's or a fault's broken connection ends here.
+            _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+fn scope(headers: &HeaderMap) -> Scope {
+    let tenant = headers.get(TENANT_HEADER);
+    Scope(tenant.map(|tenant| String::from_utf8_lossy(tenant.as_bytes()).into_owned()))
+}
+
+fn refusal(why: &str) -> Reply {
+    let body = serde_json::json!({"errors": [{"message": why}]});
+    Reply {
+        status: StatusCode::BAD_REQUEST,
+        ..Reply::json(body.to_string())
+    }
+}
+
+async fn by_post(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let scope = scope(&headers);
+    shared.record(RecordedRequest {
+        method,
+        uri,
+        headers,
+        body: body.clone(),
+    });
+    match serde_json::from_slice::<BatchRequest>(&body) {
+        Ok(batch) => shared.execute(batch, scope).await,
+        Err(error) => refusal(&format!("the request is no GraphQL: {error}"))
+            .into_response(Arc::clone(&shared.served)),
+    }
+}
+
+async fn by_get(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let scope = scope(&headers);
+    shared.record(RecordedRequest {
+        method,
+        uri,
+        headers,
+        body: Bytes::new(),
+    });
+    let operation: Result<Operation, _> =
+        async_graphql::http::parse_query_string(query.as_deref().unwrap_or_default());
+    match operation {
+        Ok(operation) => shared.execute(BatchRequest::Single(operation), scope).await,
+        Err(error) => refusal(&format!("the query string is no GraphQL: {error}"))
+            .into_response(Arc::clone(&shared.served)),
+    }
+}
+
+async fn set_fault(State(shared): State<Arc<Shared>>, body: Bytes) -> Response<Body> {
+    match serde_json::from_slice::<Fault>(&body) {
+        Ok(fault) => {
+            *lock(&shared.fault) = Some(fault);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, format!("no fault: {error}\n")).into_response(),
+    }
+}
+
+async fn get_fault(State(shared): State<Arc<Shared>>) -> Json<Option<Fault>> {
+    Json(lock(&shared.fault).clone())
+}
+
+async fn clear_fault(State(shared): State<Arc<Shared>>) -> StatusCode {
+    *lock(&shared.fault) = None;
+    StatusCode::NO_CONTENT
+}
+
+async fn stats(State(shared): State<Arc<Shared>>) -> Json<Stats> {
+    Json(shared.stats())
+}

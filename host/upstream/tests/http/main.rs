@@ -1,0 +1,5 @@
+//! An upstream as its clients see it, over loopback.
+
+mod client;
+mod faults;
+mod serving;
