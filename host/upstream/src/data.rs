@@ -2,7 +2,7 @@
 //!
 //! Every personal value is unique and recognisable, so that a test can search any output for it:
 //! e-mail `name@tenant.region.example`, phone from the ranges reserved for fiction, salary from
-//! 7 310 000 up, national id `NID-TENANT-REGION-000N`, coordinates that end in `73nnn1`.
+//! 731 000 001 up, national id `NID-TENANT-REGION-000N`, coordinates that end in `73nnn1`.
 
 use std::sync::Arc;
 
@@ -349,13 +349,15 @@ impl Home {
         }
     }
 
+    /// Nine digits: fewer turn up in a hash by chance.
     fn salary(&self, n: usize) -> i32 {
         let region = match self.region {
             Region::Eu => 0,
             Region::Us => 1,
             Region::Apac => 2,
         };
-        i32::try_from(7_310_001 + region * 1_000 + self.index * 100 + n * 7).unwrap_or(i32::MAX)
+        i32::try_from(731_000_001 + region * 100_000 + self.index * 10_000 + n * 707)
+            .unwrap_or(i32::MAX)
     }
 }
 

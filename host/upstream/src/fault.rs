@@ -154,7 +154,8 @@ impl Fault {
                     "extensions": {"code": "ROW", "row": {"email": secret}},
                 }]);
                 let mut body = body;
-                body.insert_str(body.len() - 1, &format!(",\"errors\":{error}"));
+                let at = body.find('{').map_or(0, |at| at + 1);
+                body.insert_str(at, &format!("\"errors\":{error},"));
                 Reply::json(body)
             }
             Self::Html500 => Reply {

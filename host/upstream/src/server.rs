@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{BatchRequest, Request as Operation};
+use async_graphql::{BatchRequest, BatchResponse, Request as Operation};
 use axum::{
     Json, Router,
     body::{Body, Bytes},
@@ -188,7 +188,11 @@ impl Shared {
 
     async fn execute(&self, batch: BatchRequest, scope: Scope) -> Response<Body> {
         let secret = self.secret(&scope);
-        let result = self.schema.execute_batch(batch.data(scope)).await;
+        let mut result = self.schema.execute_batch(batch.data(scope)).await;
+        match &mut result {
+            BatchResponse::Single(response) => propagate_null(response),
+            BatchResponse::Batch(responses) => responses.iter_mut().for_each(propagate_null),
+        }
         let reply = match serde_json::to_string(&result) {
             Ok(body) => match &*lock(&self.fault) {
                 None => Reply::json(body),
@@ -208,6 +212,15 @@ impl Shared {
             .or(people.first())
             .map(|person| person.email.clone())
             .unwrap_or_default()
+    }
+}
+
+/// The library leaves a failed field out of its object, where null belongs in the place of the
+/// nearest parent that may be null (GraphQL, section 6.4.4). Every field here that can fail is
+/// non-null and, but for one, of a root type: the nearest such parent is `data`.
+fn propagate_null(response: &mut async_graphql::Response) {
+    if response.is_err() {
+        response.data = async_graphql::Value::Null;
     }
 }
 
