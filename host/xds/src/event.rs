@@ -1,0 +1,73 @@
+//! What happens, as it happens, for whoever listens.
+
+use serde::Serialize;
+
+/// Something that happened between the control plane and a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A node opened a stream and was let in.
+    Connected {
+        /// The node's id.
+        node: String,
+        /// Its group.
+        group: String,
+        /// `sotw` or `delta`.
+        variant: &'static str,
+    },
+    /// A node accepted a response.
+    Acked {
+        /// The node's id.
+        node: String,
+        /// Its group.
+        group: String,
+        /// The type of the response.
+        type_url: String,
+        /// The type's version.
+        version: String,
+    },
+    /// A node refused a response.
+    Nacked {
+        /// The node's id.
+        node: String,
+        /// Its group.
+        group: String,
+        /// The type of the response.
+        type_url: String,
+        /// The type's version.
+        version: String,
+        /// The names in the response.
+        resources: Vec<String>,
+        /// The node's reason.
+        error: String,
+    },
+    /// A group went back to its last known good snapshot because of a refusal.
+    RolledBack {
+        /// The group.
+        group: String,
+        /// The refused snapshot's version.
+        from: String,
+        /// The version served now.
+        to: String,
+        /// The type that was refused.
+        type_url: String,
+        /// The node that refused it.
+        node: String,
+        /// Its reason.
+        error: String,
+    },
+    /// A snapshot was accepted whole by all connected nodes of a group.
+    Proven {
+        /// The group.
+        group: String,
+        /// The snapshot's version.
+        version: String,
+    },
+    /// A stream ended.
+    Disconnected {
+        /// The node's id.
+        node: String,
+        /// Its group.
+        group: String,
+    },
+}

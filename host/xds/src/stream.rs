@@ -1,0 +1,130 @@
+//! One stream's task: between the transport, the protocol's state machine and the cache.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tonic::{Code, Status, Streaming};
+
+use crate::cache::{Cache, Seat};
+use crate::config::Config;
+use crate::error::ProtocolError;
+use crate::node::Node;
+use crate::protocol::Protocol;
+
+impl From<ProtocolError> for Status {
+    fn from(error: ProtocolError) -> Self {
+        let code = match error {
+            ProtocolError::NoNode | ProtocolError::NoType => Code::InvalidArgument,
+            ProtocolError::Locators => Code::Unimplemented,
+            ProtocolError::TooManyNames { .. } | ProtocolError::TooManyUnanswered { .. } => {
+                Code::ResourceExhausted
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// Serves one stream until the client leaves, errs, or the server closes.
+///
+/// The queue of responses is bounded: a client that does not read blocks this task alone, and
+/// finds the newest snapshot when it reads again.
+pub(crate) async fn serve<P: Protocol>(
+    cache: Cache,
+    config: Arc<Config>,
+    peer: Option<SocketAddr>,
+    mut requests: Streaming<P::Request>,
+    responses: mpsc::Sender<Result<P::Response, Status>>,
+    mut closing: watch::Receiver<bool>,
+) {
+    let result = tokio::select! {
+        result = converse::<P>(&cache, &config, peer, &mut requests, &responses) => result,
+        _ = closing.wait_for(|closing| *closing) => {
+            Err(Status::unavailable("the control plane is shutting down"))
+        }
+        () = responses.closed() => Ok(()),
+    };
+    if let Err(status) = result {
+        // The client may be gone, or its queue full: then it learns nothing and reconnects.
+        let _ = responses.try_send(Err(status));
+    }
+}
+
+async fn converse<P: Protocol>(
+    cache: &Cache,
+    config: &Config,
+    peer: Option<SocketAddr>,
+    requests: &mut Streaming<P::Request>,
+    responses: &mpsc::Sender<Result<P::Response, Status>>,
+) -> Result<(), Status> {
+    let Some(first) = requests.message().await? else {
+        return Ok(());
+    };
+    let node = P::node_of(&first)
+        .map(Node::from)
+        .filter(|node| !node.id.is_empty())
+        .ok_or(ProtocolError::NoNode)?;
+    if cache.stream_count() >= config.max_streams {
+        return Err(Status::resource_exhausted(format!(
+            "{} streams are open: no more are taken",
+            config.max_streams
+        )));
+    }
+    let Some(mut seat) = cache.join(&node, P::VARIANT, peer.map(|peer| peer.to_string())) else {
+        tracing::warn!(
+            node = node.id,
+            cluster = node.cluster,
+            ?peer,
+            "unknown node refused"
+        );
+        return Err(Status::permission_denied(format!(
+            "node {:?} of cluster {:?} belongs to no group of this control plane",
+            node.id, node.cluster
+        )));
+    };
+    let mut protocol = P::default();
+    seat.on_answers(&protocol.on_request(first, config.max_names)?);
+    loop {
+        advance(&mut seat, &mut protocol, responses).await?;
+        tokio::select! {
+            request = requests.message() => {
+                let Some(request) = request? else { return Ok(()) };
+                seat.on_answers(&protocol.on_request(request, config.max_names)?);
+            }
+            changed = seat.served.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Sends what is due. What the client said is in the cache by now, so that a rollback that it
+/// caused comes before anything more of what it refused.
+async fn advance<P: Protocol>(
+    seat: &mut Seat,
+    protocol: &mut P,
+    responses: &mpsc::Sender<Result<P::Response, Status>>,
+) -> Result<(), Status> {
+    let served = seat.served.borrow_and_update().clone();
+    let serial = served.as_ref().map(|served| served.serial);
+    if let Some(served) = served {
+        protocol.on_snapshot(served.snapshot);
+    }
+    let turn = protocol.poll();
+    seat.on_answers(&turn.answers);
+    seat.on_sent(
+        turn.responses
+            .iter()
+            .map(|outgoing| (outgoing.type_url.clone(), outgoing.version.clone())),
+    );
+    let settled = if protocol.is_settled() { serial } else { None };
+    seat.on_settled(settled, protocol.subscriptions());
+    for outgoing in turn.responses {
+        if responses.send(Ok(outgoing.response)).await.is_err() {
+            return Err(Status::cancelled("the client is gone"));
+        }
+    }
+    Ok(())
+}
