@@ -23,8 +23,10 @@ pub enum Action {
     Replace(&'static str),
     /// The member is left out, its name included.
     Drop,
-    /// A string of the set passes; a number passes; anything else becomes `null`.
+    /// A string of the set passes; anything else becomes `null`.
     OneOf(SetId),
+    /// A string of the set passes, and so does a number; anything else becomes `null`.
+    Path(SetId),
     /// A number passes; anything else becomes `null`.
     Number,
 }
@@ -96,7 +98,7 @@ pub struct Program {
     pub nodes: Vec<Node>,
     /// The node of the document, which must be an object.
     pub root: NodeId,
-    /// Sets for [`Action::OneOf`], each sorted.
+    /// Sets for [`Action::OneOf`] and [`Action::Path`], each sorted.
     pub sets: Vec<Box<[Box<str>]>>,
 }
 

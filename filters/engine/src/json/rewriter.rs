@@ -284,7 +284,11 @@ impl Rewriter {
                 masker.whole(id, self.depth, out);
             }
             Action::Replace(text) => self.mute(c, text, out),
-            Action::Scalar | Action::OneOf(_) | Action::Number | Action::Drop => {
+            Action::Scalar
+            | Action::OneOf(_)
+            | Action::Path(_)
+            | Action::Number
+            | Action::Drop => {
                 self.stats.mismatched += 1;
                 self.mute(c, "null", out);
             }
@@ -504,7 +508,7 @@ impl Rewriter {
     fn open_string(&mut self, c: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<Step, JsonError> {
         let typename = self.stack.last().is_some_and(|f| f.object && f.typename_next);
         match self.action {
-            Action::Mask(_) | Action::OneOf(_) => return self.hold(c, out),
+            Action::Mask(_) | Action::OneOf(_) | Action::Path(_) => return self.hold(c, out),
             Action::Scalar if typename => return self.hold(c, out),
             Action::Any | Action::Scalar => {}
             Action::Replace(text) => self.mute(c, text, out),
@@ -569,7 +573,7 @@ impl Rewriter {
                 masker.scalar(id, self.depth, Scalar::String(RawString(raw)), out);
                 c.written = end + 1;
             }
-            Action::OneOf(set) => {
+            Action::OneOf(set) | Action::Path(set) => {
                 if !self.program.set_has(set, &RawString(raw).decode()) {
                     out.extend_from_slice(b"null");
                     c.written = end + 1;
@@ -645,8 +649,12 @@ impl Rewriter {
                 Some("")
             }
             Action::Replace(text) => Some(text),
-            Action::OneOf(_) | Action::Number if matches!(scalar, Scalar::Number(_)) => None,
-            Action::Object(_) | Action::OneOf(_) | Action::Number | Action::Drop => {
+            Action::Path(_) | Action::Number if matches!(scalar, Scalar::Number(_)) => None,
+            Action::Object(_)
+            | Action::OneOf(_)
+            | Action::Path(_)
+            | Action::Number
+            | Action::Drop => {
                 if scalar == Scalar::Null {
                     None
                 } else {

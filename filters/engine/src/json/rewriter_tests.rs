@@ -47,7 +47,8 @@ fn program() -> Arc<Program> {
                 field("o", Action::Object(1)),
                 field("t", Action::Object(2)),
                 field("r", Action::Replace("\"gone\"")),
-                field("p", Action::OneOf(0)),
+                field("p", Action::Path(0)),
+                field("c", Action::OneOf(0)),
                 field("n", Action::Number),
             ]),
             Node::new(vec![field("m", Action::Mask(2)), field("o", Action::Object(1))]),
@@ -134,6 +135,8 @@ fn shapes_that_the_schema_does_not_know_become_null() {
     becomes(r#"{"r":[1,{"q":2}]}"#, r#"{"r":"gone"}"#);
     becomes(r#"{"r":"x"}"#, r#"{"r":"gone"}"#);
     becomes(r#"{"p":["data",0,"x","secret",{"a":1},true]}"#, r#"{"p":["data",0,"x",null,null,null]}"#);
+    becomes(r#"{"c":"data"}"#, r#"{"c":"data"}"#);
+    becomes(r#"{"c":12}"#, r#"{"c":null}"#);
     becomes(r#"{"n":["1",1,{"a":1}]}"#, r#"{"n":[null,1,null]}"#);
 }
 

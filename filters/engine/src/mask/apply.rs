@@ -1,0 +1,56 @@
+use std::sync::Arc;
+
+use crate::json::{Masker, Scalar};
+
+use super::Plan;
+use super::strategy::Site;
+
+/// Runs a plan's masks and counts what they did.
+#[derive(Debug)]
+pub struct PlanMasker {
+    plan: Arc<Plan>,
+    counts: Vec<u64>,
+    total: u64,
+}
+
+impl PlanMasker {
+    /// A masker that has masked nothing yet.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self { counts: vec![0; plan.specs.len()], plan, total: 0 }
+    }
+
+    /// Values masked so far.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Values masked so far, by the plan's specs.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
+    fn count(&mut self, mask: u32) {
+        self.total += 1;
+        if let Some(n) = self.counts.get_mut(mask as usize) {
+            *n += 1;
+        }
+    }
+}
+
+impl Masker for PlanMasker {
+    fn scalar(&mut self, mask: u32, depth: u8, value: Scalar<'_>, out: &mut Vec<u8>) {
+        self.count(mask);
+        match self.plan.specs.get(mask as usize) {
+            Some(spec) => spec.strategy.apply(value, &Site { spec, depth }, out),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+
+    fn whole(&mut self, mask: u32, depth: u8, out: &mut Vec<u8>) {
+        self.count(mask);
+        match self.plan.specs.get(mask as usize) {
+            Some(spec) => Site { spec, depth }.placeholder(out),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+}

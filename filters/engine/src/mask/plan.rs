@@ -1,0 +1,77 @@
+use std::sync::Arc;
+
+use hmac::Hmac;
+use sha2::Sha256;
+
+use crate::json::Program;
+use crate::schema::Shape;
+
+use super::StrategyKind;
+
+/// What happens to the response of one operation under one decision.
+#[derive(Debug)]
+pub struct Plan {
+    /// What the rewriter runs.
+    pub program: Arc<Program>,
+    /// What its masks do: [`crate::json::Action::Mask`] is an index.
+    pub specs: Vec<Spec>,
+    /// The coordinates that the policy reveals though a directive marks them.
+    pub revealed: Vec<Box<str>>,
+}
+
+/// How the values of one field are masked.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The coordinates that the field can be, by its object's possible types.
+    pub coordinates: Vec<Box<str>>,
+    /// What is done.
+    pub strategy: StrategyKind,
+    /// For `partial`: characters kept at the start.
+    pub keep_first: u8,
+    /// For `partial`: characters kept at the end.
+    pub keep_last: u8,
+    /// Why, in the words of the rules.
+    pub reason: Box<str>,
+    /// Where the rules come from.
+    pub source: Box<str>,
+    /// What a replacement must look like.
+    pub leaf: Leaf,
+    /// The field's lists and nullability.
+    pub shape: Shape,
+    /// For `hash`: key id and keyed state.
+    pub mac: Option<(Box<str>, Hmac<Sha256>)>,
+}
+
+/// The JSON shape that a leaf's type asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Leaf {
+    /// `String` or `ID`.
+    Text,
+    /// `Int`
+    Int,
+    /// `Float`
+    Float,
+    /// `Boolean`
+    Boolean,
+    /// An enum, and its first value.
+    Enum(Box<str>),
+    /// A scalar of the schema's own, an object, or of unknown type.
+    Other,
+}
+
+impl Plan {
+    /// Coordinates that the plan redacts, and those that it masks otherwise; each sorted.
+    pub fn sets(&self) -> (Vec<&str>, Vec<&str>) {
+        let (mut masked, mut redacted) = (Vec::new(), Vec::new());
+        for spec in &self.specs {
+            let set =
+                if spec.strategy == StrategyKind::Redact { &mut redacted } else { &mut masked };
+            set.extend(spec.coordinates.iter().map(|c| &**c));
+        }
+        for set in [&mut masked, &mut redacted] {
+            set.sort_unstable();
+            set.dedup();
+        }
+        (masked, redacted)
+    }
+}

@@ -1,0 +1,122 @@
+use std::collections::HashMap;
+
+use crate::policy::{Decision, Verdict};
+use crate::schema::{FieldId, Schema, TypeId, UnknownCoordinate};
+
+use super::StrategyKind;
+
+/// Index of a rule in its table.
+pub type RuleId = u32;
+
+/// What one coordinate's values get, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// As the policy or the directive names it.
+    pub coordinate: Box<str>,
+    /// What is done; `None` reveals.
+    pub strategy: Option<StrategyKind>,
+    /// For `partial`: characters kept at the start.
+    pub keep_first: u8,
+    /// For `partial`: characters kept at the end.
+    pub keep_last: u8,
+    /// Why.
+    pub reason: Box<str>,
+    /// Who says so.
+    pub source: Source,
+}
+
+/// Where a rule comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The `@mask` directive on this field.
+    Directive(Box<str>),
+    /// The policy.
+    Policy,
+}
+
+/// Under one decision: the rule of every field of every object type.
+#[derive(Debug)]
+pub struct RuleTable {
+    rules: Vec<Rule>,
+    by_field: HashMap<FieldId, RuleId>,
+}
+
+impl RuleTable {
+    /// Lays the decision over the schema's directives: where the policy has a say, directly or
+    /// through an interface, the strictest of what it says counts; elsewhere the strictest
+    /// directive.
+    ///
+    /// # Errors
+    /// The policy names a coordinate that the schema does not have.
+    pub fn new(schema: &Schema, decision: &Decision) -> Result<Self, UnknownCoordinate> {
+        let mut table = Self { rules: Vec::new(), by_field: HashMap::new() };
+        for (coordinate, rule) in &decision.rules {
+            let (keep_first, keep_last) = rule.kept();
+            table.add(schema, Rule {
+                coordinate: coordinate.as_str().into(),
+                strategy: match rule.strategy {
+                    Verdict::Reveal => None,
+                    Verdict::Mask(strategy) => Some(strategy),
+                },
+                keep_first,
+                keep_last,
+                reason: rule.reason.as_str().into(),
+                source: Source::Policy,
+            })?;
+        }
+        for directive in schema.directives() {
+            table.add(schema, Rule {
+                coordinate: directive.coordinate.clone(),
+                strategy: Some(directive.strategy),
+                keep_first: 0,
+                keep_last: crate::policy::DEFAULT_KEEP_LAST,
+                reason: format!("@mask on {}", directive.at).into(),
+                source: Source::Directive(directive.at.clone()),
+            })?;
+        }
+        Ok(table)
+    }
+
+    fn add(&mut self, schema: &Schema, rule: Rule) -> Result<(), UnknownCoordinate> {
+        let id = self.rules.len() as RuleId;
+        for (_, field) in schema.expand(&rule.coordinate)? {
+            let standing = self.by_field.get(&field).and_then(|r| self.rules.get(*r as usize));
+            let wins = standing.is_none_or(|s| {
+                let policy_stands = s.source == Source::Policy && rule.source != Source::Policy;
+                !policy_stands && rule.strategy > s.strategy
+            });
+            if wins {
+                self.by_field.insert(field, id);
+            }
+        }
+        self.rules.push(rule);
+        Ok(())
+    }
+
+    /// The rule of a field of an object type.
+    pub fn rule(&self, field: FieldId) -> Option<(RuleId, &Rule)> {
+        let id = *self.by_field.get(&field)?;
+        Some((id, self.rules.get(id as usize)?))
+    }
+
+    /// A rule by its id.
+    pub fn get(&self, id: RuleId) -> Option<&Rule> {
+        self.rules.get(id as usize)
+    }
+
+    /// The coordinate whose key pseudonyms of a field are made under: the alphabetically first
+    /// interface of the type that has the field, else the type itself. So one value has one
+    /// pseudonym, whether it was asked for through the interface or not.
+    pub fn domain(schema: &Schema, ty: TypeId, field: &str) -> Box<str> {
+        let Some(def) = schema.get(ty) else { return field.into() };
+        let owner = def
+            .interfaces
+            .iter()
+            .filter_map(|i| schema.get(*i))
+            .filter(|i| i.field(field).is_some())
+            .map(|i| &*i.name)
+            .min()
+            .unwrap_or(&def.name);
+        format!("{owner}.{field}").into()
+    }
+}

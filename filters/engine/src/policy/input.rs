@@ -1,0 +1,35 @@
+use serde::Serialize;
+
+use crate::schema::OperationKind;
+
+/// All that `ig.masking` can know of a request.
+#[derive(Debug, Clone, Serialize)]
+pub struct MaskingInput<'a> {
+    /// The caller's tenant.
+    pub tenant: &'a str,
+    /// The caller.
+    pub subject: &'a str,
+    /// The caller's roles, sorted.
+    pub roles: &'a [String],
+    /// The request's purpose, which the caller's token allows.
+    pub purpose: Option<&'a str>,
+    /// How the caller authenticated.
+    pub acr: Option<&'a str>,
+    /// The gateway's region.
+    pub region: &'a str,
+    /// Query, mutation or subscription.
+    pub operation: OperationKind,
+}
+
+/// All that `ig.residency` can know of a request.
+#[derive(Debug, Clone, Serialize)]
+pub struct ResidencyInput<'a> {
+    /// The caller's tenant.
+    pub tenant: &'a str,
+    /// The gateway's region.
+    pub gateway_region: &'a str,
+    /// The region whose data is asked for, if the request names one.
+    pub data_region: Option<&'a str>,
+    /// A verified warrant. There are none yet: the door is there, and closed.
+    pub warrant: Option<()>,
+}
