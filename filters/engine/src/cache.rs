@@ -1,3 +1,5 @@
+//! A bounded map.
+
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -2,10 +2,20 @@
 //!
 //! Shells translate what the proxy calls into this crate's inputs, and its effects into host calls.
 
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+pub mod audit;
 pub mod cache;
+pub mod config;
+pub mod filter;
 pub mod graphql;
 pub mod identity;
 pub mod json;
 pub mod mask;
 pub mod policy;
+pub mod reply;
+pub mod residency;
 pub mod schema;

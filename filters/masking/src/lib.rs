@@ -1,1 +1,290 @@
-//! A filter.
+//! The masking filter: what a caller may not see does not leave the gateway.
+//!
+//! Only translation happens here; what is decided is in [`engine::filter`].
+
+#![expect(missing_docs, reason = "the entry point that the SDK's macro exports has none")]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use engine::audit::Outcome;
+use engine::filter::{BodyEffect, HeadEffect, Headers, Masking, MaskingStream, ResponseEffect};
+use engine::reply::Reply;
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
+use shell::{MetadataClaims, Metric};
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(|_| Box::new(Root { filter: None }));
+}}
+
+#[derive(Clone, Copy)]
+struct Metrics {
+    allowed: Metric,
+    denied: Metric,
+    failures: Metric,
+    incomplete: Metric,
+    values: Metric,
+    dropped: Metric,
+    mismatched: Metric,
+    rewrite_us: Metric,
+}
+
+struct Loaded {
+    masking: RefCell<Masking>,
+    claims: Vec<String>,
+    metrics: Metrics,
+}
+
+struct Root {
+    filter: Option<Rc<Loaded>>,
+}
+
+impl Context for Root {}
+
+impl Root {
+    fn load(size: usize) -> Result<Loaded, String> {
+        let config = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
+        let config = config.ok().flatten().unwrap_or_default();
+        let variable = Masking::keys_env(&config).map_err(|e| e.to_string())?;
+        let keys = std::env::var(&variable).ok();
+        let masking =
+            Masking::configure(&config, keys.as_deref()).map_err(|e| e.to_string())?;
+        if !masking.has_keys() {
+            let message = format!("ig.masking: {variable} is not set: `hash` redacts");
+            shell::log(LogLevel::Warn, &message);
+        }
+        let metrics = Metrics {
+            allowed: Metric::counter("ig.masking.allowed"),
+            denied: Metric::counter("ig.masking.denied"),
+            failures: Metric::counter("ig.masking.failures"),
+            incomplete: Metric::counter("ig.masking.incomplete"),
+            values: Metric::counter("ig.masking.values_masked"),
+            dropped: Metric::counter("ig.masking.members_dropped"),
+            mismatched: Metric::counter("ig.masking.values_mismatched"),
+            rewrite_us: Metric::histogram("ig.masking.rewrite_us"),
+        };
+        let claims = masking.config().claims.clone();
+        Ok(Loaded { masking: RefCell::new(masking), claims, metrics })
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        match Self::load(size) {
+            Ok(loaded) => {
+                self.filter = Some(Rc::new(loaded));
+                true
+            }
+            Err(e) => {
+                shell::log(LogLevel::Critical, &format!("ig.masking: {e}"));
+                false
+            }
+        }
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream {
+            filter: self.filter.clone(),
+            stream: MaskingStream::new(),
+            spent_us: 0,
+            recorded: false,
+        }))
+    }
+}
+
+struct Stream {
+    filter: Option<Rc<Loaded>>,
+    stream: MaskingStream,
+    /// Time spent on rewriting, in microseconds.
+    spent_us: u64,
+    /// Whether the final record was left.
+    recorded: bool,
+}
+
+impl Stream {
+    /// Leaves the final record and counts it, once.
+    fn conclude(&mut self) {
+        if std::mem::replace(&mut self.recorded, true) {
+            return;
+        }
+        shell::leave_record("ig.decision", &self.stream.record());
+        let Some(loaded) = &self.filter else { return };
+        let metrics = loaded.metrics;
+        let outcome = match self.stream.outcome() {
+            Outcome::Allowed => metrics.allowed,
+            Outcome::Denied => metrics.denied,
+            Outcome::Failed => metrics.failures,
+            Outcome::Incomplete => metrics.incomplete,
+        };
+        outcome.add(1);
+        let tally = self.stream.tally();
+        metrics.values.add(tally.masked);
+        metrics.dropped.add(tally.dropped);
+        metrics.mismatched.add(tally.mismatched);
+        if self.spent_us > 0 {
+            metrics.rewrite_us.record(self.spent_us);
+        }
+    }
+
+    fn answer(&mut self, reply: &Reply) -> Action {
+        self.conclude();
+        shell::send(reply);
+        Action::Pause
+    }
+
+    /// The filter itself is broken: nothing goes through it.
+    fn unavailable(&mut self, reason: &str) -> Action {
+        if let Some(loaded) = &self.filter {
+            loaded.metrics.failures.add(1);
+        }
+        shell::send(&Reply::problem(503, "MASKING_UNAVAILABLE", reason));
+        Action::Pause
+    }
+
+    fn request_complete(&mut self, size: usize) -> Action {
+        let Some(loaded) = self.filter.clone() else {
+            return self.unavailable("the masking filter has no configuration");
+        };
+        let Ok(mut masking) = loaded.masking.try_borrow_mut() else {
+            return self.unavailable("the masking filter is not in working order");
+        };
+        let Ok(body) = shell::body(BufferType::HttpRequestBody, size) else {
+            return self.unavailable("the request body can't be read");
+        };
+        match self.stream.request_body(&mut masking, &body) {
+            Ok(()) => Action::Continue,
+            Err(reply) => self.answer(&reply),
+        }
+    }
+}
+
+impl Context for Stream {
+    fn on_done(&mut self) -> bool {
+        if self.stream.took_part() {
+            self.stream.close();
+            self.conclude();
+        }
+        true
+    }
+}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        let Some(loaded) = self.filter.clone() else {
+            return self.unavailable("the masking filter has no configuration");
+        };
+        let Ok(mut masking) = loaded.masking.try_borrow_mut() else {
+            return self.unavailable("the masking filter is not in working order");
+        };
+        let headers = shell::headers(MapType::HttpRequestHeaders);
+        let claims = MetadataClaims { path: &loaded.claims };
+        let effect =
+            self.stream.request_headers(&mut masking, Headers(&headers), &claims, end_of_stream);
+        match effect {
+            HeadEffect::Hold(edits) => {
+                if shell::edit(MapType::HttpRequestHeaders, &edits).is_err() {
+                    return self.unavailable("the request headers can't be changed");
+                }
+                // The upstream sees nothing before the operation was understood.
+                Action::Pause
+            }
+            HeadEffect::Reply(reply) => self.answer(&reply),
+        }
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if end_of_stream {
+            return self.request_complete(size);
+        }
+        let Some(loaded) = self.filter.clone() else { return Action::Pause };
+        let Ok(masking) = loaded.masking.try_borrow() else {
+            return self.unavailable("the masking filter is not in working order");
+        };
+        match self.stream.request_progress(&masking, size) {
+            Ok(()) => Action::Pause,
+            Err(reply) => self.answer(&reply),
+        }
+    }
+
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        // Where trailers follow, the body callback never saw the end of the stream.
+        let buffered = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, usize::MAX >> 1);
+        let size = buffered.ok().flatten().map_or(0, |b| b.len());
+        self.request_complete(size)
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        let Some(loaded) = self.filter.clone() else { return Action::Continue };
+        let Ok(masking) = loaded.masking.try_borrow() else {
+            return self.unavailable("the masking filter is not in working order");
+        };
+        let headers = shell::headers(MapType::HttpResponseHeaders);
+        let effect = self.stream.response_headers(&masking, Headers(&headers), end_of_stream);
+        match effect {
+            ResponseEffect::Pass => Action::Continue,
+            ResponseEffect::Reply(reply) => self.answer(&reply),
+            ResponseEffect::Mask(edits) => {
+                if shell::edit(MapType::HttpResponseHeaders, &edits).is_err() {
+                    return self.unavailable("the response headers can't be changed");
+                }
+                if end_of_stream {
+                    self.conclude();
+                    return Action::Continue;
+                }
+                // Held until the first part of the body was rewritten, so that a failure there is
+                // still a clean reply.
+                Action::Pause
+            }
+        }
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if !self.stream.took_part() {
+            return Action::Continue;
+        }
+        let started = shell::now();
+        let Ok(chunk) = shell::body(BufferType::HttpResponseBody, size) else {
+            return self.unavailable("the response body can't be read");
+        };
+        let effect = self.stream.response_body(&chunk, end_of_stream);
+        let written = match effect {
+            BodyEffect::Pass => true,
+            BodyEffect::Replace(bytes) => {
+                hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, &bytes).is_ok()
+            }
+            BodyEffect::Fail(reply) => {
+                // Whatever becomes of the reply, the bytes at hand do not go on.
+                let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, b"");
+                return self.answer(&reply);
+            }
+        };
+        if !written {
+            return self.unavailable("the response body can't be changed");
+        }
+        self.spent_us += shell::now().saturating_sub(started).as_micros() as u64;
+        if end_of_stream {
+            self.conclude();
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        match self.stream.response_end() {
+            Ok(()) => {
+                if self.stream.took_part() {
+                    self.conclude();
+                }
+                Action::Continue
+            }
+            Err(reply) => self.answer(&reply),
+        }
+    }
+}

@@ -1,1 +1,119 @@
-//! A filter.
+//! The residency filter: a tenant's requests go to its region, or nowhere.
+//!
+//! Only translation happens here; what is decided is in [`engine::residency`].
+
+#![expect(missing_docs, reason = "the entry point that the SDK's macro exports has none")]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use engine::audit::Outcome;
+use engine::filter::Headers;
+use engine::reply::Reply;
+use engine::residency::Residency;
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
+use shell::{MetadataClaims, Metric};
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(|_| Box::new(Root { filter: None }));
+}}
+
+#[derive(Clone, Copy)]
+struct Metrics {
+    allowed: Metric,
+    denied: Metric,
+    failed: Metric,
+}
+
+struct Loaded {
+    residency: RefCell<Residency>,
+    metrics: Metrics,
+}
+
+struct Root {
+    filter: Option<Rc<Loaded>>,
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        let config = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
+        let config = config.ok().flatten().unwrap_or_default();
+        match Residency::configure(&config) {
+            Ok(residency) => {
+                let metrics = Metrics {
+                    allowed: Metric::counter("ig.residency.allowed"),
+                    denied: Metric::counter("ig.residency.denied"),
+                    failed: Metric::counter("ig.residency.failed"),
+                };
+                self.filter =
+                    Some(Rc::new(Loaded { residency: RefCell::new(residency), metrics }));
+                true
+            }
+            Err(e) => {
+                shell::log(LogLevel::Critical, &format!("ig.residency: {e}"));
+                false
+            }
+        }
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream { filter: self.filter.clone() }))
+    }
+}
+
+struct Stream {
+    filter: Option<Rc<Loaded>>,
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        let unavailable = |reason: &str| {
+            shell::send(&Reply::problem(503, "RESIDENCY_UNAVAILABLE", reason));
+            Action::Pause
+        };
+        let Some(loaded) = &self.filter else {
+            return unavailable("the residency filter has no configuration");
+        };
+        let Ok(mut residency) = loaded.residency.try_borrow_mut() else {
+            loaded.metrics.failed.add(1);
+            return unavailable("the residency filter is not in working order");
+        };
+        let headers = shell::headers(MapType::HttpRequestHeaders);
+        let path = residency.claims_path().to_vec();
+        let routing = residency.route(Headers(&headers), &MetadataClaims { path: &path });
+        match engine::audit::json(&routing.record) {
+            Some(json) => shell::leave_record("ig.residency", &json),
+            None => return unavailable("the decision can't be recorded"),
+        }
+        match routing.effect {
+            Ok(edits) => {
+                debug_assert_eq!(routing.record.outcome, Outcome::Allowed);
+                let routed = shell::edit(MapType::HttpRequestHeaders, &edits)
+                    .and_then(|()| shell::clear_route_cache());
+                if routed.is_err() {
+                    loaded.metrics.failed.add(1);
+                    return unavailable("the request could not be routed to its region");
+                }
+                loaded.metrics.allowed.add(1);
+                Action::Continue
+            }
+            Err(reply) => {
+                loaded.metrics.denied.add(1);
+                shell::send(&reply);
+                Action::Pause
+            }
+        }
+    }
+}

@@ -80,18 +80,19 @@ impl Document {
         Ok(document)
     }
 
-    /// The operation that runs (§6.1, `GetOperation`).
+    /// The operation that runs (§6.1, `GetOperation`), and its index in the document.
     ///
     /// # Errors
     /// The name chooses none, or is needed and missing.
-    pub fn operation(&self, name: Option<&str>) -> Result<&Operation, GraphqlError> {
+    pub fn operation(&self, name: Option<&str>) -> Result<(usize, &Operation), GraphqlError> {
         match (name, self.operations.as_slice()) {
             (_, []) => Err(GraphqlError::NoOperation),
-            (None, [only]) => Ok(only),
+            (None, [only]) => Ok((0, only)),
             (None, _) => Err(GraphqlError::OperationNameMissing),
             (Some(name), all) => all
                 .iter()
-                .find(|o| o.name.as_deref() == Some(name))
+                .enumerate()
+                .find(|(_, o)| o.name.as_deref() == Some(name))
                 .ok_or_else(|| GraphqlError::UnknownOperation(name.to_owned())),
         }
     }

@@ -12,7 +12,7 @@ fn reads_aliases_fragments_and_operations() {
     )
     .unwrap();
     assert_eq!(d.operations.len(), 2);
-    let a = d.operation(Some("A")).unwrap();
+    let (_, a) = d.operation(Some("A")).unwrap();
     let [Selection::Field(x)] = d.set(a.set) else { panic!("one field") };
     let x = d.field(*x).unwrap();
     assert_eq!((x.response_key(), &*x.name), ("x", "a"));

@@ -29,7 +29,7 @@ pub(super) fn enclose(
     envelope: &Envelope,
     mut keys: Vec<Box<str>>,
 ) {
-    let mut push = |program: &mut Program, fields| {
+    let push = |program: &mut Program, fields| {
         program.nodes.push(Node::new(fields));
         (program.nodes.len() - 1) as u32
     };

@@ -60,6 +60,13 @@ pub enum Leaf {
 }
 
 impl Plan {
+    /// Why values are masked: the distinct reasons of all masks.
+    pub fn reasons(&self) -> String {
+        let reasons: std::collections::BTreeSet<&str> =
+            self.specs.iter().map(|s| &*s.reason).collect();
+        reasons.into_iter().collect::<Vec<_>>().join("; ")
+    }
+
     /// Coordinates that the plan redacts, and those that it masks otherwise; each sorted.
     pub fn sets(&self) -> (Vec<&str>, Vec<&str>) {
         let (mut masked, mut redacted) = (Vec::new(), Vec::new());

@@ -1,0 +1,75 @@
+//! What the filters share, and the masking filter's stream.
+
+mod masking;
+
+pub use masking::{BodyEffect, HeadEffect, Masking, MaskingStream, ResponseEffect, Tally};
+
+/// The prefix of the gateway's own headers.
+const RESERVED: &str = "x-ig-";
+
+/// The headers with the prefix with which a client states an intent. They can only narrow what the
+/// client gets.
+const INTENTS: [&str; 2] = ["x-ig-purpose", crate::residency::DATA_REGION_HEADER];
+
+/// Whether a header is the gateway's own.
+pub fn is_reserved(name: &str) -> bool {
+    name.get(..RESERVED.len()).is_some_and(|p| p.eq_ignore_ascii_case(RESERVED))
+}
+
+/// Whether a client may send the header.
+pub fn is_intent(name: &str) -> bool {
+    INTENTS.iter().any(|i| i.eq_ignore_ascii_case(name))
+}
+
+/// A change of a header map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// All values of the header go.
+    Remove(String),
+    /// The header has this one value.
+    Set(&'static str, String),
+}
+
+/// The headers of a message, pseudo-headers included, names in lower case.
+#[derive(Debug, Clone, Copy)]
+pub struct Headers<'a>(pub &'a [(String, Vec<u8>)]);
+
+impl<'a> Headers<'a> {
+    /// All values of a header.
+    pub fn all(self, name: &str) -> Vec<&'a [u8]> {
+        self.0
+            .iter()
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_slice())
+            .collect()
+    }
+
+    /// The first value of a header, if it is text.
+    pub fn text(self, name: &str) -> Option<&'a str> {
+        let (_, value) = self.0.iter().find(|(n, _)| n.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(value).ok()
+    }
+
+    /// Whether the header is there.
+    pub fn has(self, name: &str) -> bool {
+        self.0.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
+    }
+
+    /// The path without its query string; empty if there is none.
+    pub fn path(self) -> &'a str {
+        let path = self.text(":path").unwrap_or_default();
+        path.split('?').next().unwrap_or_default()
+    }
+
+    /// The names, each once.
+    pub fn names(self) -> impl Iterator<Item = &'a str> {
+        let all = self.0;
+        all.iter()
+            .enumerate()
+            .filter(move |(i, (n, _))| !all.iter().take(*i).any(|(m, _)| m == n))
+            .map(|(_, (n, _))| n.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! What the shells share: host calls as plain functions that never panic.
+//!
+//! The SDK's traits unwrap what the host answers; these do not. Where the host fails, the caller
+//! fails closed.
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::time::Duration;
+
+use engine::filter::Edit;
+use engine::identity::{Claims, Unreadable};
+use engine::reply::Reply;
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
+
+/// The claims that `jwt_authn` left in the dynamic metadata.
+pub struct MetadataClaims<'a> {
+    /// The property path of the payload.
+    pub path: &'a [String],
+}
+
+impl Claims for MetadataClaims<'_> {
+    fn claim(&self, name: &str) -> Result<Option<Vec<u8>>, Unreadable> {
+        let mut path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        path.push(name);
+        hostcalls::get_property(path).map_err(|_| Unreadable)
+    }
+}
+
+/// The headers of a map; empty if the host has none.
+pub fn headers(map: MapType) -> Vec<(String, Vec<u8>)> {
+    hostcalls::get_map_bytes(map).unwrap_or_default()
+}
+
+/// Changes a header map.
+///
+/// # Errors
+/// The host refused a change: the message must not go on.
+pub fn edit(map: MapType, edits: &[Edit]) -> Result<(), Status> {
+    for edit in edits {
+        match edit {
+            Edit::Remove(name) => hostcalls::remove_map_value(map, name)?,
+            Edit::Set(name, value) => hostcalls::set_map_value(map, name, Some(value))?,
+        }
+    }
+    Ok(())
+}
+
+/// The first `size` bytes of a body buffer.
+///
+/// # Errors
+/// The host has fewer.
+pub fn body(buffer: BufferType, size: usize) -> Result<Vec<u8>, Status> {
+    if size == 0 {
+        return Ok(Vec::new());
+    }
+    match hostcalls::get_buffer(buffer, 0, size)? {
+        Some(bytes) if bytes.len() == size => Ok(bytes),
+        _ => Err(Status::InternalFailure),
+    }
+}
+
+/// Sends a reply in the place of the response; after its headers have gone out, the proxy cuts the
+/// response off.
+pub fn send(reply: &Reply) {
+    let headers: Vec<(&str, &str)> = reply.headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let body = Some(reply.body.as_bytes());
+    if hostcalls::send_http_response(u32::from(reply.status), headers, body).is_err() {
+        log(LogLevel::Critical, "the proxy refused to send the filter's reply");
+    }
+}
+
+/// Leaves a record where the access log finds it: `%FILTER_STATE(wasm.NAME:PLAIN)%`.
+pub fn leave_record(name: &str, json: &str) {
+    if hostcalls::set_property(vec![name], Some(json.as_bytes())).is_err() {
+        log(LogLevel::Error, "the decision could not be left for the access log");
+    }
+}
+
+/// Makes the proxy choose the route anew.
+///
+/// # Errors
+/// The proxy does not know how: the old route would stand.
+pub fn clear_route_cache() -> Result<(), Status> {
+    hostcalls::call_foreign_function("clear_route_cache", None).map(|_| ())
+}
+
+/// Writes to the proxy's log.
+pub fn log(level: LogLevel, message: &str) {
+    let _ = hostcalls::log(level, message);
+}
+
+/// A metric of the proxy; one that could not be defined counts nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric(Option<u32>);
+
+impl Metric {
+    /// A counter.
+    pub fn counter(name: &str) -> Self {
+        Self(hostcalls::define_metric(MetricType::Counter, name).ok())
+    }
+
+    /// A histogram.
+    pub fn histogram(name: &str) -> Self {
+        Self(hostcalls::define_metric(MetricType::Histogram, name).ok())
+    }
+
+    /// Counts.
+    pub fn add(self, n: u64) {
+        if let (Some(id), 1..) = (self.0, n) {
+            let _ = hostcalls::increment_metric(id, i64::try_from(n).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Records a value.
+    pub fn record(self, value: u64) {
+        if let Some(id) = self.0 {
+            let _ = hostcalls::record_metric(id, value);
+        }
+    }
+}
+
+/// The time since some moment, or zero if the host does not tell.
+pub fn now() -> Duration {
+    hostcalls::get_current_time()
+        .ok()
+        .and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok())
+        .unwrap_or_default()
+}
