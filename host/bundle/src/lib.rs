@@ -1,1 +1,13 @@
-//! host/bundle
+//! The policy directory: what the conductor turns into the filters' configurations.
+//!
+//! The layout is OPA's: every `*.rego` file is a module, every `data.json` is data under the path
+//! of its directory. Beside them `schema.graphql` is the upstream's schema. Anything else (cases,
+//! notes) is not part of the policy.
+
+mod check;
+mod error;
+mod load;
+
+pub use check::{Examined, examine};
+pub use error::BundleError;
+pub use load::Bundle;

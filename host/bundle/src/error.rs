@@ -1,0 +1,54 @@
+use std::path::PathBuf;
+
+/// Why a policy directory can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file or directory can't be read.
+    #[error("can't read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A data file is not JSON.
+    #[error("{path} is not JSON: {source}")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// Two data files say different things of one place.
+    #[error("{path} redefines `{key}`, which a file of a directory above or below defines")]
+    Conflict {
+        /// The file.
+        path: PathBuf,
+        /// The path in the data.
+        key: String,
+    },
+    /// There is no policy at all.
+    #[error("{path} holds no *.rego file")]
+    NoModules {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The parts are there but do not work.
+    #[error("the policies in {path} can't be used: {source}")]
+    Invalid {
+        /// The directory.
+        path: PathBuf,
+        /// What the filters say.
+        source: engine::config::ConfigError,
+    },
+    /// The policies load but give no decision for a kind of caller.
+    #[error("the policies in {path} give no decision for {caller}: {reason}")]
+    Undecided {
+        /// The directory.
+        path: PathBuf,
+        /// Role and purpose.
+        caller: String,
+        /// Why.
+        reason: String,
+    },
+}

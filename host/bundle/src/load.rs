@@ -1,0 +1,200 @@
+use std::path::{Path, PathBuf};
+
+use engine::config::{
+    MaskingConfig, MaskingLimits, ResidencyConfig, default_claims, default_error_codes,
+};
+use engine::policy::{Module, PolicySource};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::BundleError;
+
+/// A loaded policy directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// `r-` and 12 hexadecimal digits of the SHA-256 of all that it holds.
+    pub revision: String,
+    /// Modules and data.
+    pub policy: PolicySource,
+    /// The schema, as SDL.
+    pub schema: String,
+}
+
+impl Bundle {
+    /// Reads a directory. Files are taken in the order of their paths, so that the same content
+    /// has the same revision everywhere.
+    ///
+    /// # Errors
+    /// A file can't be read or parsed, or data files contradict each other.
+    pub fn read(path: &Path) -> Result<Self, BundleError> {
+        let mut files = Vec::new();
+        list(path, &mut files)?;
+        files.sort();
+        let mut policy = PolicySource { modules: Vec::new(), data: Value::Object(Map::new()) };
+        for file in &files {
+            let name = file.strip_prefix(path).unwrap_or(file).to_string_lossy().into_owned();
+            if file.extension().is_some_and(|e| e == "rego") {
+                policy.modules.push(Module { path: name, text: text(file)? });
+            } else if file.file_name().is_some_and(|n| n == "data.json") {
+                let value = serde_json::from_str(&text(file)?)
+                    .map_err(|source| BundleError::Json { path: file.clone(), source })?;
+                let parent = Path::new(&name).parent().unwrap_or(Path::new(""));
+                let keys: Vec<String> = parent
+                    .components()
+                    .map(|c| c.as_os_str().to_string_lossy().into_owned())
+                    .collect();
+                let value = keys.iter().rev().fold(value, |inner, key| {
+                    Value::Object(Map::from_iter([(key.clone(), inner)]))
+                });
+                merge(&mut policy.data, value, "").map_err(|key| BundleError::Conflict {
+                    path: file.clone(),
+                    key,
+                })?;
+            }
+        }
+        if policy.modules.is_empty() {
+            return Err(BundleError::NoModules { path: path.to_owned() });
+        }
+        let schema = text(&path.join("schema.graphql"))?;
+        let revision = revision(&policy, &schema);
+        Ok(Self { path: path.to_owned(), revision, policy, schema })
+    }
+
+    /// The masking filter's configuration for the gateways of a region.
+    pub fn masking(&self, region: &str, graphql_paths: &[String]) -> MaskingConfig {
+        MaskingConfig {
+            revision: self.revision.clone(),
+            region: region.to_owned(),
+            policy: self.policy.clone(),
+            schema: self.schema.clone(),
+            graphql_paths: graphql_paths.to_vec(),
+            trusted_headers: [
+                engine::residency::CLUSTER_HEADER,
+                engine::residency::TENANT_HEADER,
+                engine::residency::REGION_HEADER,
+            ]
+            .map(str::to_owned)
+            .into(),
+            claims: default_claims(),
+            keys_env: "IG_MASK_KEYS".into(),
+            error_codes: default_error_codes(),
+            limits: MaskingLimits::default(),
+        }
+    }
+
+    /// The residency filter's configuration for the gateways of a region.
+    pub fn residency(
+        &self,
+        region: &str,
+        clusters: &[(String, String)],
+        graphql_paths: &[String],
+    ) -> ResidencyConfig {
+        ResidencyConfig {
+            revision: self.revision.clone(),
+            region: region.to_owned(),
+            policy: self.policy.clone(),
+            clusters: clusters.iter().cloned().collect(),
+            graphql_paths: graphql_paths.to_vec(),
+            claims: default_claims(),
+            cache_entries: 4096,
+        }
+    }
+}
+
+fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), BundleError> {
+    let unreadable = |source| BundleError::Read { path: path.to_owned(), source };
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        let kind = entry.file_type().map_err(unreadable)?;
+        if kind.is_dir() && !hidden {
+            list(&entry.path(), files)?;
+        } else if !hidden {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn text(path: &Path) -> Result<String, BundleError> {
+    std::fs::read_to_string(path)
+        .map_err(|source| BundleError::Read { path: path.to_owned(), source })
+}
+
+/// Lays `from` into `into`; two values for one place are an error, which names the place.
+fn merge(into: &mut Value, from: Value, at: &str) -> Result<(), String> {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                match into.get_mut(&key) {
+                    Some(standing) => merge(standing, value, &at)?,
+                    None => {
+                        into.insert(key, value);
+                    }
+                }
+            }
+            Ok(())
+        }
+        _ => Err(if at.is_empty() { "data".into() } else { at.to_owned() }),
+    }
+}
+
+fn revision(policy: &PolicySource, schema: &str) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |text: &str| {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    };
+    for module in &policy.modules {
+        part(&module.path);
+        part(&module.text);
+    }
+    // serde_json keeps object members sorted, so equal data has one text.
+    part(&policy.data.to_string());
+    part(schema);
+    let digest = hash.finalize();
+    let hex: String = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
+    format!("r-{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn data_stands_under_the_path_of_its_directory() {
+        let dir = directory(&[
+            ("ig/m.rego", "package ig.masking"),
+            ("ig/data.json", r#"{"a": {"x": 1}}"#),
+            ("ig/a/data.json", r#"{"y": 2}"#),
+            ("cases/one/input.json", "not even JSON"),
+            (".git/data.json", "not even JSON"),
+            ("schema.graphql", "type Query { a: Int }"),
+        ]);
+        let bundle = Bundle::read(dir.path()).unwrap();
+        assert_eq!(bundle.policy.data, serde_json::json!({"ig": {"a": {"x": 1, "y": 2}}}));
+        assert_eq!(bundle.policy.modules[0].path, "ig/m.rego");
+        assert_eq!(Bundle::read(dir.path()).unwrap().revision, bundle.revision);
+        std::fs::write(dir.path().join("ig/a/data.json"), r#"{"y": 3}"#).unwrap();
+        assert_ne!(Bundle::read(dir.path()).unwrap().revision, bundle.revision);
+        std::fs::write(dir.path().join("ig/a/data.json"), r#"{"x": 1}"#).unwrap();
+        let error = Bundle::read(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("`ig.a.x`"), "{error}");
+        std::fs::write(dir.path().join("ig/a/data.json"), "{").unwrap();
+        let error = Bundle::read(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("ig/a/data.json is not JSON") && error.contains("line 1"), "{error}");
+    }
+}

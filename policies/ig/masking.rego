@@ -1,0 +1,94 @@
+# What a caller may see, by role, purpose and risk.
+#
+# Asked once a request, for all classified fields (data.ig.fields) at once: the filter lays the
+# answer over the schema's @mask directives. Where no rule here speaks of a coordinate, its
+# directive stands.
+package ig.masking
+
+default decision := {
+	"allow": false,
+	"denials": [{"code": "POLICY_DENIED", "reason": "no rule of the policy allows this request"}],
+}
+
+decision := {"allow": false, "denials": sort(denials)} if count(denials) > 0
+
+decision := {
+	"allow": true,
+	"admin": is_admin,
+	"errors": error_detail,
+	"rules": rules,
+} if count(denials) == 0
+
+# Who is refused altogether.
+
+denials contains {"code": "TENANT_UNKNOWN", "reason": "the tenant is in no directory"} if {
+	not data.ig.tenants[input.tenant]
+}
+
+denials contains {"code": "ROLE_UNKNOWN", "reason": "the token names no role that the policy knows"} if {
+	count(roles) == 0
+}
+
+denials contains {"code": "PURPOSE_UNKNOWN", "reason": "the policy does not know this purpose"} if {
+	is_string(input.purpose)
+	not data.ig.purposes[input.purpose]
+}
+
+# What is known of the caller.
+
+roles contains role if {
+	some role in input.roles
+	data.ig.roles[role]
+}
+
+default is_admin := false
+
+is_admin if {
+	some role in roles
+	data.ig.roles[role].administers
+	data.ig.purposes[input.purpose].administers
+}
+
+default error_detail := "generic"
+
+error_detail := "verbatim" if is_admin
+
+# Risk: the higher of the tenant's and the caller's own; unknown levels count as the highest.
+
+highest_risk := max({level | some level in data.ig.risk.levels})
+
+default tenant_risk := 0
+
+tenant_risk := risk_level(data.ig.tenants[input.tenant].risk)
+
+default subject_risk := 0
+
+subject_risk := risk_level(data.ig.risk.subjects[input.subject])
+
+risk_level(name) := object.get(data.ig.risk.levels, name, highest_risk)
+
+risk := max({tenant_risk, subject_risk})
+
+# One rule a classified field.
+
+rules[coordinate] := rule if {
+	some coordinate, field in data.ig.fields
+	rule := field_rule(field)
+}
+
+field_rule(field) := {"strategy": "reveal", "reason": "role=admin"} if is_admin
+
+else := {"strategy": "redact", "reason": "risk=high"} if risk >= highest_risk
+
+else := {"strategy": "reveal", "reason": reason} if {
+	some grant in data.ig.grants
+	grant.role in roles
+	grant.purpose == input.purpose
+	field.class in grant.classes
+	risk <= risk_level(grant.max_risk)
+	reason := sprintf("role=%s, purpose=%s", [grant.role, grant.purpose])
+}
+
+else := object.union(strategy, {"reason": "role!=admin"}) if {
+	strategy := object.remove(field, ["class"])
+}
