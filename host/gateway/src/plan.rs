@@ -1,0 +1,136 @@
+//! From a specification to the xDS resources of the gateway. Pure: no I/O, and the same bytes for the
+//! same specification, so that a hash of the bytes is a version.
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::google::protobuf::{BoolValue, Duration, UInt32Value};
+use prost::{Message, Name};
+
+use crate::error::SpecError;
+use crate::spec::GatewaySpec;
+
+mod access_log;
+mod cluster;
+mod filter;
+mod jwt;
+mod listener;
+mod route;
+
+pub use filter::{DENY_ALL_TYPE_URL, WASM_TYPE_URL};
+
+/// The header by which the residency filter names the cluster. No client can set it.
+pub const CLUSTER_HEADER: &str = "x-ig-cluster";
+
+/// Headers that only the gateway's filters set. Envoy takes them off every request before a filter
+/// sees it; the filters do too, for the whole `x-ig-` space but for a client's own intents
+/// (`x-ig-purpose`, `x-ig-data-region`).
+pub const RESERVED_HEADERS: [&str; 10] = [
+    CLUSTER_HEADER,
+    "x-ig-decision",
+    "x-ig-mask",
+    "x-ig-policy",
+    "x-ig-region",
+    "x-ig-region-dst",
+    "x-ig-region-src",
+    "x-ig-roles",
+    "x-ig-subject",
+    "x-ig-tenant",
+];
+
+/// One xDS resource.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The message's type URL.
+    pub type_url: String,
+    /// The resource's name.
+    pub name: String,
+    /// The encoded message.
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Planned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} {} ({} bytes)",
+            self.type_url,
+            self.name,
+            self.bytes.len()
+        )
+    }
+}
+
+/// The name of the cluster of a region, which is what the residency filter writes into
+/// [`CLUSTER_HEADER`].
+pub fn cluster_name(region: &str) -> String {
+    format!("region-{region}")
+}
+
+/// All resources of a gateway.
+///
+/// # Errors
+/// The specification is faulty: see [`GatewaySpec::check`].
+pub fn plan(spec: &GatewaySpec) -> Result<Vec<Planned>, SpecError> {
+    spec.check()?;
+    let mut planned = vec![
+        resource(cluster_name(&spec.region), &cluster::cluster(spec)),
+        resource(cluster_name(&spec.region), &cluster::assignment(spec)),
+        resource(listener::NAME.to_owned(), &listener::listener(spec)),
+        resource(route::NAME.to_owned(), &route::routes(spec)),
+    ];
+    for filter in &spec.filters {
+        planned.push(resource(filter.name.clone(), &filter::extension(filter)));
+    }
+    Ok(planned)
+}
+
+fn resource<M: Message + Name>(name: String, message: &M) -> Planned {
+    Planned {
+        type_url: M::type_url(),
+        name,
+        bytes: message.encode_to_vec(),
+    }
+}
+
+fn millis(ms: u64) -> Option<Duration> {
+    let seconds = i64::try_from(ms / 1_000).unwrap_or(i64::MAX);
+    let nanos = i32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;
+    Some(Duration { seconds, nanos })
+}
+
+fn uint(value: u32) -> Option<UInt32Value> {
+    Some(UInt32Value { value })
+}
+
+fn yes() -> Option<BoolValue> {
+    Some(BoolValue { value: true })
+}
+
+fn no() -> Option<BoolValue> {
+    Some(BoolValue { value: false })
+}
+
+fn address(address: std::net::SocketAddr) -> Option<core::Address> {
+    Some(core::Address {
+        address: Some(core::address::Address::SocketAddress(core::SocketAddress {
+            address: address.ip().to_string(),
+            port_specifier: Some(core::socket_address::PortSpecifier::PortValue(u32::from(
+                address.port(),
+            ))),
+            ..Default::default()
+        })),
+    })
+}
+
+/// "From the aggregated stream".
+fn ads() -> Option<core::ConfigSource> {
+    Some(core::ConfigSource {
+        resource_api_version: core::ApiVersion::V3 as i32,
+        config_source_specifier: Some(core::config_source::ConfigSourceSpecifier::Ads(
+            core::AggregatedConfigSource {},
+        )),
+        ..Default::default()
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

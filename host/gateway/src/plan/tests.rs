@@ -1,0 +1,167 @@
+use std::net::{Ipv4Addr, SocketAddr};
+
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use envoy_types::pb::envoy::config::route::v3 as route_pb;
+
+use super::*;
+use crate::spec::{EndpointSpec, FilterSpec, HostPort, JwtSpec, Variant, WasmSource, XdsSpec};
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn filter(name: &str) -> FilterSpec {
+    FilterSpec {
+        name: name.to_owned(),
+        wasm: WasmSource::Http {
+            url: format!("http://conductor/wasm/{name}.wasm"),
+            sha256: "ab".repeat(32),
+        },
+        vm_id: name.to_owned(),
+        configuration: r#"{"revision":"r1"}"#.to_owned(),
+        env_keys: Vec::new(),
+        allow_on_headers_stop_iteration: false,
+    }
+}
+
+/// A gateway with everything in it.
+pub(crate) fn sample() -> GatewaySpec {
+    GatewaySpec {
+        region: "eu".to_owned(),
+        node_id: "gateway-eu-1".to_owned(),
+        node_cluster: "gateway".to_owned(),
+        listen: local(10000),
+        admin: local(9901),
+        xds: XdsSpec {
+            server: local(18000).into(),
+            variant: Variant::Delta,
+        },
+        api: Some(HostPort {
+            host: "conductor.example".to_owned(),
+            port: 7080,
+        }),
+        paths: vec!["/graphql".to_owned()],
+        endpoints: vec![
+            EndpointSpec {
+                address: local(20001),
+                priority: 0,
+            },
+            EndpointSpec {
+                address: local(20002),
+                priority: 1,
+            },
+        ],
+        health_check: None,
+        jwt: JwtSpec {
+            issuer: "https://issuer.example".to_owned(),
+            audiences: vec!["graphql".to_owned()],
+            jwks: r#"{"keys":[{"kty":"EC"}]}"#.to_owned(),
+            forward: false,
+        },
+        filters: vec![
+            filter("residency"),
+            FilterSpec {
+                env_keys: vec!["IG_MASK_KEYS".to_owned()],
+                allow_on_headers_stop_iteration: true,
+                ..filter("masking")
+            },
+        ],
+        access_log: "/var/log/gateway/access.jsonl".into(),
+        limits: Default::default(),
+    }
+}
+
+fn find(planned: &[Planned], kind: &str) -> Vec<u8> {
+    let found = planned.iter().find(|p| p.type_url.ends_with(kind));
+    found.unwrap().bytes.clone()
+}
+
+#[test]
+fn the_same_specification_gives_the_same_bytes() {
+    let first = plan(&sample()).unwrap();
+    for _ in 0..20 {
+        assert_eq!(first, plan(&sample()).unwrap());
+    }
+}
+
+#[test]
+fn a_gateway_has_these_resources() {
+    let names: Vec<String> = plan(&sample())
+        .unwrap()
+        .iter()
+        .map(|p| format!("{} {}", p.type_url.rsplit('.').next().unwrap(), p.name))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "Cluster region-eu",
+            "ClusterLoadAssignment region-eu",
+            "Listener gateway",
+            "RouteConfiguration graphql",
+            "TypedExtensionConfig residency",
+            "TypedExtensionConfig masking",
+        ]
+    );
+}
+
+#[test]
+fn failover_stays_in_the_region_and_in_order() {
+    let bytes = find(&plan(&sample()).unwrap(), "ClusterLoadAssignment");
+    let assignment = ClusterLoadAssignment::decode(&bytes[..]).unwrap();
+    let seen: Vec<(u32, String)> = assignment
+        .endpoints
+        .iter()
+        .map(|group| (group.priority, group.locality.clone().unwrap().region))
+        .collect();
+    assert_eq!(seen, [(0, "eu".to_owned()), (1, "eu".to_owned())]);
+}
+
+#[test]
+fn no_route_repeats_a_request_or_sends_it_elsewhere() {
+    let bytes = find(&plan(&sample()).unwrap(), "RouteConfiguration");
+    let routes = route_pb::RouteConfiguration::decode(&bytes[..]).unwrap();
+    assert!(routes.request_mirror_policies.is_empty());
+    for host in &routes.virtual_hosts {
+        assert!(host.retry_policy.is_none() && host.hedge_policy.is_none());
+        assert!(host.request_mirror_policies.is_empty());
+        for route in &host.routes {
+            if let Some(route_pb::route::Action::Route(action)) = &route.action {
+                assert!(action.retry_policy.is_none() && action.hedge_policy.is_none());
+                assert!(action.request_mirror_policies.is_empty());
+                assert_eq!(route.request_headers_to_remove, [CLUSTER_HEADER]);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_intent_of_a_client_is_reserved() {
+    assert!(!RESERVED_HEADERS.contains(&"x-ig-purpose"));
+    assert!(!RESERVED_HEADERS.contains(&"x-ig-data-region"));
+}
+
+#[test]
+fn faulty_specifications_are_refused_by_name() {
+    type Spoil = fn(&mut GatewaySpec);
+    let cases: [(&str, Spoil); 9] = [
+        ("region", |s| s.region = "EU west".to_owned()),
+        ("node_id", |s| s.node_id.clear()),
+        ("admin", |s| s.admin.set_ip(Ipv4Addr::UNSPECIFIED.into())),
+        ("paths", |s| s.paths = vec!["graphql".to_owned()]),
+        ("endpoints", |s| s.endpoints[1].priority = 3),
+        ("jwt.jwks", |s| s.jwt.jwks = "{}".to_owned()),
+        ("\"masking\": another", |s| {
+            s.filters[0].name = "masking".to_owned();
+        }),
+        ("\"masking\": it needs a vm_id", |s| {
+            s.filters[1].vm_id = "residency".to_owned();
+        }),
+        ("\"residency\": its code comes by HTTP", |s| s.api = None),
+    ];
+    for (word, spoil) in cases {
+        let mut spec = sample();
+        spoil(&mut spec);
+        let error = plan(&spec).unwrap_err().to_string();
+        assert!(error.contains(word), "{word}: {error}");
+    }
+}
