@@ -1,0 +1,310 @@
+//! A control plane, a gateway and an upstream of the test's own, on a real Envoy.
+
+pub mod code;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gateway::run::{Envoy, EnvoyOptions, free_ports};
+use gateway::spec::{EndpointSpec, FilterSpec, JwtSpec, Variant, WasmSource, XdsSpec};
+use gateway::{GatewaySpec, Planned};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use p256::ecdsa::signature::Signer;
+use p256::ecdsa::{Signature, SigningKey};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{broadcast, oneshot};
+use xds::{Cache, Event, Resource, Snapshot};
+
+/// What a test waits for at most.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A control plane with one gateway, which is started by [`World::start`].
+pub struct World {
+    pub cache: Cache,
+    pub events: broadcast::Receiver<Event>,
+    pub spec: GatewaySpec,
+    pub dir: tempfile::TempDir,
+    pub upstream_requests: Arc<AtomicUsize>,
+    signer: Signer_,
+    _stop_xds: oneshot::Sender<()>,
+}
+
+pub struct Signer_ {
+    key: SigningKey,
+}
+
+/// A response, read whole.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: hyper::HeaderMap,
+    pub body: String,
+}
+
+impl World {
+    pub async fn new(variant: Variant, filters: Vec<FilterSpec>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let key = SigningKey::from_slice(&[7; 32]).unwrap();
+        let [listen, admin] = free_ports().unwrap().map(local);
+
+        let cache = Cache::new(|node| (node.cluster == "gateway").then(|| node.region.clone()));
+        let events = cache.subscribe();
+        let listener = TcpListener::bind(local(0)).await.unwrap();
+        let xds_address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(xds::run::serve(
+            listener,
+            cache.clone(),
+            xds::Config::default(),
+            async {
+                let _ = stopped.await;
+            },
+        ));
+
+        let upstream_requests = Arc::new(AtomicUsize::new(0));
+        let upstream = upstream(Arc::clone(&upstream_requests)).await;
+        let spec = GatewaySpec {
+            region: "eu".to_owned(),
+            node_id: "gateway-eu-1".to_owned(),
+            node_cluster: "gateway".to_owned(),
+            listen,
+            admin,
+            xds: XdsSpec {
+                server: xds_address.into(),
+                variant,
+            },
+            api: None,
+            paths: vec!["/graphql".to_owned()],
+            endpoints: vec![EndpointSpec {
+                address: upstream,
+                priority: 0,
+            }],
+            health_check: None,
+            jwt: JwtSpec {
+                issuer: "https://issuer.test".to_owned(),
+                audiences: vec!["graphql".to_owned()],
+                jwks: jwks(&key),
+                forward: false,
+            },
+            filters,
+            access_log: dir.path().join("access.jsonl"),
+            limits: Default::default(),
+        };
+        Self {
+            cache,
+            events,
+            spec,
+            dir,
+            upstream_requests,
+            signer: Signer_ { key },
+            _stop_xds: stop,
+        }
+    }
+
+    /// Starts the gateway's Envoy and waits until it is ready.
+    pub async fn start(&self) -> Envoy {
+        Envoy::start(&self.options()).await.unwrap()
+    }
+
+    pub fn options(&self) -> EnvoyOptions {
+        let bootstrap = gateway::bootstrap(&self.spec).unwrap();
+        let work_dir = self.dir.path().to_owned();
+        let mut options = EnvoyOptions::new(envoy(), bootstrap, work_dir, self.spec.admin);
+        options.concurrency = 1;
+        options
+    }
+
+    /// The gateway's resources.
+    pub fn planned(&self) -> Vec<Planned> {
+        gateway::plan(&self.spec).unwrap()
+    }
+
+    /// Offers the gateway's resources, less the filters that are not named.
+    pub fn offer(&self, filters: &[&str]) -> xds::Offered {
+        let planned = self.planned().into_iter().filter(|p| {
+            !p.type_url.ends_with("TypedExtensionConfig") || filters.contains(&p.name.as_str())
+        });
+        self.offer_planned(planned)
+    }
+
+    pub fn offer_all(&self) -> xds::Offered {
+        self.offer_planned(self.planned())
+    }
+
+    pub fn offer_planned(&self, planned: impl IntoIterator<Item = Planned>) -> xds::Offered {
+        let resources = planned
+            .into_iter()
+            .map(|p| Resource::new(p.type_url, p.name, p.bytes));
+        self.cache.set("eu", Snapshot::new(resources).unwrap())
+    }
+
+    /// Waits for an event.
+    pub async fn event<T>(&mut self, mut pick: impl FnMut(Event) -> Option<T>) -> T {
+        let wait = async {
+            loop {
+                if let Some(picked) = pick(self.events.recv().await.unwrap()) {
+                    return picked;
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, wait).await {
+            Ok(picked) => picked,
+            Err(_) => panic!("no such event; status: {:#?}", self.cache.status()),
+        }
+    }
+
+    /// Waits until all that is served was accepted by all.
+    pub async fn proven(&mut self) {
+        let served = self.cache.served("eu").unwrap().version().to_owned();
+        if self
+            .cache
+            .last_good("eu")
+            .is_some_and(|s| s.version() == served)
+        {
+            return;
+        }
+        self.event(|event| match event {
+            Event::Proven { version, .. } if version == served => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+
+    /// A token with these claims besides the issuer's own.
+    pub fn token(&self, claims: serde_json::Value) -> String {
+        let mut all = serde_json::json!({
+            "iss": "https://issuer.test", "aud": "graphql", "sub": "alice", "exp": 4_000_000_000_u64,
+        });
+        for (key, value) in claims.as_object().unwrap() {
+            all[key] = value.clone();
+        }
+        let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","typ":"JWT","kid":"k1"}"#);
+        let body = URL_SAFE_NO_PAD.encode(all.to_string());
+        let signature: Signature = self.signer.key.sign(format!("{head}.{body}").as_bytes());
+        let signature = URL_SAFE_NO_PAD.encode(signature.to_bytes());
+        format!("{head}.{body}.{signature}")
+    }
+
+    /// Sends a request with a good token and these headers.
+    pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let bearer = format!("Bearer {}", self.token(serde_json::json!({})));
+        let mut all = vec![("authorization", bearer.as_str())];
+        all.extend_from_slice(headers);
+        self.raw(path, &all).await
+    }
+
+    /// Sends a request with these headers only.
+    pub async fn raw(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let stream = TcpStream::connect(self.spec.listen).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let mut request = Request::builder().uri(path).header("host", "gateway.test");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::<Bytes>::default()).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Reply {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }
+    }
+
+    /// Asks until the answer has this status: for what takes Envoy a moment.
+    pub async fn until(&self, status: u16) -> Reply {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let reply = self.get("/graphql", &[]).await;
+            if reply.status == status {
+                return reply;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "still {reply:?} instead of {status}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub fn upstream_count(&self) -> usize {
+        self.upstream_requests.load(Ordering::SeqCst)
+    }
+}
+
+pub fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// The Envoy to test on; it is fetched if there is none.
+pub fn envoy() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    gateway::locate::locate(target, |line| eprintln!("{line}")).unwrap()
+}
+
+/// A filter whose code is in a local file.
+pub fn filter(name: &str, path: &Path, configuration: &str) -> FilterSpec {
+    FilterSpec {
+        name: name.to_owned(),
+        wasm: WasmSource::Local {
+            path: path.to_owned(),
+        },
+        vm_id: name.to_owned(),
+        configuration: configuration.to_owned(),
+        env_keys: Vec::new(),
+        allow_on_headers_stop_iteration: false,
+    }
+}
+
+fn jwks(key: &SigningKey) -> String {
+    let point = key.verifying_key().to_sec1_point(false);
+    let coordinate = |bytes: Option<&p256::FieldBytes>| URL_SAFE_NO_PAD.encode(bytes.unwrap());
+    serde_json::json!({"keys": [{
+        "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "k1",
+        "x": coordinate(point.x()), "y": coordinate(point.y()),
+    }]})
+    .to_string()
+}
+
+/// An upstream that answers with the headers it saw.
+async fn upstream(count: Arc<AtomicUsize>) -> SocketAddr {
+    let listener = TcpListener::bind(local(0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                let service = service_fn(move |request: Request<Incoming>| {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    let seen: serde_json::Map<String, serde_json::Value> = request
+                        .headers()
+                        .iter()
+                        .map(|(name, value)| {
+                            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                            (name.to_string(), value.into())
+                        })
+                        .collect();
+                    let body = serde_json::Value::Object(seen).to_string();
+                    async move { Ok::<_, hyper::Error>(Response::new(Full::new(Bytes::from(body)))) }
+                });
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    });
+    address
+}
