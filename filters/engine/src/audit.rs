@@ -109,7 +109,11 @@ impl DecisionIds {
     pub fn next_id(&mut self) -> String {
         self.count += 1;
         let [a, b] = &self.seeds;
-        format!("dec_{:016x}{:016x}", a.hash_one(self.count), b.hash_one(self.count))
+        format!(
+            "dec_{:016x}{:016x}",
+            a.hash_one(self.count),
+            b.hash_one(self.count)
+        )
     }
 }
 

@@ -16,7 +16,11 @@ pub struct Cache<K, V> {
 impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     /// A cache of up to `capacity` entries.
     pub fn new(capacity: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), generation: (capacity / 2).max(1) }
+        Self {
+            young: HashMap::new(),
+            old: HashMap::new(),
+            generation: (capacity / 2).max(1),
+        }
     }
 
     /// The entry of a key.

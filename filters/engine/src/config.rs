@@ -89,9 +89,14 @@ pub struct ResidencyConfig {
 
 /// The property path under which `jwt_authn` leaves the token's payload.
 pub fn default_claims() -> Vec<String> {
-    ["metadata", "filter_metadata", "envoy.filters.http.jwt_authn", "payload"]
-        .map(str::to_owned)
-        .into()
+    [
+        "metadata",
+        "filter_metadata",
+        "envoy.filters.http.jwt_authn",
+        "payload",
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 fn default_keys_env() -> String {

@@ -13,7 +13,8 @@ const INTENTS: [&str; 2] = ["x-ig-purpose", crate::residency::DATA_REGION_HEADER
 
 /// Whether a header is the gateway's own.
 pub fn is_reserved(name: &str) -> bool {
-    name.get(..RESERVED.len()).is_some_and(|p| p.eq_ignore_ascii_case(RESERVED))
+    name.get(..RESERVED.len())
+        .is_some_and(|p| p.eq_ignore_ascii_case(RESERVED))
 }
 
 /// Whether a client may send the header.

@@ -20,7 +20,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { tokens: 10_000, depth: 64 }
+        Self {
+            tokens: 10_000,
+            depth: 64,
+        }
     }
 }
 

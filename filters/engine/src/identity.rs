@@ -95,7 +95,9 @@ impl Identity {
     /// # Errors
     /// The header stands several times, or names a purpose that the token does not.
     pub fn purpose<'h>(&self, headers: &[&'h [u8]]) -> Result<Option<&'h str>, IdentityError> {
-        let Some(purpose) = intent("x-ig-purpose", headers)? else { return Ok(None) };
+        let Some(purpose) = intent("x-ig-purpose", headers)? else {
+            return Ok(None);
+        };
         if self.purposes.iter().any(|p| p == purpose) {
             Ok(Some(purpose))
         } else {
@@ -115,14 +117,18 @@ pub fn intent<'h>(
     match values {
         [] => Ok(None),
         [value] if value.iter().all(u8::is_ascii_graphic) && (1..=64).contains(&value.len()) => {
-            std::str::from_utf8(value).map(Some).map_err(|_| IdentityError::Header(name))
+            std::str::from_utf8(value)
+                .map(Some)
+                .map_err(|_| IdentityError::Header(name))
         }
         _ => Err(IdentityError::Header(name)),
     }
 }
 
 fn read(claims: &dyn Claims, name: &'static str) -> Result<Option<Vec<u8>>, IdentityError> {
-    claims.claim(name).map_err(|_| IdentityError::Malformed(name, "readable"))
+    claims
+        .claim(name)
+        .map_err(|_| IdentityError::Malformed(name, "readable"))
 }
 
 fn text(claims: &dyn Claims, name: &'static str) -> Result<Option<String>, IdentityError> {
@@ -140,7 +146,9 @@ fn text(claims: &dyn Claims, name: &'static str) -> Result<Option<String>, Ident
 
 fn names(claims: &dyn Claims, name: &'static str) -> Result<Vec<String>, IdentityError> {
     let malformed = || IdentityError::Malformed(name, "a list of short texts");
-    let Some(bytes) = read(claims, name)? else { return Ok(Vec::new()) };
+    let Some(bytes) = read(claims, name)? else {
+        return Ok(Vec::new());
+    };
     if bytes.is_empty() {
         return Ok(Vec::new());
     }

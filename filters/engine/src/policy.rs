@@ -78,7 +78,9 @@ pub struct Policy {
 
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy").field("rule", &self.rule).finish_non_exhaustive()
+        f.debug_struct("Policy")
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,14 +101,20 @@ impl Policy {
         let mut engine = regorus::Engine::new();
         engine.set_strict_builtin_errors(true);
         for module in &source.modules {
-            engine.add_policy(module.path.clone(), module.text.clone()).map_err(|e| {
-                PolicyError::Module { path: module.path.clone(), message: clean(&e) }
-            })?;
+            engine
+                .add_policy(module.path.clone(), module.text.clone())
+                .map_err(|e| PolicyError::Module {
+                    path: module.path.clone(),
+                    message: clean(&e),
+                })?;
         }
         engine
             .add_data_json(&source.data.to_string())
             .map_err(|e| PolicyError::Data(clean(&e)))?;
-        let mut policy = Self { engine, rule: Q::RULE };
+        let mut policy = Self {
+            engine,
+            rule: Q::RULE,
+        };
         policy.ask::<Q>("{}")?;
         Ok(policy)
     }
@@ -117,15 +125,23 @@ impl Policy {
     /// The rule fails, is undefined, or gives something else than a decision.
     pub fn ask<Q: Question>(&mut self, input: &str) -> Result<Q::Answer, PolicyError> {
         let rule = Q::RULE;
-        let failed = |e: &dyn fmt::Display| PolicyError::Evaluate { rule, message: clean(e) };
+        let failed = |e: &dyn fmt::Display| PolicyError::Evaluate {
+            rule,
+            message: clean(e),
+        };
         self.engine.set_input_json(input).map_err(|e| failed(&e))?;
-        let value = self.engine.eval_rule(rule.to_owned()).map_err(|e| failed(&e))?;
+        let value = self
+            .engine
+            .eval_rule(rule.to_owned())
+            .map_err(|e| failed(&e))?;
         if value == regorus::Value::Undefined {
             return Err(PolicyError::Undefined(rule));
         }
         let json = value.to_json_str().map_err(|e| failed(&e))?;
-        serde_json::from_str(&json)
-            .map_err(|e| PolicyError::Shape { rule, message: e.to_string() })
+        serde_json::from_str(&json).map_err(|e| PolicyError::Shape {
+            rule,
+            message: e.to_string(),
+        })
     }
 }
 

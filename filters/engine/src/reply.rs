@@ -33,7 +33,13 @@ impl Reply {
             "detail": detail,
             "code": code,
         });
-        Self::new(status, code, detail, "application/problem+json", body.to_string())
+        Self::new(
+            status,
+            code,
+            detail,
+            "application/problem+json",
+            body.to_string(),
+        )
     }
 
     /// A GraphQL error on a GraphQL path, else a problem document.

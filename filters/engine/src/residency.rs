@@ -45,7 +45,11 @@ struct Refusal {
 
 impl From<IdentityError> for Refusal {
     fn from(e: IdentityError) -> Self {
-        Self { status: e.status(), code: e.code().to_owned(), reason: e.to_string() }
+        Self {
+            status: e.status(),
+            code: e.code().to_owned(),
+            reason: e.to_string(),
+        }
     }
 }
 
@@ -61,7 +65,12 @@ impl Residency {
         }
         let policy = Policy::load::<ResidencyDecision>(&config.policy)?;
         let decisions = Cache::new(config.cache_entries);
-        Ok(Self { policy, decisions, config, ids: DecisionIds::default() })
+        Ok(Self {
+            policy,
+            decisions,
+            config,
+            ids: DecisionIds::default(),
+        })
     }
 
     /// Where the claims are.
@@ -97,8 +106,17 @@ impl Residency {
             Err(refusal) => {
                 record.code = Some(refusal.code.clone());
                 record.reason.clone_from(&refusal.reason);
-                let graphql = self.config.graphql_paths.iter().any(|p| headers.path() == p);
-                Err(Reply::for_path(graphql, refusal.status, &refusal.code, &refusal.reason))
+                let graphql = self
+                    .config
+                    .graphql_paths
+                    .iter()
+                    .any(|p| headers.path() == p);
+                Err(Reply::for_path(
+                    graphql,
+                    refusal.status,
+                    &refusal.code,
+                    &refusal.reason,
+                ))
             }
         };
         Routing { record, effect }
@@ -119,7 +137,11 @@ impl Residency {
             data_region,
             warrant: None,
         };
-        let failed = |reason: String| Refusal { status: 500, code: "POLICY_FAILED".into(), reason };
+        let failed = |reason: String| Refusal {
+            status: 500,
+            code: "POLICY_FAILED".into(),
+            reason,
+        };
         let key = serde_json::to_string(&input).map_err(|e| failed(e.to_string()))?;
         let decision = match self.decisions.get(key.as_str()) {
             Some(decision) => decision,
@@ -133,11 +155,20 @@ impl Residency {
         record.region_dst.clone_from(&decision.region);
         record.reason.clone_from(&decision.reason);
         if !decision.allow {
-            let code = decision.code.clone().unwrap_or_else(|| "RESIDENCY_DENIED".into());
-            return Err(Refusal { status: 403, code, reason: decision.reason.clone() });
+            let code = decision
+                .code
+                .clone()
+                .unwrap_or_else(|| "RESIDENCY_DENIED".into());
+            return Err(Refusal {
+                status: 403,
+                code,
+                reason: decision.reason.clone(),
+            });
         }
         let Some(region) = decision.region.clone() else {
-            return Err(failed("the policy allows the request but names no region".into()));
+            return Err(failed(
+                "the policy allows the request but names no region".into(),
+            ));
         };
         match self.config.clusters.get(&region) {
             Some(cluster) => Ok((who.tenant, region, cluster.clone())),

@@ -6,8 +6,8 @@ mod error;
 mod read;
 mod types;
 
-pub(crate) use error::position;
 pub use error::SchemaError;
+pub(crate) use error::position;
 pub use types::{Directive, FieldDef, FieldId, Kind, Scalar, Shape, TypeDef, TypeId, TypeSet};
 
 use std::collections::HashMap;
@@ -88,10 +88,15 @@ impl Schema {
     pub fn expand(&self, coordinate: &str) -> Result<Vec<(TypeId, FieldId)>, UnknownCoordinate> {
         let unknown = || UnknownCoordinate(coordinate.to_owned());
         let (ty, field) = coordinate.split_once('.').ok_or_else(unknown)?;
-        let ty = self.type_id(ty).and_then(|id| self.get(id)).ok_or_else(unknown)?;
+        let ty = self
+            .type_id(ty)
+            .and_then(|id| self.get(id))
+            .ok_or_else(unknown)?;
         let mut found = Vec::new();
         for object in ty.possible.iter() {
-            let Some(def) = self.get(object) else { continue };
+            let Some(def) = self.get(object) else {
+                continue;
+            };
             if field == "*" {
                 let leaves = def.fields().filter(|f| self.is_leaf(f.shape.named));
                 found.extend(leaves.map(|f| (object, f.id)));
@@ -99,12 +104,17 @@ impl Schema {
                 found.push((object, f.id));
             }
         }
-        if found.is_empty() && ty.field(field).is_none() { Err(unknown()) } else { Ok(found) }
+        if found.is_empty() && ty.field(field).is_none() {
+            Err(unknown())
+        } else {
+            Ok(found)
+        }
     }
 
     /// Whether values of the type have no selection.
     pub fn is_leaf(&self, ty: TypeId) -> bool {
-        self.get(ty).is_some_and(|t| matches!(t.kind, Kind::Scalar(_) | Kind::Enum { .. }))
+        self.get(ty)
+            .is_some_and(|t| matches!(t.kind, Kind::Scalar(_) | Kind::Enum { .. }))
     }
 }
 

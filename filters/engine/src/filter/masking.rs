@@ -67,7 +67,11 @@ enum State {
     /// The request went on; its response is masked by the plan.
     Forwarded { plan: Arc<Plan>, admin: bool },
     /// The response is being rewritten.
-    Response { rewriter: Box<Rewriter>, masker: PlanMasker, plan: Arc<Plan> },
+    Response {
+        rewriter: Box<Rewriter>,
+        masker: PlanMasker,
+        plan: Arc<Plan>,
+    },
     /// The filter has answered, or the response is complete.
     Closed,
     /// The response was withheld or cut off: nothing more of it goes on.
@@ -168,15 +172,23 @@ impl Masking {
             return Err(ConfigError::Empty("graphql_paths"));
         }
         let schema = Schema::parse(&config.schema)?;
-        if let Some(fields) = config.policy.data.pointer("/ig/fields").and_then(|f| f.as_object()) {
+        if let Some(fields) = config
+            .policy
+            .data
+            .pointer("/ig/fields")
+            .and_then(|f| f.as_object())
+        {
             for coordinate in fields.keys() {
                 schema.expand(coordinate)?;
             }
         }
         let policy = Policy::load::<Decision>(&config.policy)?;
         let keys = keys.map(Keyring::parse).transpose()?;
-        let mut error_codes: Vec<Box<str>> =
-            config.error_codes.iter().map(|c| c.as_str().into()).collect();
+        let mut error_codes: Vec<Box<str>> = config
+            .error_codes
+            .iter()
+            .map(|c| c.as_str().into())
+            .collect();
         error_codes.sort_unstable();
         let entries = config.limits.cache_entries;
         Ok(Self {
@@ -218,7 +230,11 @@ impl Masking {
         };
         let document = Document::parse(query, limits)?;
         let hash = hex(&Sha256::digest(query.as_bytes()));
-        let known = Arc::new(KnownDocument { serial: self.next_serial(), document, hash });
+        let known = Arc::new(KnownDocument {
+            serial: self.next_serial(),
+            document,
+            hash,
+        });
         self.documents.insert(query.into(), known.clone());
         Ok(known)
     }
@@ -228,10 +244,17 @@ impl Masking {
         if let Some(known) = self.decisions.get(key.as_str()) {
             return Ok(known);
         }
-        let decision = self.policy.ask::<Decision>(&key).map_err(|e| e.to_string())?;
+        let decision = self
+            .policy
+            .ask::<Decision>(&key)
+            .map_err(|e| e.to_string())?;
         let table = RuleTable::new(&self.schema, &decision)
             .map_err(|e| format!("the policy's rules: {e}"))?;
-        let known = Arc::new(KnownDecision { serial: self.next_serial(), decision, table });
+        let known = Arc::new(KnownDecision {
+            serial: self.next_serial(),
+            decision,
+            table,
+        });
         self.decisions.insert(key, known.clone());
         Ok(known)
     }
@@ -271,6 +294,11 @@ impl MaskingStream {
         }
     }
 
+    /// Whether the caller is told what masking does, while the response is awaited.
+    pub fn is_admin(&self) -> bool {
+        matches!(self.state, State::Forwarded { admin: true, .. })
+    }
+
     /// Request headers have come.
     pub fn request_headers(
         &mut self,
@@ -308,7 +336,9 @@ impl MaskingStream {
         self.record.tenant = Some(identity.tenant.clone());
         self.record.subject = Some(identity.subject.clone());
         self.record.roles.clone_from(&identity.roles);
-        let purpose = identity.purpose(&headers.all("x-ig-purpose")).map_err(|e| refuse(&e))?;
+        let purpose = identity
+            .purpose(&headers.all("x-ig-purpose"))
+            .map_err(|e| refuse(&e))?;
         self.record.purpose = purpose.map(str::to_owned);
         self.identity = Some(identity);
         if headers.has("upgrade") {
@@ -336,14 +366,21 @@ impl MaskingStream {
             return Err(Reply::graphql(415, "UNSUPPORTED_ENCODING", message));
         }
         if end_of_stream {
-            return Err(Reply::graphql(400, "BAD_REQUEST", "the request has no body"));
+            return Err(Reply::graphql(
+                400,
+                "BAD_REQUEST",
+                "the request has no body",
+            ));
         }
         let mut edits: Vec<Edit> = headers
             .names()
             .filter(|n| {
                 let own = is_reserved(n)
                     && !is_intent(n)
-                    && !config.trusted_headers.iter().any(|t| t.eq_ignore_ascii_case(n));
+                    && !config
+                        .trusted_headers
+                        .iter()
+                        .any(|t| t.eq_ignore_ascii_case(n));
                 own || CONDITIONAL.iter().any(|c| c.eq_ignore_ascii_case(n))
             })
             .map(|n| Edit::Remove(n.to_owned()))
@@ -391,8 +428,10 @@ impl MaskingStream {
             .map_err(|e| Reply::graphql(400, e.code(), &e.to_string()))?;
         let graphql = |e: graphql::GraphqlError| Reply::graphql(400, e.code(), &e.to_string());
         let known = filter.document(&request.query).map_err(graphql)?;
-        let (index, operation) =
-            known.document.operation(request.operation_name.as_deref()).map_err(graphql)?;
+        let (index, operation) = known
+            .document
+            .operation(request.operation_name.as_deref())
+            .map_err(graphql)?;
         self.record.operation = Some(OperationRecord {
             name: operation.name.as_deref().map(str::to_owned),
             kind: operation.kind,
@@ -403,9 +442,15 @@ impl MaskingStream {
             return Err(Reply::graphql(403, "SUBSCRIPTION_REFUSED", message));
         }
         let broken = |reason: &str| {
-            Reply::graphql(500, "POLICY_FAILED", &format!("the policy gives no decision: {reason}"))
+            Reply::graphql(
+                500,
+                "POLICY_FAILED",
+                &format!("the policy gives no decision: {reason}"),
+            )
         };
-        let Some(who) = &self.identity else { return Err(broken("no identity")) };
+        let Some(who) = &self.identity else {
+            return Err(broken("no identity"));
+        };
         let input = MaskingInput {
             tenant: &who.tenant,
             subject: &who.subject,
@@ -433,9 +478,9 @@ impl MaskingStream {
             None => {
                 let envelope = match decided.decision.errors {
                     ErrorDetail::Verbatim => Envelope::Verbatim,
-                    ErrorDetail::Generic => {
-                        Envelope::Generic { codes: filter.error_codes.clone() }
-                    }
+                    ErrorDetail::Generic => Envelope::Generic {
+                        codes: filter.error_codes.clone(),
+                    },
                 };
                 let plan = mask::compile(
                     &filter.schema,
@@ -513,15 +558,21 @@ impl MaskingStream {
     /// A part of the response's body has come.
     pub fn response_body(&mut self, chunk: &[u8], end_of_stream: bool) -> BodyEffect {
         let (rewriter, masker) = match &mut self.state {
-            State::Response { rewriter, masker, .. } => (rewriter, masker),
+            State::Response {
+                rewriter, masker, ..
+            } => (rewriter, masker),
             State::Failed => return BodyEffect::Replace(Vec::new()),
             _ => return BodyEffect::Pass,
         };
         // Room for what was carried over and for replacements that are longer than their values.
         let mut out = Vec::with_capacity(chunk.len() + chunk.len() / 8 + rewriter.held() + 64);
-        let result = rewriter
-            .push(chunk, masker, &mut out)
-            .and_then(|()| if end_of_stream { rewriter.finish() } else { Ok(()) });
+        let result = rewriter.push(chunk, masker, &mut out).and_then(|()| {
+            if end_of_stream {
+                rewriter.finish()
+            } else {
+                Ok(())
+            }
+        });
         let stats = rewriter.stats();
         self.tally = Tally {
             masked: masker.total(),
@@ -534,7 +585,11 @@ impl MaskingStream {
                 if end_of_stream {
                     self.finish(Outcome::Allowed);
                 }
-                if out == chunk { BodyEffect::Pass } else { BodyEffect::Replace(out) }
+                if out == chunk {
+                    BodyEffect::Pass
+                } else {
+                    BodyEffect::Replace(out)
+                }
             }
         }
     }
@@ -544,7 +599,9 @@ impl MaskingStream {
     /// # Errors
     /// The body was not whole: cut the response off.
     pub fn response_end(&mut self) -> Result<(), Reply> {
-        let State::Response { rewriter, .. } = &mut self.state else { return Ok(()) };
+        let State::Response { rewriter, .. } = &mut self.state else {
+            return Ok(());
+        };
         match rewriter.finish() {
             Ok(()) => {
                 self.finish(Outcome::Allowed);
@@ -570,7 +627,11 @@ impl MaskingStream {
         {
             for (spec, count) in plan.specs.iter().zip(masker.counts()) {
                 if *count > 0 {
-                    *self.record.counts.entry(spec.coordinates.join("|")).or_default() += count;
+                    *self
+                        .record
+                        .counts
+                        .entry(spec.coordinates.join("|"))
+                        .or_default() += count;
                 }
             }
         }
@@ -606,7 +667,11 @@ impl MaskingStream {
     fn mask_header(&self) -> String {
         let list = |set: &[String]| -> String {
             let all = set.join(",");
-            if all.len() > 1024 { format!("{} coordinates", set.len()) } else { all }
+            if all.len() > 1024 {
+                format!("{} coordinates", set.len())
+            } else {
+                all
+            }
         };
         format!(
             "{}; rev={}; mask=\"{}\"; redact=\"{}\"; reveal=\"{}\"",

@@ -99,7 +99,10 @@ impl Document {
 
     /// The selections of a set.
     pub fn set(&self, index: SetIndex) -> &[Selection] {
-        self.sets.get(index as usize).map(Vec::as_slice).unwrap_or_default()
+        self.sets
+            .get(index as usize)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// A selected field.

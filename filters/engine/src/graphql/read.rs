@@ -16,7 +16,11 @@ pub(super) fn read(text: &str, limits: Limits) -> Result<Document, GraphqlError>
             return Err(GraphqlError::Limit);
         }
         let (line, column) = position(text, error.index());
-        return Err(GraphqlError::Syntax { line, column, message: error.message().to_owned() });
+        return Err(GraphqlError::Syntax {
+            line,
+            column,
+            message: error.message().to_owned(),
+        });
     }
     let mut document = Document::default();
     for definition in tree.document().definitions() {
@@ -28,10 +32,18 @@ pub(super) fn read(text: &str, limits: Limits) -> Result<Document, GraphqlError>
                     _ => OperationKind::Query,
                 };
                 let set = document.selection_set(d.selection_set());
-                document.operations.push(Operation { kind, name: d.name().map(name), set });
+                document.operations.push(Operation {
+                    kind,
+                    name: d.name().map(name),
+                    set,
+                });
             }
             cst::Definition::FragmentDefinition(d) => {
-                let key = d.fragment_name().and_then(|n| n.name()).map(name).unwrap_or_default();
+                let key = d
+                    .fragment_name()
+                    .and_then(|n| n.name())
+                    .map(name)
+                    .unwrap_or_default();
                 let condition = condition(d.type_condition()).unwrap_or_default();
                 let set = document.selection_set(d.selection_set());
                 let fragment = Fragment { condition, set };
@@ -69,7 +81,10 @@ impl Document {
                     Selection::Field((self.fields.len() - 1) as u32)
                 }
                 cst::Selection::FragmentSpread(s) => Selection::Spread(
-                    s.fragment_name().and_then(|n| n.name()).map(name).unwrap_or_default(),
+                    s.fragment_name()
+                        .and_then(|n| n.name())
+                        .map(name)
+                        .unwrap_or_default(),
                 ),
                 cst::Selection::InlineFragment(i) => Selection::Inline {
                     condition: condition(i.type_condition()),

@@ -75,11 +75,16 @@ impl<'a> GraphqlRequest<'a> {
                 if hash_only {
                     return Err(RequestError::PersistedQuery);
                 }
-                return Err(RequestError::Malformed { line: e.line(), column: e.column() });
+                return Err(RequestError::Malformed {
+                    line: e.line(),
+                    column: e.column(),
+                });
             }
         };
-        for (name, value) in [("variables", request.variables), ("extensions", request.extensions)]
-        {
+        for (name, value) in [
+            ("variables", request.variables),
+            ("extensions", request.extensions),
+        ] {
             if value.is_some_and(|v| !v.get().starts_with('{') && v.get() != "null") {
                 return Err(RequestError::NotAnObject(name));
             }

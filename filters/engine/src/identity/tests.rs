@@ -51,16 +51,41 @@ fn reads_what_envoy_encodes() {
 fn refuses_what_is_missing_or_malformed() {
     let who = Identity::read(&token()).unwrap();
     assert_eq!(who.purpose(&[b"marketing"]), Err(IdentityError::Purpose));
-    for odd in [&[b"support".as_slice(), b"support"][..], &[b""], &[b"a b"], &[&[0xff]]] {
+    for odd in [
+        &[b"support".as_slice(), b"support"][..],
+        &[b""],
+        &[b"a b"],
+        &[&[0xff]],
+    ] {
         assert_eq!(who.purpose(odd), Err(IdentityError::Header("x-ig-purpose")));
     }
     for (claim, value, want) in [
         ("sub", Ok(vec![]), IdentityError::Missing("sub")),
-        ("tenant", Err(Unreadable), IdentityError::Malformed("tenant", "readable")),
-        ("tenant", Ok(vec![0xff]), IdentityError::Malformed("tenant", "a short text")),
-        ("sub", Ok(vec![b'x'; 300]), IdentityError::Malformed("sub", "a short text")),
-        ("roles", Ok(b"analyst".to_vec()), IdentityError::Malformed("roles", "a list of short texts")),
-        ("roles", Ok(encode(&[""])), IdentityError::Malformed("roles", "a list of short texts")),
+        (
+            "tenant",
+            Err(Unreadable),
+            IdentityError::Malformed("tenant", "readable"),
+        ),
+        (
+            "tenant",
+            Ok(vec![0xff]),
+            IdentityError::Malformed("tenant", "a short text"),
+        ),
+        (
+            "sub",
+            Ok(vec![b'x'; 300]),
+            IdentityError::Malformed("sub", "a short text"),
+        ),
+        (
+            "roles",
+            Ok(b"analyst".to_vec()),
+            IdentityError::Malformed("roles", "a list of short texts"),
+        ),
+        (
+            "roles",
+            Ok(encode(&[""])),
+            IdentityError::Malformed("roles", "a list of short texts"),
+        ),
     ] {
         let mut token = token();
         token.0.insert(claim, value);

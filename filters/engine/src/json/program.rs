@@ -72,7 +72,11 @@ impl Node {
 
     /// The index of the member `key`; `hint` is looked at first.
     pub(super) fn find(&self, key: &[u8], hint: usize) -> Option<usize> {
-        if self.fields.get(hint).is_some_and(|f| f.key.as_bytes() == key) {
+        if self
+            .fields
+            .get(hint)
+            .is_some_and(|f| f.key.as_bytes() == key)
+        {
             return Some(hint);
         }
         self.sorted
@@ -87,7 +91,10 @@ impl Node {
 
     /// The node for the rest of an object of type `name`.
     pub(super) fn switched(&self, name: &str) -> Option<NodeId> {
-        self.switch.iter().find(|(n, _)| &**n == name).map(|(_, id)| *id)
+        self.switch
+            .iter()
+            .find(|(n, _)| &**n == name)
+            .map(|(_, id)| *id)
     }
 }
 

@@ -21,7 +21,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 128, token: 4096, held: 65_536, keys: 65_536 }
+        Self {
+            depth: 128,
+            token: 4096,
+            held: 65_536,
+            keys: 65_536,
+        }
     }
 }
 
@@ -162,7 +167,8 @@ impl Rewriter {
         }
         if carried == 0 {
             let keep = self.run(chunk, masker, out)?;
-            self.carry.extend_from_slice(chunk.get(keep..).unwrap_or_default());
+            self.carry
+                .extend_from_slice(chunk.get(keep..).unwrap_or_default());
             self.base += keep as u64;
         } else {
             let mut buf = std::mem::take(&mut self.carry);
@@ -198,7 +204,10 @@ impl Rewriter {
     }
 
     fn error(&self, at: usize, problem: Problem) -> JsonError {
-        JsonError { offset: self.base + at as u64, problem }
+        JsonError {
+            offset: self.base + at as u64,
+            problem,
+        }
     }
 
     fn run(
@@ -207,7 +216,11 @@ impl Rewriter {
         masker: &mut dyn Masker,
         out: &mut Vec<u8>,
     ) -> Result<usize, JsonError> {
-        let mut c = Cursor { buf, at: 0, written: 0 };
+        let mut c = Cursor {
+            buf,
+            at: 0,
+            written: 0,
+        };
         loop {
             let step = match self.state {
                 State::Value | State::FirstElement => self.value(&mut c, masker, out)?,
@@ -253,10 +266,16 @@ impl Rewriter {
         out: &mut Vec<u8>,
     ) -> Result<Step, JsonError> {
         c.at += scan::white(c.rest());
-        let Some(byte) = c.peek() else { return Ok(Step::Wait(c.at)) };
+        let Some(byte) = c.peek() else {
+            return Ok(Step::Wait(c.at));
+        };
         if self.stack.is_empty() && byte != b'{' {
             let json = matches!(byte, b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n');
-            let problem = if json { Problem::NotAnObject } else { Problem::Unexpected };
+            let problem = if json {
+                Problem::NotAnObject
+            } else {
+                Problem::Unexpected
+            };
             return Err(self.error(c.at, problem));
         }
         match byte {
@@ -284,11 +303,7 @@ impl Rewriter {
                 masker.whole(id, self.depth, out);
             }
             Action::Replace(text) => self.mute(c, text, out),
-            Action::Scalar
-            | Action::OneOf(_)
-            | Action::Path(_)
-            | Action::Number
-            | Action::Drop => {
+            Action::Scalar | Action::OneOf(_) | Action::Path(_) | Action::Number | Action::Drop => {
                 self.stats.mismatched += 1;
                 self.mute(c, "null", out);
             }
@@ -353,7 +368,11 @@ impl Rewriter {
             self.mute = None;
             c.written = c.at;
         }
-        self.state = if self.stack.is_empty() { State::Done } else { State::AfterValue };
+        self.state = if self.stack.is_empty() {
+            State::Done
+        } else {
+            State::AfterValue
+        };
     }
 
     fn after_value(&mut self, c: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<Step, JsonError> {
@@ -457,9 +476,16 @@ impl Rewriter {
     fn name(&mut self, raw: &[u8], at: usize) -> Result<Action, JsonError> {
         let text = std::str::from_utf8(raw).map_err(|_| self.error(at, Problem::Utf8))?;
         let key = RawString(text).decode();
-        let duplicate = JsonError { offset: self.base + at as u64, problem: Problem::DuplicateKey };
-        let Some(frame) = self.stack.last_mut() else { return Ok(Action::Drop) };
-        let node = frame.node.and_then(|id| self.program.nodes.get(id as usize));
+        let duplicate = JsonError {
+            offset: self.base + at as u64,
+            problem: Problem::DuplicateKey,
+        };
+        let Some(frame) = self.stack.last_mut() else {
+            return Ok(Action::Drop);
+        };
+        let node = frame
+            .node
+            .and_then(|id| self.program.nodes.get(id as usize));
         let found = node.and_then(|n| {
             let index = n.find(key.as_bytes(), frame.hint)?;
             n.fields.get(index).map(|f| (n, index, f.action))
@@ -502,11 +528,18 @@ impl Rewriter {
                 return Err(self.error(at, Problem::TooManyKeys));
             }
         }
-        Ok(if frame.node.is_some() { Action::Drop } else { Action::Any })
+        Ok(if frame.node.is_some() {
+            Action::Drop
+        } else {
+            Action::Any
+        })
     }
 
     fn open_string(&mut self, c: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<Step, JsonError> {
-        let typename = self.stack.last().is_some_and(|f| f.object && f.typename_next);
+        let typename = self
+            .stack
+            .last()
+            .is_some_and(|f| f.object && f.typename_next);
         match self.action {
             Action::Mask(_) | Action::OneOf(_) | Action::Path(_) => return self.hold(c, out),
             Action::Scalar if typename => return self.hold(c, out),
@@ -610,7 +643,9 @@ impl Rewriter {
     fn switch(&mut self, name: &str) {
         if let Some(frame) = self.stack.last_mut() {
             frame.typename_next = false;
-            let node = frame.node.and_then(|id| self.program.nodes.get(id as usize));
+            let node = frame
+                .node
+                .and_then(|id| self.program.nodes.get(id as usize));
             if let Some(id) = node.and_then(|n| n.switched(name)) {
                 frame.node = Some(id);
             }

@@ -26,7 +26,10 @@ impl Masker for Show {
 }
 
 fn field(key: &str, action: Action) -> Field {
-    Field { key: key.into(), action }
+    Field {
+        key: key.into(),
+        action,
+    }
 }
 
 /// {a: any, s: scalar, m: masked, o: {m: masked, o: …}, t: typed, r: replaced, p: path, n: number}
@@ -51,7 +54,10 @@ fn program() -> Arc<Program> {
                 field("c", Action::OneOf(0)),
                 field("n", Action::Number),
             ]),
-            Node::new(vec![field("m", Action::Mask(2)), field("o", Action::Object(1))]),
+            Node::new(vec![
+                field("m", Action::Mask(2)),
+                field("o", Action::Object(1)),
+            ]),
             typed,
             Node::new(vec![
                 field("__typename", Action::Scalar),
@@ -80,10 +86,18 @@ fn rewrite(text: &str) -> Result<String, Problem> {
     let bytes = text.as_bytes();
     let whole = rewrite_chunks(&[bytes], Limits::default());
     let single: Vec<&[u8]> = bytes.chunks(1).collect();
-    assert_eq!(rewrite_chunks(&single, Limits::default()), whole, "byte by byte: {text}");
+    assert_eq!(
+        rewrite_chunks(&single, Limits::default()),
+        whole,
+        "byte by byte: {text}"
+    );
     for cut in 0..bytes.len().min(300) {
         let parts = [&bytes[..cut], &bytes[cut..]];
-        assert_eq!(rewrite_chunks(&parts, Limits::default()), whole, "split at {cut}: {text}");
+        assert_eq!(
+            rewrite_chunks(&parts, Limits::default()),
+            whole,
+            "split at {cut}: {text}"
+        );
     }
     whole.map_err(|e| e.problem)
 }
@@ -109,12 +123,24 @@ fn what_is_not_masked_stays_to_the_byte() {
 
 #[test]
 fn masked_values_are_replaced_and_nothing_else() {
-    becomes(r#"{"m" : "a\u0062\n" , "s":1}"#, r#"{"m" : "<1.0 ab\n>" , "s":1}"#);
+    becomes(
+        r#"{"m" : "a\u0062\n" , "s":1}"#,
+        r#"{"m" : "<1.0 ab\n>" , "s":1}"#,
+    );
     becomes(r#"{"m":12.30}"#, r#"{"m":"<1.0 #12.30>"}"#);
-    becomes(r#"{"m":[ "x", ["y"], null, true ]}"#, r#"{"m":[ "<1.1 x>", ["<1.2 y>"], "<1.1 null>", "<1.1 true>" ]}"#);
-    becomes(r#"{"m":{"secret":["s"]},"s":1}"#, r#"{"m":"<1.0 whole>","s":1}"#);
+    becomes(
+        r#"{"m":[ "x", ["y"], null, true ]}"#,
+        r#"{"m":[ "<1.1 x>", ["<1.2 y>"], "<1.1 null>", "<1.1 true>" ]}"#,
+    );
+    becomes(
+        r#"{"m":{"secret":["s"]},"s":1}"#,
+        r#"{"m":"<1.0 whole>","s":1}"#,
+    );
     becomes(r#"{"m":[{"secret":"s"}]}"#, r#"{"m":["<1.1 whole>"]}"#);
-    becomes(r#"{"o":[{"m":"1"},{"o":{"m":"2"}}]}"#, r#"{"o":[{"m":"<2.0 1>"},{"o":{"m":"<2.0 2>"}}]}"#);
+    becomes(
+        r#"{"o":[{"m":"1"},{"o":{"m":"2"}}]}"#,
+        r#"{"o":[{"m":"<2.0 1>"},{"o":{"m":"<2.0 2>"}}]}"#,
+    );
     becomes(r#"{"\u006d":"x"}"#, r#"{"\u006d":"<1.0 x>"}"#);
 }
 
@@ -134,7 +160,10 @@ fn shapes_that_the_schema_does_not_know_become_null() {
     becomes(r#"{"o":[12,{"m":"x"}]}"#, r#"{"o":[null,{"m":"<2.0 x>"}]}"#);
     becomes(r#"{"r":[1,{"q":2}]}"#, r#"{"r":"gone"}"#);
     becomes(r#"{"r":"x"}"#, r#"{"r":"gone"}"#);
-    becomes(r#"{"p":["data",0,"x","secret",{"a":1},true]}"#, r#"{"p":["data",0,"x",null,null,null]}"#);
+    becomes(
+        r#"{"p":["data",0,"x","secret",{"a":1},true]}"#,
+        r#"{"p":["data",0,"x",null,null,null]}"#,
+    );
     becomes(r#"{"c":"data"}"#, r#"{"c":"data"}"#);
     becomes(r#"{"c":12}"#, r#"{"c":null}"#);
     becomes(r#"{"n":["1",1,{"a":1}]}"#, r#"{"n":[null,1,null]}"#);
@@ -200,7 +229,10 @@ fn what_is_not_json_is_refused() {
         assert_eq!(rewrite(text), Err(problem), "{text}");
     }
     let bad = [b"{\"s\":\"".as_slice(), &[0xc3, 0x28], b"\"}"].concat();
-    assert_eq!(rewrite_chunks(&[&bad], Limits::default()).map_err(|e| e.problem), Err(Problem::Utf8));
+    assert_eq!(
+        rewrite_chunks(&[&bad], Limits::default()).map_err(|e| e.problem),
+        Err(Problem::Utf8)
+    );
 }
 
 #[test]
@@ -210,12 +242,22 @@ fn bounds_hold_at_n_and_n_plus_one() {
     let deep = rewrite_chunks(&[nested(128).as_bytes()], Limits::default());
     assert_eq!(deep.map_err(|e| e.problem), Err(Problem::TooDeep));
 
-    let limits = Limits { held: 8, token: 16, ..Limits::default() };
+    let limits = Limits {
+        held: 8,
+        token: 16,
+        ..Limits::default()
+    };
     let masked = |n: usize| format!("{{\"m\":\"{}\",\"s\":1}}", "x".repeat(n));
-    for (n, want) in [(7, "{\"m\":\"<1.0 xxxxxxx>\",\"s\":1}"), (8, "{\"m\":\"<1.0 whole>\",\"s\":1}")] {
+    for (n, want) in [
+        (7, "{\"m\":\"<1.0 xxxxxxx>\",\"s\":1}"),
+        (8, "{\"m\":\"<1.0 whole>\",\"s\":1}"),
+    ] {
         let text = masked(n);
         let split: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
-        assert_eq!(rewrite_chunks(&[text.as_bytes()], limits).as_deref(), Ok(want));
+        assert_eq!(
+            rewrite_chunks(&[text.as_bytes()], limits).as_deref(),
+            Ok(want)
+        );
         assert_eq!(rewrite_chunks(&split, limits).as_deref(), Ok(want));
     }
     let key = |n: usize| format!("{{\"{}\":1}}", "k".repeat(n));
@@ -231,7 +273,10 @@ fn bounds_hold_at_n_and_n_plus_one() {
         let members: Vec<String> = (0..n).map(|i| format!("\"k{i}\":0")).collect();
         format!("{{\"a\":{{{}}}}}", members.join(","))
     };
-    let limits = Limits { keys: 40, ..Limits::default() };
+    let limits = Limits {
+        keys: 40,
+        ..Limits::default()
+    };
     assert!(rewrite_chunks(&[many(40).as_bytes()], limits).is_ok());
     let seen = rewrite_chunks(&[many(41).as_bytes()], limits).map_err(|e| e.problem);
     assert_eq!(seen, Err(Problem::TooManyKeys));
@@ -244,7 +289,13 @@ fn a_long_body_holds_next_to_nothing() {
     rewriter.push(b"{\"a\":[", &mut Show, &mut out).unwrap();
     for _ in 0..10_000 {
         out.clear();
-        rewriter.push(b"\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\",{\"k\":1},12", &mut Show, &mut out).unwrap();
+        rewriter
+            .push(
+                b"\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\",{\"k\":1},12",
+                &mut Show,
+                &mut out,
+            )
+            .unwrap();
         rewriter.push(b",", &mut Show, &mut out).unwrap();
         assert!(rewriter.held() < 64);
     }

@@ -21,7 +21,10 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
         }
         done += 8;
     }
-    done + tail.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\').unwrap_or(tail.len())
+    done + tail
+        .iter()
+        .position(|b| *b < 0x20 || *b == b'"' || *b == b'\\')
+        .unwrap_or(tail.len())
 }
 
 /// How a scan of string content ended.
@@ -46,7 +49,9 @@ pub(super) fn string(bytes: &[u8], mut at: usize) -> StringScan {
                 None => return StringScan::Open(at),
                 Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
                 Some(b'u') => {
-                    let hex = bytes.get(at + 2..bytes.len().min(at + 6)).unwrap_or_default();
+                    let hex = bytes
+                        .get(at + 2..bytes.len().min(at + 6))
+                        .unwrap_or_default();
                     if !hex.iter().all(u8::is_ascii_hexdigit) {
                         return StringScan::Bad(at);
                     }
@@ -64,7 +69,10 @@ pub(super) fn string(bytes: &[u8], mut at: usize) -> StringScan {
 
 /// Bytes at the start of `bytes` that JSON counts as white space.
 pub(super) fn white(bytes: &[u8]) -> usize {
-    bytes.iter().position(|b| !matches!(b, b' ' | b'\n' | b'\r' | b'\t')).unwrap_or(bytes.len())
+    bytes
+        .iter()
+        .position(|b| !matches!(b, b' ' | b'\n' | b'\r' | b'\t'))
+        .unwrap_or(bytes.len())
 }
 
 /// Bytes at the start of `bytes` that can belong to a number or literal.
@@ -117,10 +125,21 @@ mod tests {
 
     #[test]
     fn numbers_follow_the_grammar() {
-        for good in ["0", "-0", "12", "1.0", "1e9", "1E+9", "-1.25e-3", "12345678901234567890.00"] {
+        for good in [
+            "0",
+            "-0",
+            "12",
+            "1.0",
+            "1e9",
+            "1E+9",
+            "-1.25e-3",
+            "12345678901234567890.00",
+        ] {
             assert!(is_number(good.as_bytes()), "{good}");
         }
-        for bad in ["", "-", "01", "1.", ".5", "1e", "1e+", "+1", "0x1", "NaN", "1.2.3", "--1"] {
+        for bad in [
+            "", "-", "01", "1.", ".5", "1e", "1e+", "+1", "0x1", "NaN", "1.2.3", "--1",
+        ] {
             assert!(!is_number(bad.as_bytes()), "{bad}");
         }
     }

@@ -12,8 +12,12 @@ impl Utf8 {
         let mut rest = chunk;
         let mut at = 0;
         while self.len > 0 {
-            let Some((byte, tail)) = rest.split_first() else { return Ok(()) };
-            let Some(slot) = self.pending.get_mut(self.len) else { return Err(at) };
+            let Some((byte, tail)) = rest.split_first() else {
+                return Ok(());
+            };
+            let Some(slot) = self.pending.get_mut(self.len) else {
+                return Err(at);
+            };
             *slot = *byte;
             self.len += 1;
             rest = tail;
@@ -60,7 +64,12 @@ mod tests {
                 assert!(v.is_complete());
             }
         }
-        for bad in [&[0xffu8][..], &[0xc3, 0x28], &[0xed, 0xa0, 0x80], &[0xf0, 0x9f, 0x20]] {
+        for bad in [
+            &[0xffu8][..],
+            &[0xc3, 0x28],
+            &[0xed, 0xa0, 0x80],
+            &[0xf0, 0x9f, 0x20],
+        ] {
             for cut in 0..=bad.len() {
                 let mut v = Utf8::default();
                 let seen = v.push(&bad[..cut]).and_then(|()| v.push(&bad[cut..]));

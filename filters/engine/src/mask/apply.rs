@@ -16,7 +16,11 @@ pub struct PlanMasker {
 impl PlanMasker {
     /// A masker that has masked nothing yet.
     pub fn new(plan: Arc<Plan>) -> Self {
-        Self { counts: vec![0; plan.specs.len()], plan, total: 0 }
+        Self {
+            counts: vec![0; plan.specs.len()],
+            plan,
+            total: 0,
+        }
     }
 
     /// Values masked so far.

@@ -30,7 +30,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { nodes: 20_000, visits: 500_000, depth: 64 }
+        Self {
+            nodes: 20_000,
+            visits: 500_000,
+            depth: 64,
+        }
     }
 }
 
@@ -66,9 +70,24 @@ pub fn compile(
     };
     let possible = TypeSet::of(root);
     let groups = vec![(operation.set, possible.clone())];
-    let data = compiler.node(Place { groups, possible, force: None, layout: None }, 0)?;
-    let keys_seen = std::mem::take(&mut compiler.keys_seen).into_iter().collect();
-    super::envelope::enclose(&mut compiler.program, Action::Object(data), envelope, keys_seen);
+    let data = compiler.node(
+        Place {
+            groups,
+            possible,
+            force: None,
+            layout: None,
+        },
+        0,
+    )?;
+    let keys_seen = std::mem::take(&mut compiler.keys_seen)
+        .into_iter()
+        .collect();
+    super::envelope::enclose(
+        &mut compiler.program,
+        Action::Object(data),
+        envelope,
+        keys_seen,
+    );
     Ok(Plan {
         program: Arc::new(compiler.program),
         specs: compiler.specs,
@@ -144,9 +163,15 @@ impl<'s> Compiler<'s> {
         for entry in &entries {
             let action = self.action(entry, place.force, depth)?;
             self.keys_seen.insert(entry.key.clone());
-            fields.push(Field { key: entry.key.clone(), action });
+            fields.push(Field {
+                key: entry.key.clone(),
+                action,
+            });
         }
-        if let Some(layout) = place.layout.and_then(|id| self.program.nodes.get(id as usize)) {
+        if let Some(layout) = place
+            .layout
+            .and_then(|id| self.program.nodes.get(id as usize))
+        {
             let mut own: HashMap<Box<str>, Action> =
                 fields.drain(..).map(|f| (f.key, f.action)).collect();
             // What is not selected on these types must not come.
@@ -222,17 +247,24 @@ impl<'s> Compiler<'s> {
             }
             match selection {
                 Selection::Field(id) => {
-                    let Some(field) = document.field(*id) else { continue };
+                    let Some(field) = document.field(*id) else {
+                        continue;
+                    };
                     let key = field.response_key();
                     let at = match index.get(key) {
                         Some(at) => *at,
                         None => {
                             index.insert(key.into(), entries.len());
-                            entries.push(Entry { key: key.into(), fields: Vec::new() });
+                            entries.push(Entry {
+                                key: key.into(),
+                                fields: Vec::new(),
+                            });
                             entries.len() - 1
                         }
                     };
-                    let Some(entry) = entries.get_mut(at) else { continue };
+                    let Some(entry) = entries.get_mut(at) else {
+                        continue;
+                    };
                     match entry.fields.iter_mut().find(|(f, _)| f == id) {
                         Some((_, standing)) => standing.extend(&types),
                         None => entry.fields.push((*id, types)),
@@ -243,7 +275,9 @@ impl<'s> Compiler<'s> {
                     push(*set, &types, &mut open);
                 }
                 Selection::Spread(name) => {
-                    let Some((condition, set)) = document.fragment(name) else { continue };
+                    let Some((condition, set)) = document.fragment(name) else {
+                        continue;
+                    };
                     let types = self.narrow(Some(condition), &types)?;
                     if visited.insert((name.clone(), types.clone())) {
                         push(set, &types, &mut open);
@@ -255,7 +289,9 @@ impl<'s> Compiler<'s> {
     }
 
     fn narrow(&self, condition: Option<&str>, types: &TypeSet) -> Result<TypeSet, GraphqlError> {
-        let Some(name) = condition else { return Ok(types.clone()) };
+        let Some(name) = condition else {
+            return Ok(types.clone());
+        };
         match self.schema.type_id(name).and_then(|id| self.schema.get(id)) {
             Some(def) => Ok(types.intersect(&def.possible)),
             None => Err(GraphqlError::UnknownType(name.to_owned())),
@@ -263,16 +299,29 @@ impl<'s> Compiler<'s> {
     }
 
     fn name_of(&self, field: FieldIndex) -> &'s str {
-        self.document.field(field).map(|f| &*f.name).unwrap_or_default()
+        self.document
+            .field(field)
+            .map(|f| &*f.name)
+            .unwrap_or_default()
     }
 
     /// The member that tells the object's type: `__typename` itself, for all possible types.
     fn typename(&self, entries: &[Entry], possible: &TypeSet) -> Option<u16> {
         let at = entries.iter().position(|e| &*e.key == "__typename")?;
         let entry = entries.get(at)?;
-        let meta = entry.fields.iter().all(|(f, _)| self.name_of(*f) == "__typename");
-        let covered = entry.fields.iter().any(|(_, types)| types.intersect(possible) == *possible);
-        if meta && covered { u16::try_from(at).ok() } else { None }
+        let meta = entry
+            .fields
+            .iter()
+            .all(|(f, _)| self.name_of(*f) == "__typename");
+        let covered = entry
+            .fields
+            .iter()
+            .any(|(_, types)| types.intersect(possible) == *possible);
+        if meta && covered {
+            u16::try_from(at).ok()
+        } else {
+            None
+        }
     }
 
     /// The possible types, grouped by what the entries and rules tell apart.
@@ -320,7 +369,11 @@ impl<'s> Compiler<'s> {
             for ty in types.iter() {
                 match self.schema.field(ty, name) {
                     Some(field) => {
-                        candidates.push(Candidate { ty, field, rule: self.table.rule(field.id) });
+                        candidates.push(Candidate {
+                            ty,
+                            field,
+                            rule: self.table.rule(field.id),
+                        });
                     }
                     None => unknown = Some((ty, name)),
                 }
@@ -331,10 +384,20 @@ impl<'s> Compiler<'s> {
         }
         if meta {
             // `__typename` and a field under one key can't both be valid: keep neither.
-            return Ok(if candidates.is_empty() { Action::Scalar } else { Action::Drop });
+            return Ok(if candidates.is_empty() {
+                Action::Scalar
+            } else {
+                Action::Drop
+            });
         }
-        let leaves = candidates.iter().filter(|c| self.schema.is_leaf(c.field.shape.named)).count();
-        let name = candidates.first().map(|c| c.field.name.to_string()).unwrap_or_default();
+        let leaves = candidates
+            .iter()
+            .filter(|c| self.schema.is_leaf(c.field.shape.named))
+            .count();
+        let name = candidates
+            .first()
+            .map(|c| c.field.name.to_string())
+            .unwrap_or_default();
         if leaves == candidates.len() {
             if selected {
                 return Err(GraphqlError::BadSelection(name, "has no fields to select"));
@@ -345,7 +408,10 @@ impl<'s> Compiler<'s> {
             return Ok(Action::Drop);
         }
         if !selected {
-            return Err(GraphqlError::BadSelection(name, "needs a selection of its fields"));
+            return Err(GraphqlError::BadSelection(
+                name,
+                "needs a selection of its fields",
+            ));
         }
         self.composite(entry, &candidates, force, depth)
     }
@@ -359,7 +425,10 @@ impl<'s> Compiler<'s> {
                 self.revealed.insert(self.coordinate(c.ty, &c.field.name));
             }
         }
-        if candidates.iter().any(|c| c.rule.is_some_and(|(_, r)| r.strategy.is_some())) {
+        if candidates
+            .iter()
+            .any(|c| c.rule.is_some_and(|(_, r)| r.strategy.is_some()))
+        {
             return Action::Mask(self.spec(candidates, None));
         }
         let custom = |c: &Candidate<'_>| {
@@ -367,7 +436,11 @@ impl<'s> Compiler<'s> {
                 .get(c.field.shape.named)
                 .is_some_and(|t| t.kind == Kind::Scalar(Scalar::Custom))
         };
-        if candidates.iter().any(custom) { Action::Any } else { Action::Scalar }
+        if candidates.iter().any(custom) {
+            Action::Any
+        } else {
+            Action::Scalar
+        }
     }
 
     fn composite(
@@ -383,8 +456,9 @@ impl<'s> Compiler<'s> {
             .filter(|(_, r)| r.strategy.is_some())
             .max_by_key(|(_, r)| r.strategy);
         if force.is_none() && strictest.is_some() {
-            let nullable =
-                candidates.iter().all(|c| c.field.shape.nullable_at(c.field.shape.lists));
+            let nullable = candidates
+                .iter()
+                .all(|c| c.field.shape.nullable_at(c.field.shape.lists));
             if nullable {
                 return Ok(Action::Mask(self.spec(candidates, None)));
             }
@@ -394,7 +468,9 @@ impl<'s> Compiler<'s> {
         let mut groups: Vec<(SetIndex, TypeSet)> = Vec::new();
         let mut possible = TypeSet::default();
         for (field, types) in &entry.fields {
-            let Some(selected) = self.document.field(*field) else { continue };
+            let Some(selected) = self.document.field(*field) else {
+                continue;
+            };
             let Some(set) = selected.set else { continue };
             let mut below = TypeSet::default();
             for ty in types.iter() {
@@ -406,7 +482,12 @@ impl<'s> Compiler<'s> {
             possible.extend(&below);
             groups.push((set, below));
         }
-        let place = Place { groups, possible, force, layout: None };
+        let place = Place {
+            groups,
+            possible,
+            force,
+            layout: None,
+        };
         Ok(Action::Object(self.node(place, depth + 1)?))
     }
 
@@ -422,7 +503,11 @@ impl<'s> Compiler<'s> {
             rules: Vec::new(),
             strategy: StrategyKind::Redact,
             leaf: Leaf::Other,
-            shape: Shape { named: 0, lists: 0, nullable: u32::MAX },
+            shape: Shape {
+                named: 0,
+                lists: 0,
+                nullable: u32::MAX,
+            },
         };
         self.intern_spec(key, None)
     }
@@ -438,8 +523,11 @@ impl<'s> Compiler<'s> {
                 Some((c, id, rule.strategy?))
             })
             .collect();
-        let mut strategy =
-            masked.iter().map(|(_, _, s)| *s).max().unwrap_or(StrategyKind::Redact);
+        let mut strategy = masked
+            .iter()
+            .map(|(_, _, s)| *s)
+            .max()
+            .unwrap_or(StrategyKind::Redact);
         let mut domain = None;
         if strategy == StrategyKind::Hash {
             let domains: BTreeSet<Box<str>> = masked
@@ -459,35 +547,58 @@ impl<'s> Compiler<'s> {
         let mut rules: Vec<RuleId> = masked.iter().map(|(_, id, _)| *id).collect();
         rules.sort_unstable();
         rules.dedup();
-        let mut coordinates: Vec<Box<str>> =
-            masked.iter().map(|(c, _, _)| self.coordinate(c.ty, &c.field.name)).collect();
+        let mut coordinates: Vec<Box<str>> = masked
+            .iter()
+            .map(|(c, _, _)| self.coordinate(c.ty, &c.field.name))
+            .collect();
         coordinates.sort_unstable();
         coordinates.dedup();
         let mut shapes = candidates.iter().map(|c| c.field.shape);
-        let mut shape = shapes.next().unwrap_or(Shape { named: 0, lists: 0, nullable: 0 });
+        let mut shape = shapes.next().unwrap_or(Shape {
+            named: 0,
+            lists: 0,
+            nullable: 0,
+        });
         for other in shapes {
             shape.nullable &= other.nullable;
             shape.lists = shape.lists.max(other.lists);
         }
-        let mut leaves: Vec<Leaf> =
-            candidates.iter().map(|c| leaf_kind(self.schema, c.field.shape.named)).collect();
+        let mut leaves: Vec<Leaf> = candidates
+            .iter()
+            .map(|c| leaf_kind(self.schema, c.field.shape.named))
+            .collect();
         leaves.dedup();
         let leaf = match <[Leaf; 1]>::try_from(leaves) {
             Ok([leaf]) => leaf,
             Err(_) => Leaf::Other,
         };
-        self.intern_spec(SpecKey { coordinates, rules, strategy, leaf, shape }, domain)
+        self.intern_spec(
+            SpecKey {
+                coordinates,
+                rules,
+                strategy,
+                leaf,
+                shape,
+            },
+            domain,
+        )
     }
 
     fn intern_spec(&mut self, key: SpecKey, domain: Option<Box<str>>) -> u32 {
         if let Some(id) = self.spec_index.get(&key) {
             return *id;
         }
-        let rules: Vec<&Rule> = key.rules.iter().filter_map(|id| self.table.get(*id)).collect();
+        let rules: Vec<&Rule> = key
+            .rules
+            .iter()
+            .filter_map(|id| self.table.get(*id))
+            .collect();
         let join = |parts: BTreeSet<&str>| -> Box<str> {
             parts.into_iter().collect::<Vec<_>>().join("; ").into()
         };
-        let partial = rules.iter().filter(|r| r.strategy == Some(StrategyKind::Partial));
+        let partial = rules
+            .iter()
+            .filter(|r| r.strategy == Some(StrategyKind::Partial));
         let (keep_first, keep_last) = partial
             .map(|r| (r.keep_first, r.keep_last))
             .reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)))
@@ -499,7 +610,10 @@ impl<'s> Compiler<'s> {
                 super::Source::Directive(_) => "directive",
                 super::Source::Policy => "policy",
             });
-            (join(rules.iter().map(|r| &*r.reason).collect()), join(source.collect()))
+            (
+                join(rules.iter().map(|r| &*r.reason).collect()),
+                join(source.collect()),
+            )
         };
         let mac = match (key.strategy, self.keys, domain) {
             (StrategyKind::Hash, Some((keys, tenant)), Some(domain)) => keys.mac(tenant, &domain),
@@ -523,7 +637,10 @@ impl<'s> Compiler<'s> {
 }
 
 fn restrict(groups: &[(SetIndex, TypeSet)], class: &TypeSet) -> Vec<(SetIndex, TypeSet)> {
-    groups.iter().map(|(set, types)| (*set, types.intersect(class))).collect()
+    groups
+        .iter()
+        .map(|(set, types)| (*set, types.intersect(class)))
+        .collect()
 }
 
 fn leaf_kind(schema: &Schema, ty: TypeId) -> Leaf {

@@ -19,7 +19,10 @@ pub enum Envelope {
 const MESSAGE: &str = r#""the upstream reported an error""#;
 
 fn field(key: &str, action: Action) -> Field {
-    Field { key: key.into(), action }
+    Field {
+        key: key.into(),
+        action,
+    }
 }
 
 /// Adds the node of the whole response to a program whose nodes describe `data`.
@@ -45,7 +48,10 @@ pub(super) fn enclose(
             program.sets = vec![keys.into(), codes.clone().into()];
             let locations = push(
                 program,
-                vec![field("line", Action::Number), field("column", Action::Number)],
+                vec![
+                    field("line", Action::Number),
+                    field("column", Action::Number),
+                ],
             );
             let extensions = push(program, vec![field("code", Action::OneOf(1))]);
             let error = push(

@@ -35,7 +35,9 @@ pub fn explain(plan: &Plan) -> Vec<ExplainedPath> {
         open.push((node, "data".into()));
     }
     while let Some((id, path)) = open.pop() {
-        let Some(node) = plan.program.nodes.get(id as usize) else { continue };
+        let Some(node) = plan.program.nodes.get(id as usize) else {
+            continue;
+        };
         if found.len() >= MOST {
             break;
         }
@@ -44,21 +46,30 @@ pub fn explain(plan: &Plan) -> Vec<ExplainedPath> {
             let path = format!("{path}.{}", field.key);
             match field.action {
                 Action::Mask(spec) => {
-                    let Some(spec) = plan.specs.get(spec as usize) else { continue };
+                    let Some(spec) = plan.specs.get(spec as usize) else {
+                        continue;
+                    };
                     let order = found.len();
-                    found.insert((order, path.clone()), ExplainedPath {
-                        path,
-                        coordinates: spec.coordinates.iter().map(|c| c.to_string()).collect(),
-                        strategy: spec.strategy.name(),
-                        reason: spec.reason.to_string(),
-                        source: spec.source.to_string(),
-                    });
+                    found.insert(
+                        (order, path.clone()),
+                        ExplainedPath {
+                            path,
+                            coordinates: spec.coordinates.iter().map(|c| c.to_string()).collect(),
+                            strategy: spec.strategy.name(),
+                            reason: spec.reason.to_string(),
+                            source: spec.source.to_string(),
+                        },
+                    );
                 }
                 Action::Object(node) => below.push((node, path)),
                 _ => {}
             }
         }
-        below.extend(node.switch.iter().map(|(ty, node)| (*node, format!("{path}({ty})"))));
+        below.extend(
+            node.switch
+                .iter()
+                .map(|(ty, node)| (*node, format!("{path}({ty})"))),
+        );
         open.extend(below.into_iter().rev());
     }
     found.into_values().collect()

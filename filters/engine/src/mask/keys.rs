@@ -73,7 +73,9 @@ impl Keyring {
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|(id, _)| id)).finish()
+        f.debug_list()
+            .entries(self.keys.iter().map(|(id, _)| id))
+            .finish()
     }
 }
 
@@ -93,7 +95,10 @@ mod tests {
             (&*format!("k 1:{key}"), KeyError::Id(1)),
             (&*format!("k1:{key},k1:{key}"), KeyError::Twice(2)),
             ("k1:c2hvcnQ", KeyError::Key(1)),
-            ("k1:not base64 at all, and long enough to be a key", KeyError::Key(1)),
+            (
+                "k1:not base64 at all, and long enough to be a key",
+                KeyError::Key(1),
+            ),
         ] {
             let seen = Keyring::parse(text).unwrap_err();
             assert_eq!(seen, want, "{text}");

@@ -71,8 +71,11 @@ impl Plan {
     pub fn sets(&self) -> (Vec<&str>, Vec<&str>) {
         let (mut masked, mut redacted) = (Vec::new(), Vec::new());
         for spec in &self.specs {
-            let set =
-                if spec.strategy == StrategyKind::Redact { &mut redacted } else { &mut masked };
+            let set = if spec.strategy == StrategyKind::Redact {
+                &mut redacted
+            } else {
+                &mut masked
+            };
             set.extend(spec.coordinates.iter().map(|c| &**c));
         }
         for set in [&mut masked, &mut redacted] {

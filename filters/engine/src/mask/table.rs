@@ -49,30 +49,39 @@ impl RuleTable {
     /// # Errors
     /// The policy names a coordinate that the schema does not have.
     pub fn new(schema: &Schema, decision: &Decision) -> Result<Self, UnknownCoordinate> {
-        let mut table = Self { rules: Vec::new(), by_field: HashMap::new() };
+        let mut table = Self {
+            rules: Vec::new(),
+            by_field: HashMap::new(),
+        };
         for (coordinate, rule) in &decision.rules {
             let (keep_first, keep_last) = rule.kept();
-            table.add(schema, Rule {
-                coordinate: coordinate.as_str().into(),
-                strategy: match rule.strategy {
-                    Verdict::Reveal => None,
-                    Verdict::Mask(strategy) => Some(strategy),
+            table.add(
+                schema,
+                Rule {
+                    coordinate: coordinate.as_str().into(),
+                    strategy: match rule.strategy {
+                        Verdict::Reveal => None,
+                        Verdict::Mask(strategy) => Some(strategy),
+                    },
+                    keep_first,
+                    keep_last,
+                    reason: rule.reason.as_str().into(),
+                    source: Source::Policy,
                 },
-                keep_first,
-                keep_last,
-                reason: rule.reason.as_str().into(),
-                source: Source::Policy,
-            })?;
+            )?;
         }
         for directive in schema.directives() {
-            table.add(schema, Rule {
-                coordinate: directive.coordinate.clone(),
-                strategy: Some(directive.strategy),
-                keep_first: 0,
-                keep_last: crate::policy::DEFAULT_KEEP_LAST,
-                reason: format!("@mask on {}", directive.at).into(),
-                source: Source::Directive(directive.at.clone()),
-            })?;
+            table.add(
+                schema,
+                Rule {
+                    coordinate: directive.coordinate.clone(),
+                    strategy: Some(directive.strategy),
+                    keep_first: 0,
+                    keep_last: crate::policy::DEFAULT_KEEP_LAST,
+                    reason: format!("@mask on {}", directive.at).into(),
+                    source: Source::Directive(directive.at.clone()),
+                },
+            )?;
         }
         Ok(table)
     }
@@ -80,7 +89,10 @@ impl RuleTable {
     fn add(&mut self, schema: &Schema, rule: Rule) -> Result<(), UnknownCoordinate> {
         let id = self.rules.len() as RuleId;
         for (_, field) in schema.expand(&rule.coordinate)? {
-            let standing = self.by_field.get(&field).and_then(|r| self.rules.get(*r as usize));
+            let standing = self
+                .by_field
+                .get(&field)
+                .and_then(|r| self.rules.get(*r as usize));
             let wins = standing.is_none_or(|s| {
                 let policy_stands = s.source == Source::Policy && rule.source != Source::Policy;
                 !policy_stands && rule.strategy > s.strategy
@@ -108,7 +120,9 @@ impl RuleTable {
     /// interface of the type that has the field, else the type itself. So one value has one
     /// pseudonym, whether it was asked for through the interface or not.
     pub fn domain(schema: &Schema, ty: TypeId, field: &str) -> Box<str> {
-        let Some(def) = schema.get(ty) else { return field.into() };
+        let Some(def) = schema.get(ty) else {
+            return field.into();
+        };
         let owner = def
             .interfaces
             .iter()

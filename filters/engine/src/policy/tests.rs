@@ -1,7 +1,10 @@
 use super::*;
 
 fn load(rego: &str, data: serde_json::Value) -> Result<Policy, PolicyError> {
-    let modules = vec![Module { path: "m.rego".into(), text: rego.into() }];
+    let modules = vec![Module {
+        path: "m.rego".into(),
+        text: rego.into(),
+    }];
     Policy::load::<Decision>(&PolicySource { modules, data })
 }
 
@@ -13,14 +16,23 @@ rules[c] := {"strategy": s, "reason": "because"} if some c, s in data.fields
 
 #[test]
 fn evaluates_by_input_and_data() {
-    let mut policy = load(GOOD, serde_json::json!({"fields": {"A.b": "hash", "A.c": "reveal"}})).unwrap();
+    let mut policy = load(
+        GOOD,
+        serde_json::json!({"fields": {"A.b": "hash", "A.c": "reveal"}}),
+    )
+    .unwrap();
     let yes = policy.ask::<Decision>(r#"{"tenant":"acme"}"#).unwrap();
     assert!(yes.allow);
     assert_eq!(yes.rules["A.b"].strategy, Verdict::Mask(StrategyKind::Hash));
     assert_eq!(yes.rules["A.c"].strategy, Verdict::Reveal);
     let no = policy.ask::<Decision>(r#"{"tenant":"other"}"#).unwrap();
     assert_eq!((no.allow, no.denials[0].code.as_str()), (false, "X"));
-    assert!(policy.ask::<Decision>(r#"{"tenant":"acme"}"#).unwrap().allow);
+    assert!(
+        policy
+            .ask::<Decision>(r#"{"tenant":"acme"}"#)
+            .unwrap()
+            .allow
+    );
 }
 
 use crate::mask::StrategyKind;
@@ -31,14 +43,23 @@ fn says_where_a_policy_is_broken() {
     for (rego, want) in [
         ("package ig.masking\ndecision := {", "m.rego"),
         ("package ig.masking\nx := 1", "data.ig.masking.decision"),
-        ("package ig.masking\ndecision := {\"allow\": true} if input.nope", "undefined"),
+        (
+            "package ig.masking\ndecision := {\"allow\": true} if input.nope",
+            "undefined",
+        ),
         ("package ig.masking\ndecision := 1", "gives no decision"),
         ("package ig.masking\ndecision := {\"alow\": true}", "alow"),
-        ("package ig.masking\ndecision := {\"allow\": true, \"rules\": {\"A.b\": {\"strategy\": \"rot13\", \"reason\": \"\"}}}", "no strategy `rot13`"),
+        (
+            "package ig.masking\ndecision := {\"allow\": true, \"rules\": {\"A.b\": {\"strategy\": \"rot13\", \"reason\": \"\"}}}",
+            "no strategy `rot13`",
+        ),
     ] {
         let seen = load(rego, data.clone()).expect_err(rego).to_string();
         assert!(seen.contains(want), "{rego}\n  gave {seen}\n  want {want}");
         assert!(!seen.contains('\n'), "{seen}");
     }
-    assert!(matches!(load(GOOD, serde_json::json!([1])), Err(PolicyError::Data(_))));
+    assert!(matches!(
+        load(GOOD, serde_json::json!([1])),
+        Err(PolicyError::Data(_))
+    ));
 }

@@ -35,7 +35,11 @@ const META: &str = "type Q { __schema: __Schema! __type: __Type }";
 fn parse(sdl: &str) -> Result<RawSchema, SchemaError> {
     let tree = apollo_parser::Parser::new(sdl).parse();
     if let Some(error) = tree.errors().next() {
-        return Err(SchemaError::at(sdl, error.index(), error.message().to_owned()));
+        return Err(SchemaError::at(
+            sdl,
+            error.index(),
+            error.message().to_owned(),
+        ));
     }
     Ok(read(tree.document()))
 }
@@ -44,7 +48,10 @@ pub(super) fn build(sdl: &str) -> Result<Schema, SchemaError> {
     let error = |at: usize, message: String| SchemaError::at(sdl, at, message);
     let own = parse(sdl)?;
     if let Some(at) = own.executable {
-        return Err(error(at, "an operation or fragment does not belong in a schema".into()));
+        return Err(error(
+            at,
+            "an operation or fragment does not belong in a schema".into(),
+        ));
     }
 
     let mut raws: Vec<RawType> = Vec::new();
@@ -62,7 +69,10 @@ pub(super) fn build(sdl: &str) -> Result<Schema, SchemaError> {
             // A printed schema may hold the introspection types.
             Some(first) if raw.name.starts_with("__") => *first = raw,
             Some(_) => {
-                return Err(error(raw.at, format!("type `{}` is defined twice", raw.name)));
+                return Err(error(
+                    raw.at,
+                    format!("type `{}` is defined twice", raw.name),
+                ));
             }
             None => {
                 index.insert(raw.name.clone(), raws.len());
@@ -87,7 +97,10 @@ pub(super) fn build(sdl: &str) -> Result<Schema, SchemaError> {
                 raws.push(raw);
             }
             None => {
-                return Err(error(raw.at, format!("there is no type `{}` to extend", raw.name)));
+                return Err(error(
+                    raw.at,
+                    format!("there is no type `{}` to extend", raw.name),
+                ));
             }
         }
     }
@@ -108,11 +121,15 @@ pub(super) fn build(sdl: &str) -> Result<Schema, SchemaError> {
             "mutation" => OperationKind::Mutation,
             _ => OperationKind::Subscription,
         };
-        let id = index.get(&ty).copied().ok_or_else(|| {
-            error(at, format!("the root type `{ty}` is not defined"))
-        })?;
+        let id = index
+            .get(&ty)
+            .copied()
+            .ok_or_else(|| error(at, format!("the root type `{ty}` is not defined")))?;
         if raws.get(id).is_none_or(|t| t.kind != RawKind::Object) {
-            return Err(error(at, format!("the root type `{ty}` is not an object type")));
+            return Err(error(
+                at,
+                format!("the root type `{ty}` is not an object type"),
+            ));
         }
         if let Some(r) = roots.get_mut(slot as usize) {
             *r = Some(id as TypeId);
@@ -168,7 +185,11 @@ fn resolve(
                 let message = format!("field `{}` returns an input type", field.name);
                 return Err(error(field.at, message));
             }
-            if def.by_name.insert(field.name.as_str().into(), def.fields.len()).is_some() {
+            if def
+                .by_name
+                .insert(field.name.as_str().into(), def.fields.len())
+                .is_some()
+            {
                 let message = format!("field `{}.{}` is defined twice", raw.name, field.name);
                 return Err(error(field.at, message));
             }
@@ -177,7 +198,11 @@ fn resolve(
                 lists: field.lists,
                 nullable: field.nullable,
             };
-            def.fields.push(FieldDef { id: next_field, name: field.name.as_str().into(), shape });
+            def.fields.push(FieldDef {
+                id: next_field,
+                name: field.name.as_str().into(),
+                shape,
+            });
             next_field += 1;
         }
         types.push(def);
@@ -213,7 +238,10 @@ fn resolve(
         def.possible = set;
     }
     let mut schema = Schema {
-        by_name: index.iter().map(|(n, i)| (n.as_str().into(), *i as TypeId)).collect(),
+        by_name: index
+            .iter()
+            .map(|(n, i)| (n.as_str().into(), *i as TypeId))
+            .collect(),
         types,
         roots,
         directives: Vec::new(),
@@ -234,8 +262,14 @@ fn kind(raw: &RawType) -> Kind {
             _ => Scalar::Custom,
         }),
         RawKind::Enum => {
-            let first = raw.members.first().map(|(n, _)| n.as_str()).unwrap_or_default();
-            Kind::Enum { first: first.into() }
+            let first = raw
+                .members
+                .first()
+                .map(|(n, _)| n.as_str())
+                .unwrap_or_default();
+            Kind::Enum {
+                first: first.into(),
+            }
         }
         RawKind::Object => Kind::Object,
         RawKind::Interface => Kind::Interface,
@@ -244,11 +278,7 @@ fn kind(raw: &RawType) -> Kind {
     }
 }
 
-fn directives(
-    sdl: &str,
-    raws: &[RawType],
-    schema: &Schema,
-) -> Result<Vec<Directive>, SchemaError> {
+fn directives(sdl: &str, raws: &[RawType], schema: &Schema) -> Result<Vec<Directive>, SchemaError> {
     let mut found = Vec::new();
     for raw in raws {
         for field in &raw.fields {
@@ -269,32 +299,50 @@ fn mark(
     found: &mut Vec<Directive>,
 ) -> Result<(), String> {
     if let Some(odd) = &mask.odd {
-        return Err(format!("@mask does not take `{odd}` like this: write \
-            @mask(fields: [\"name\", …], strategy: \"hash\")"));
+        return Err(format!(
+            "@mask does not take `{odd}` like this: write \
+            @mask(fields: [\"name\", …], strategy: \"hash\")"
+        ));
     }
     let strategy = match mask.strategy.as_deref() {
         None => StrategyKind::Hash,
         Some(name) => StrategyKind::parse(name).ok_or_else(|| {
-            format!("@mask has no strategy `{name}`: use {}", StrategyKind::NAMES.join(", "))
+            format!(
+                "@mask has no strategy `{name}`: use {}",
+                StrategyKind::NAMES.join(", ")
+            )
         })?,
     };
-    let fields = mask.fields.as_deref().filter(|f| !f.is_empty()).ok_or_else(|| {
-        "@mask needs `fields`, a list of field names".to_owned()
-    })?;
-    let leaf = schema.type_id(&field.named).is_some_and(|id| schema.is_leaf(id));
+    let fields = mask
+        .fields
+        .as_deref()
+        .filter(|f| !f.is_empty())
+        .ok_or_else(|| "@mask needs `fields`, a list of field names".to_owned())?;
+    let leaf = schema
+        .type_id(&field.named)
+        .is_some_and(|id| schema.is_leaf(id));
     let at: Box<str> = format!("{}.{}", raw.name, field.name).into();
     for name in fields {
         let coordinate: Box<str> = if leaf {
             if *name != field.name {
-                return Err(format!("@mask on the leaf `{at}` names `{name}`: it must name \
-                    `{}` itself", field.name));
+                return Err(format!(
+                    "@mask on the leaf `{at}` names `{name}`: it must name \
+                    `{}` itself",
+                    field.name
+                ));
             }
             at.clone()
         } else {
             format!("{}.{name}", field.named).into()
         };
-        schema.expand(&coordinate).map_err(|e| format!("@mask on `{at}`: {e}"))?;
-        found.push(Directive { coordinate, strategy, at: at.clone() });
+        schema
+            .expand(&coordinate)
+            .map_err(|e| format!("@mask on `{at}`: {e}"))?;
+        found.push(Directive {
+            coordinate,
+            strategy,
+            at: at.clone(),
+        });
     }
     Ok(())
 }

@@ -14,7 +14,11 @@ pub struct SchemaError {
 impl SchemaError {
     pub(crate) fn at(sdl: &str, index: usize, message: impl Into<String>) -> Self {
         let (line, column) = position(sdl, index);
-        Self { line, column, message: message.into() }
+        Self {
+            line,
+            column,
+            message: message.into(),
+        }
     }
 }
 
@@ -28,7 +32,11 @@ pub(crate) fn position(text: &str, index: usize) -> (usize, usize) {
 
 impl fmt::Display for SchemaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "schema line {}, column {}: {}", self.line, self.column, self.message)
+        write!(
+            f,
+            "schema line {}, column {}: {}",
+            self.line, self.column, self.message
+        )
     }
 }
 

@@ -85,7 +85,9 @@ fn read_definition(definition: cst::Definition, schema: &mut RawSchema) {
         for root in roots {
             let kind = root.operation_type().map(|k| k.syntax().text().to_string());
             let ty = text(root.named_type().and_then(|t| t.name()));
-            schema.roots.push((kind.unwrap_or_default().trim().to_owned(), ty, at(&root)));
+            schema
+                .roots
+                .push((kind.unwrap_or_default().trim().to_owned(), ty, at(&root)));
         }
     };
     let raw = match definition {
@@ -152,7 +154,10 @@ fn values(list: Option<cst::EnumValuesDefinition>) -> Vec<(String, usize)> {
 }
 
 fn fields(list: Option<cst::FieldsDefinition>) -> Vec<RawField> {
-    list.into_iter().flat_map(|l| l.field_definitions()).map(field).collect()
+    list.into_iter()
+        .flat_map(|l| l.field_definitions())
+        .map(field)
+        .collect()
 }
 
 fn field(d: cst::FieldDefinition) -> RawField {
@@ -197,13 +202,25 @@ fn field(d: cst::FieldDefinition) -> RawField {
         };
     }
     let directives = d.directives().into_iter().flat_map(|d| d.directives());
-    raw.masks = directives.filter(|d| text(d.name()) == "mask").map(mask).collect();
+    raw.masks = directives
+        .filter(|d| text(d.name()) == "mask")
+        .map(mask)
+        .collect();
     raw
 }
 
 fn mask(directive: cst::Directive) -> RawMask {
-    let mut raw = RawMask { at: at(&directive), fields: None, strategy: None, odd: None };
-    for argument in directive.arguments().into_iter().flat_map(|a| a.arguments()) {
+    let mut raw = RawMask {
+        at: at(&directive),
+        fields: None,
+        strategy: None,
+        odd: None,
+    };
+    for argument in directive
+        .arguments()
+        .into_iter()
+        .flat_map(|a| a.arguments())
+    {
         let name = text(argument.name());
         match (name.as_str(), argument.value()) {
             ("fields", Some(cst::Value::ListValue(list))) => {
@@ -214,7 +231,9 @@ fn mask(directive: cst::Directive) -> RawMask {
                 raw.fields = names.collect();
             }
             // A single value where a list is expected is a list of one (§3.11, input coercion).
-            ("fields", Some(cst::Value::StringValue(s))) => raw.fields = plain_string(&s).map(|s| vec![s]),
+            ("fields", Some(cst::Value::StringValue(s))) => {
+                raw.fields = plain_string(&s).map(|s| vec![s])
+            }
             ("strategy", Some(cst::Value::StringValue(s))) => {
                 raw.strategy = Some(plain_string(&s).unwrap_or_default());
             }

@@ -2,7 +2,9 @@ use super::*;
 use crate::mask::StrategyKind;
 
 fn error(sdl: &str) -> String {
-    Schema::parse(sdl).expect_err("the schema is broken").to_string()
+    Schema::parse(sdl)
+        .expect_err("the schema is broken")
+        .to_string()
 }
 
 #[test]
@@ -21,7 +23,10 @@ fn reads_types_shapes_and_possible_types() {
     assert_eq!([0, 1, 2].map(|d| list.nullable_at(d)), [false, true, false]);
     let names = |ty: &str| -> Vec<&str> {
         let def = schema.get(schema.type_id(ty).unwrap()).unwrap();
-        def.possible.iter().map(|id| &*schema.get(id).unwrap().name).collect()
+        def.possible
+            .iter()
+            .map(|id| &*schema.get(id).unwrap().name)
+            .collect()
     };
     assert_eq!(names("I"), ["A", "B"]);
     assert_eq!(names("U"), ["A", "B", "C"]);
@@ -40,8 +45,11 @@ fn mask_marks_leaves_and_fields_of_returned_types() {
            type P { id: ID, mail: String @mask(fields: "mail") }"#,
     )
     .unwrap();
-    let marks: Vec<_> =
-        schema.directives().iter().map(|d| (&*d.coordinate, d.strategy, &*d.at)).collect();
+    let marks: Vec<_> = schema
+        .directives()
+        .iter()
+        .map(|d| (&*d.coordinate, d.strategy, &*d.at))
+        .collect();
     assert_eq!(
         marks,
         [
@@ -55,20 +63,56 @@ fn mask_marks_leaves_and_fields_of_returned_types() {
 #[test]
 fn says_where_a_schema_is_broken() {
     for (sdl, want) in [
-        ("type Query { a: Nope }", "schema line 1, column 14: type `Nope` is not defined"),
+        (
+            "type Query { a: Nope }",
+            "schema line 1, column 14: type `Nope` is not defined",
+        ),
         ("type Query { a: Int\n b Int }", "schema line 2, column 4: "),
-        ("type A { x: Int }", "schema line 1, column 1: there is no query root type"),
-        ("type Query { a: Int } type Query { b: Int }", "type `Query` is defined twice"),
-        ("type Query { a: Int a: Int }", "field `Query.a` is defined twice"),
+        (
+            "type A { x: Int }",
+            "schema line 1, column 1: there is no query root type",
+        ),
+        (
+            "type Query { a: Int } type Query { b: Int }",
+            "type `Query` is defined twice",
+        ),
+        (
+            "type Query { a: Int a: Int }",
+            "field `Query.a` is defined twice",
+        ),
         ("type Query { a: Int } { a }", "does not belong in a schema"),
-        ("type Query { a: Int } union U = Int", "`Int` is not an object type"),
-        ("type Query implements X { a: Int } type X { a: Int }", "`X` is not an interface"),
-        ("type Query { a: In } input In { a: Int }", "returns an input type"),
-        (r#"type Query { a: Int @mask(fields: ["b"]) }"#, "it must name `a` itself"),
-        (r#"type Query { a: Int @mask(fields: ["a"], strategy: "rot13") }"#, "no strategy `rot13`"),
-        (r#"type Query { a: Int @mask(fields: []) }"#, "needs `fields`"),
-        (r#"type Query { a: Int @mask(field: ["a"]) }"#, "does not take `field`"),
-        (r#"type Query { q: Query @mask(fields: ["zz"]) }"#, "no field `Query.zz`"),
+        (
+            "type Query { a: Int } union U = Int",
+            "`Int` is not an object type",
+        ),
+        (
+            "type Query implements X { a: Int } type X { a: Int }",
+            "`X` is not an interface",
+        ),
+        (
+            "type Query { a: In } input In { a: Int }",
+            "returns an input type",
+        ),
+        (
+            r#"type Query { a: Int @mask(fields: ["b"]) }"#,
+            "it must name `a` itself",
+        ),
+        (
+            r#"type Query { a: Int @mask(fields: ["a"], strategy: "rot13") }"#,
+            "no strategy `rot13`",
+        ),
+        (
+            r#"type Query { a: Int @mask(fields: []) }"#,
+            "needs `fields`",
+        ),
+        (
+            r#"type Query { a: Int @mask(field: ["a"]) }"#,
+            "does not take `field`",
+        ),
+        (
+            r#"type Query { q: Query @mask(fields: ["zz"]) }"#,
+            "no field `Query.zz`",
+        ),
         ("", "column 1: "),
     ] {
         let seen = error(sdl);

@@ -96,7 +96,11 @@ pub struct Shape {
 impl Shape {
     /// Whether the value under `depth` lists may be null.
     pub fn nullable_at(&self, depth: u8) -> bool {
-        self.nullable.checked_shr(u32::from(depth.min(self.lists))).unwrap_or(0) & 1 == 1
+        self.nullable
+            .checked_shr(u32::from(depth.min(self.lists)))
+            .unwrap_or(0)
+            & 1
+            == 1
     }
 }
 
@@ -136,7 +140,9 @@ impl TypeSet {
 
     /// Whether the type is in the set.
     pub fn contains(&self, id: TypeId) -> bool {
-        self.0.get(id as usize / 64).is_some_and(|w| w & (1 << (id % 64)) != 0)
+        self.0
+            .get(id as usize / 64)
+            .is_some_and(|w| w & (1 << (id % 64)) != 0)
     }
 
     /// The types in both sets.
@@ -171,7 +177,9 @@ impl TypeSet {
     /// The types, in order.
     pub fn iter(&self) -> impl Iterator<Item = TypeId> + '_ {
         (0u32..).zip(&self.0).flat_map(|(i, word)| {
-            (0..64).filter(move |b| word & (1u64 << b) != 0).map(move |b| i * 64 + b)
+            (0..64)
+                .filter(move |b| word & (1u64 << b) != 0)
+                .map(move |b| i * 64 + b)
         })
     }
 }
