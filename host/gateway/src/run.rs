@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
@@ -288,17 +289,37 @@ impl Envoy {
     }
 }
 
-/// Free ports on the loopback, each another. Another process may take one before it is used.
+/// Below the ports that operating systems give to outgoing connections: what is free here stays so.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// Free ports on the loopback, each another, and others at each call of one process. Another process
+/// may take one before it is used.
 ///
 /// # Errors
 /// None is free.
 pub fn free_ports<const N: usize>() -> Result<[u16; N], RunError> {
-    let mut held = Vec::with_capacity(N);
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    // Processes that start one after another begin far apart.
+    let begin = std::process::id().wrapping_mul(7_919);
     let mut ports = [0; N];
     for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(RunError::NoPort)?;
-        *port = listener.local_addr().map_err(RunError::NoPort)?.port();
-        held.push(listener);
+        let mut last = None;
+        for _ in 0..count {
+            let at = begin.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % count;
+            let candidate = PORTS.start + u16::try_from(at).unwrap_or(0);
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, candidate)) {
+                Ok(_) => {
+                    *port = candidate;
+                    last = None;
+                    break;
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        if let Some(error) = last {
+            return Err(RunError::NoPort(error));
+        }
     }
     Ok(ports)
 }

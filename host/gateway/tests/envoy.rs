@@ -319,28 +319,48 @@ async fn a_cluster_that_changes_is_warm_again_at_once() {
 
         world.spec.limits.max_requests += 1;
         world.offer_all();
-        world.event(|event| acked(event, "Cluster")).await;
-        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
-        loop {
-            let stats = envoy.stats().await.unwrap();
-            if stats
-                .get("cluster_manager.warming_clusters")
-                .copied()
-                .unwrap_or(0)
-                == 0
-                && stats.get("cluster_manager.cluster_modified").copied() == Some(1)
-            {
-                break;
-            }
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "{variant:?}: cold: {stats:#?}"
-            );
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
         world.proven().await;
+        stat_is(&envoy, "cluster_manager.cluster_modified", 1).await;
+        stat_is(&envoy, "cluster_manager.warming_clusters", 0).await;
         assert_eq!(world.get("/graphql", &[]).await.status, 200);
         envoy.stop(support::PATIENCE).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_changes_is_warm_again_at_once() {
+    for variant in BOTH {
+        let code = tempfile::tempdir().unwrap();
+        let mut world = good_world(variant, code.path()).await;
+        world.offer_all();
+        let envoy = world.start().await;
+        world.proven().await;
+        world.until(200).await;
+
+        world.spec.limits.request_headers_kb += 1;
+        world.offer_all();
+        world.proven().await;
+        stat_is(&envoy, "listener_manager.listener_modified", 1).await;
+        stat_is(&envoy, "listener_manager.total_listeners_warming", 0).await;
+        assert_eq!(world.get("/graphql", &[]).await.status, 200);
+        envoy.stop(support::PATIENCE).await.unwrap();
+    }
+}
+
+/// Waits until a counter or gauge has this value.
+async fn stat_is(envoy: &gateway::run::Envoy, name: &str, want: u64) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+    loop {
+        let stats = envoy.stats().await.unwrap();
+        let value = stats.get(name).copied().unwrap_or(0);
+        if value == want {
+            return;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{name}: {value}, not {want}"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 

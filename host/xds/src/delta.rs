@@ -26,6 +26,7 @@ use crate::error::ProtocolError;
 use crate::protocol::{Answer, Outgoing, Protocol, Turn, WILDCARD, type_version};
 use crate::resource::{Resource, Snapshot};
 use crate::type_url;
+use crate::warming;
 
 /// Responses of a type that a client may leave unanswered.
 const MAX_UNANSWERED: usize = 256;
@@ -304,7 +305,12 @@ impl Protocol for Delta {
         let Some(snapshot) = &self.snapshot else {
             return turn;
         };
+        let mut cold: BTreeSet<String> = BTreeSet::new();
         for ((_, type_url), subscription) in &mut self.types {
+            if type_url == type_url::ENDPOINT {
+                let names = cold.intersection(&subscription.names).cloned();
+                subscription.wanted.extend(names);
+            }
             let (change, already) = subscription.due(type_url, snapshot);
             if !already.is_empty() {
                 turn.answers.push(Answer::Held {
@@ -314,6 +320,12 @@ impl Protocol for Delta {
                 });
             }
             if let Some(change) = change {
+                cold.extend(
+                    change
+                        .resources
+                        .values()
+                        .filter_map(|r| warming::endpoints_of(r)),
+                );
                 turn.responses.push(Self::respond(
                     &mut self.last_nonce,
                     snapshot,

@@ -22,7 +22,8 @@
 //! - A stream has a task of its own and a bounded queue; what is served reaches it through a watch, so
 //!   that only the latest counts. No stream waits for another.
 //! - A filter's configuration (ECDS) is never removed from a client, only replaced.
-//! - This crate knows nothing of what the resources mean.
+//! - What the resources mean is no matter of this crate's, but for `warming`: which endpoints a changed
+//!   cluster waits for.
 
 mod cache;
 pub mod config;
@@ -39,6 +40,7 @@ pub mod sotw;
 pub mod status;
 mod stream;
 pub mod type_url;
+mod warming;
 
 /// How a snapshot is rolled out and back.
 pub mod rollout {

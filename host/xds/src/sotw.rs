@@ -23,6 +23,7 @@ use crate::error::ProtocolError;
 use crate::protocol::{Answer, Outgoing, Protocol, Turn, WILDCARD, type_version};
 use crate::resource::{Resource, Snapshot};
 use crate::type_url;
+use crate::warming;
 
 type ByName = BTreeMap<String, Arc<Resource>>;
 
@@ -61,6 +62,15 @@ struct Sent {
 impl Subscription {
     fn wants(&self, name: &str) -> bool {
         self.wildcard || self.names.contains(name)
+    }
+
+    /// Whether the last response did not hold this.
+    fn is_news(&self, resource: &Resource) -> bool {
+        self.sent.as_ref().is_none_or(|sent| {
+            sent.resources
+                .get(resource.name())
+                .is_none_or(|had| had.version() != resource.version())
+        })
     }
 
     /// Replaces the names; returns whether anything changed.
@@ -115,15 +125,10 @@ impl Subscription {
         let due = match &self.sent {
             None => full || !content.is_empty(),
             Some(sent) => {
-                let new = |(name, resource): (&String, &Arc<Resource>)| {
-                    self.fresh.contains(name)
-                        || sent
-                            .resources
-                            .get(name)
-                            .is_none_or(|had| had.version() != resource.version())
-                };
                 self.again
-                    || content.iter().any(new)
+                    || content
+                        .values()
+                        .any(|r| self.fresh.contains(r.name()) || self.is_news(r))
                     || (full && content.len() != sent.resources.len())
             }
         };
@@ -245,8 +250,15 @@ impl Protocol for Sotw {
         let Some(snapshot) = &self.snapshot else {
             return turn;
         };
+        let mut cold: BTreeSet<String> = BTreeSet::new();
         for ((_, type_url), subscription) in &mut self.types {
+            if type_url == type_url::ENDPOINT {
+                let names = cold.intersection(&subscription.names).cloned();
+                subscription.fresh.extend(names);
+            }
             if let Some(content) = subscription.due(type_url, snapshot, true) {
+                let changed = content.0.values().filter(|r| subscription.is_news(r));
+                cold.extend(changed.filter_map(|r| warming::endpoints_of(r)));
                 turn.responses.push(Self::respond(
                     &mut self.last_nonce,
                     snapshot,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+#[allow(dead_code, reason = "each test crate uses some")]
 /// What a filter does with a request's headers.
 pub enum Does {
     /// Nothing.

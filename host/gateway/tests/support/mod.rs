@@ -279,6 +279,33 @@ fn jwks(key: &SigningKey) -> String {
     .to_string()
 }
 
+/// A server of files that are in memory; anything else is 404.
+pub async fn files(files: Vec<(&'static str, Vec<u8>)>) -> SocketAddr {
+    let listener = TcpListener::bind(local(0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let files = Arc::new(files);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let files = Arc::clone(&files);
+            tokio::spawn(async move {
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let file = files.iter().find(|(path, _)| *path == request.uri().path());
+                    let response = Response::builder()
+                        .status(if file.is_some() { 200 } else { 404 })
+                        .body(Full::new(Bytes::from(
+                            file.map(|(_, body)| body.clone()).unwrap_or_default(),
+                        )));
+                    async move { response }
+                });
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    });
+    address
+}
+
 /// An upstream that answers with the headers it saw.
 async fn upstream(count: Arc<AtomicUsize>) -> SocketAddr {
     let listener = TcpListener::bind(local(0)).await.unwrap();

@@ -28,7 +28,7 @@ fn short(response: &DeltaDiscoveryResponse) -> String {
     let bodies = response
         .resources
         .iter()
-        .map(|r| String::from_utf8(r.resource.clone().unwrap().value).unwrap());
+        .map(|r| String::from_utf8_lossy(&r.resource.clone().unwrap().value).into_owned());
     let removed = response.removed_resources.iter().map(|n| format!("-{n}"));
     let words: Vec<String> = std::iter::once(kind).chain(bodies).chain(removed).collect();
     words.join(" ")
@@ -350,4 +350,43 @@ fn a_client_that_never_answers_is_cut_off() {
         })
         .unwrap();
     assert!(matches!(error, ProtocolError::TooManyUnanswered { .. }));
+}
+
+#[test]
+fn the_endpoints_of_a_changed_cluster_are_sent_again() {
+    use envoy_types::pb::envoy::config::cluster::v3 as pb;
+    use prost::Message;
+    let cluster = |name: &str, alt: &str| {
+        let message = pb::Cluster {
+            name: name.to_owned(),
+            alt_stat_name: alt.to_owned(),
+            cluster_discovery_type: Some(pb::cluster::ClusterDiscoveryType::Type(
+                pb::cluster::DiscoveryType::Eds as i32,
+            )),
+            ..Default::default()
+        };
+        Resource::new(CLUSTER, name, message.encode_to_vec())
+    };
+    let endpoints = |name: &str| Resource::new(ENDPOINT, name, name.as_bytes());
+    let offer = |client: &mut Client, alt: &str| {
+        let all = [
+            cluster("a", alt),
+            cluster("b", ""),
+            endpoints("a"),
+            endpoints("b"),
+        ];
+        client
+            .stream
+            .on_snapshot(Arc::new(Snapshot::new(all).unwrap()));
+        client.poll()
+    };
+    let mut client = Client::default();
+    offer(&mut client, "1");
+    client.change(CLUSTER, &[], &[]);
+    client.ack(CLUSTER);
+    client.change(ENDPOINT, &["a", "b"], &[]);
+    client.ack(ENDPOINT);
+    let sent = offer(&mut client, "2");
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert_eq!(sent[1], "ClusterLoadAssignment a");
 }

@@ -21,7 +21,7 @@ fn short(response: &DiscoveryResponse) -> String {
     let bodies: Vec<String> = response
         .resources
         .iter()
-        .map(|any| String::from_utf8(any.value.clone()).unwrap())
+        .map(|any| String::from_utf8_lossy(&any.value).into_owned())
         .collect();
     format!("{kind} {}", bodies.join(" ")).trim_end().to_owned()
 }
@@ -306,4 +306,43 @@ fn malformed_requests_are_refused() {
         stream.on_request(greedy, 10),
         Err(ProtocolError::TooManyNames { limit: 10 })
     );
+}
+
+#[test]
+fn the_endpoints_of_a_changed_cluster_are_sent_again() {
+    use envoy_types::pb::envoy::config::cluster::v3 as pb;
+    use prost::Message;
+    let cluster = |name: &str, alt: &str| {
+        let message = pb::Cluster {
+            name: name.to_owned(),
+            alt_stat_name: alt.to_owned(),
+            cluster_discovery_type: Some(pb::cluster::ClusterDiscoveryType::Type(
+                pb::cluster::DiscoveryType::Eds as i32,
+            )),
+            ..Default::default()
+        };
+        Resource::new(CLUSTER, name, message.encode_to_vec())
+    };
+    let endpoints = |name: &str| Resource::new(ENDPOINT, name, name.as_bytes());
+    let offer = |client: &mut Client, alt: &str| {
+        let all = [
+            cluster("a", alt),
+            cluster("b", ""),
+            endpoints("a"),
+            endpoints("b"),
+        ];
+        client
+            .stream
+            .on_snapshot(Arc::new(Snapshot::new(all).unwrap()));
+        client.poll()
+    };
+    let mut client = Client::new();
+    offer(&mut client, "1");
+    client.subscribe(CLUSTER, &[]);
+    client.ack(CLUSTER, &[]);
+    client.subscribe(ENDPOINT, &["a", "b"]);
+    client.ack(ENDPOINT, &["a", "b"]);
+    let sent = offer(&mut client, "2");
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert_eq!(sent[1], "ClusterLoadAssignment a b");
 }
