@@ -13,7 +13,7 @@ pub struct Reply {
     pub body: String,
     /// The stable code, also for the access log.
     pub code: String,
-    /// The sentence that the body gives, for the access log.
+    /// Why, for the access log: the sentence that the body gives unless there is more to say.
     pub reason: String,
 }
 
@@ -62,6 +62,13 @@ impl Reply {
             code: code.to_owned(),
             reason: reason.to_owned(),
         }
+    }
+
+    /// The reply with another reason for the access log than the sentence that the client gets.
+    #[must_use]
+    pub fn because(mut self, reason: &str) -> Self {
+        reason.clone_into(&mut self.reason);
+        self
     }
 
     /// The reply with one more header.

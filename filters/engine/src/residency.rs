@@ -40,7 +40,10 @@ pub struct Routing {
 struct Refusal {
     status: u16,
     code: String,
+    /// For the access log.
     reason: String,
+    /// For the caller, if it is not the reason.
+    message: Option<&'static str>,
 }
 
 impl From<IdentityError> for Refusal {
@@ -49,6 +52,7 @@ impl From<IdentityError> for Refusal {
             status: e.status(),
             code: e.code().to_owned(),
             reason: e.to_string(),
+            message: None,
         }
     }
 }
@@ -115,7 +119,7 @@ impl Residency {
                     graphql,
                     refusal.status,
                     &refusal.code,
-                    &refusal.reason,
+                    refusal.message.unwrap_or(&refusal.reason),
                 ))
             }
         };
@@ -141,6 +145,8 @@ impl Residency {
             status: 500,
             code: "POLICY_FAILED".into(),
             reason,
+            // Where a policy is broken is for its authors to know, not for callers.
+            message: Some("the policy gives no decision"),
         };
         let key = serde_json::to_string(&input).map_err(|e| failed(e.to_string()))?;
         let decision = match self.decisions.get(key.as_str()) {
@@ -163,6 +169,7 @@ impl Residency {
                 status: 403,
                 code,
                 reason: decision.reason.clone(),
+                message: None,
             });
         }
         let Some(region) = decision.region.clone() else {
@@ -177,6 +184,7 @@ impl Residency {
                 status: 503,
                 code: "REGION_UNREACHABLE".into(),
                 reason: "this gateway has no cluster in the region of the data".into(),
+                message: None,
             }),
         }
     }

@@ -72,8 +72,10 @@ enum State {
         masker: PlanMasker,
         plan: Arc<Plan>,
     },
-    /// The filter has answered, or the response is complete.
-    Closed,
+    /// The proxy or this filter answers; the upstream has no part in it.
+    Answered,
+    /// The response is complete.
+    Complete,
     /// The response was withheld or cut off: nothing more of it goes on.
     Failed,
 }
@@ -119,6 +121,13 @@ pub enum BodyEffect {
     /// Nothing goes on: answer if nothing has gone on yet, else cut the response off.
     Fail(Reply),
 }
+
+/// Bytes of query text that are remembered: callers choose it, and memory that a filter took is
+/// never given back.
+const CACHED_DOCUMENTS: usize = 4 << 20;
+
+/// Members and masks of all plans that are remembered.
+const CACHED_PLANS: usize = 1 << 20;
 
 /// Response headers that describe the unmasked body.
 const DESCRIBES_BODY: [&str; 11] = [
@@ -192,9 +201,9 @@ impl Masking {
         error_codes.sort_unstable();
         let entries = config.limits.cache_entries;
         Ok(Self {
-            documents: Cache::new(entries),
+            documents: Cache::weighing(entries, CACHED_DOCUMENTS),
             decisions: Cache::new(entries),
-            plans: Cache::new(entries),
+            plans: Cache::weighing(entries, CACHED_PLANS),
             serial: 0,
             ids: DecisionIds::default(),
             config,
@@ -235,7 +244,8 @@ impl Masking {
             document,
             hash,
         });
-        self.documents.insert(query.into(), known.clone());
+        self.documents
+            .insert_weighing(query.into(), known.clone(), query.len());
         Ok(known)
     }
 
@@ -349,12 +359,14 @@ impl MaskingStream {
             let message = "send GraphQL requests by POST";
             return Err(Reply::graphql(405, "METHOD_NOT_ALLOWED", message).with("allow", "POST"));
         }
-        let content_type = headers.text("content-type").unwrap_or_default();
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json")
-            || headers.all("content-type").len() != 1
-        {
-            let message = "the content type of a GraphQL request must be application/json";
+        // Some servers let a `query` of the URL win over the body's.
+        if headers.text(":path") != Some(headers.path()) {
+            let message = "send the request in the body: its path must not have a query string";
+            return Err(Reply::graphql(400, "QUERY_STRING_REFUSED", message));
+        }
+        if !is_json(&headers.all("content-type")) {
+            let message =
+                "the content type of a GraphQL request must be application/json, in UTF-8";
             return Err(Reply::graphql(415, "UNSUPPORTED_MEDIA_TYPE", message));
         }
         if headers
@@ -441,12 +453,10 @@ impl MaskingStream {
             let message = "subscriptions can't be masked, so they are not served";
             return Err(Reply::graphql(403, "SUBSCRIPTION_REFUSED", message));
         }
+        // Where a policy is broken is for its authors to know, not for callers.
         let broken = |reason: &str| {
-            Reply::graphql(
-                500,
-                "POLICY_FAILED",
-                &format!("the policy gives no decision: {reason}"),
-            )
+            Reply::graphql(500, "POLICY_FAILED", "the policy gives no decision")
+                .because(&format!("the policy gives no decision: {reason}"))
         };
         let Some(who) = &self.identity else {
             return Err(broken("no identity"));
@@ -492,7 +502,7 @@ impl MaskingStream {
                     mask::Limits::default(),
                 );
                 let plan = Arc::new(plan.map_err(graphql)?);
-                filter.plans.insert(key, plan.clone());
+                filter.plans.insert_weighing(key, plan.clone(), plan.size());
                 plan
             }
         };
@@ -513,12 +523,16 @@ impl MaskingStream {
     ) -> ResponseEffect {
         let (plan, admin) = match &self.state {
             State::Forwarded { plan, admin } => (plan.clone(), *admin),
-            State::Fresh | State::Closed | State::Failed => return ResponseEffect::Pass,
+            State::Fresh | State::Answered => return ResponseEffect::Pass,
             // A response before the request was planned comes from the proxy itself: it holds
-            // nothing of the upstream's, which has seen nothing.
-            State::Request | State::Response { .. } => {
-                self.state = State::Closed;
+            // nothing of the upstream's, which has seen nothing. So does one after a failure.
+            State::Request | State::Failed => {
+                self.state = State::Answered;
                 return ResponseEffect::Pass;
+            }
+            State::Response { .. } | State::Complete => {
+                let reason = "the upstream's response has two heads, so it is withheld";
+                return ResponseEffect::Reply(self.fail("MASKING_FAILED", reason));
             }
         };
         if headers
@@ -539,7 +553,7 @@ impl MaskingStream {
             edits.push(Edit::Set("x-ig-mask", self.mask_header()));
         }
         if end_of_stream {
-            self.state = State::Closed;
+            self.state = State::Complete;
             self.record.outcome = Outcome::Allowed;
         } else {
             let limits = crate::json::Limits {
@@ -561,8 +575,13 @@ impl MaskingStream {
             State::Response {
                 rewriter, masker, ..
             } => (rewriter, masker),
+            State::Fresh | State::Answered => return BodyEffect::Pass,
             State::Failed => return BodyEffect::Replace(Vec::new()),
-            _ => return BodyEffect::Pass,
+            State::Complete if chunk.is_empty() => return BodyEffect::Pass,
+            State::Request | State::Forwarded { .. } | State::Complete => {
+                let reason = "the upstream's response has a body out of turn, so it is withheld";
+                return BodyEffect::Fail(self.fail("MASKING_FAILED", reason));
+            }
         };
         // Room for what was carried over and for replacements that are longer than their values.
         let mut out = Vec::with_capacity(chunk.len() + chunk.len() / 8 + rewriter.held() + 64);
@@ -623,7 +642,7 @@ impl MaskingStream {
         self.record.dropped = self.tally.dropped;
         self.record.mismatched = self.tally.mismatched;
         if let State::Response { masker, plan, .. } =
-            std::mem::replace(&mut self.state, State::Closed)
+            std::mem::replace(&mut self.state, State::Complete)
         {
             for (spec, count) in plan.specs.iter().zip(masker.counts()) {
                 if *count > 0 {
@@ -638,7 +657,7 @@ impl MaskingStream {
     }
 
     fn deny(&mut self, reply: Reply) -> Reply {
-        self.state = State::Closed;
+        self.state = State::Answered;
         self.record.outcome = Outcome::Denied;
         self.record.code = Some(reply.code.clone());
         self.record.reason = reply.reason.clone();
@@ -682,6 +701,26 @@ impl MaskingStream {
             list(&self.record.revealed),
         )
     }
+}
+
+/// Whether there is one content type, and it is JSON in UTF-8: under another charset the upstream
+/// would read another request than the one that was planned for.
+fn is_json(content_types: &[&[u8]]) -> bool {
+    let [content_type] = content_types else {
+        return false;
+    };
+    let Ok(content_type) = std::str::from_utf8(content_type) else {
+        return false;
+    };
+    let mut parts = content_type.split(';').map(str::trim);
+    parts
+        .next()
+        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+        && parts.all(|parameter| {
+            ["charset=utf-8", "charset=\"utf-8\""]
+                .iter()
+                .any(|utf8| parameter.eq_ignore_ascii_case(utf8))
+        })
 }
 
 fn refuse(error: &IdentityError) -> Reply {

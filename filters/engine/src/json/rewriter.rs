@@ -511,6 +511,7 @@ impl Rewriter {
             frame.typename_next = node.typename == u16::try_from(index).ok();
             return Ok(action);
         }
+        frame.typename_next = false;
         let hash = self.hasher.hash_one(key.as_bytes());
         if frame.others.len() < 16 {
             if frame.others.contains(&hash) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::graphql::{Document, FieldIndex, GraphqlError, Operation, Selection, SetIndex};
 use crate::json::{Action, Field, Node, NodeId, Program};
-use crate::schema::{FieldDef, Kind, Scalar, Schema, Shape, TypeId, TypeSet};
+use crate::schema::{FieldDef, FieldId, Kind, Scalar, Schema, Shape, TypeId, TypeSet};
 
 use super::plan::{Leaf, Plan, Spec};
 use super::table::{Rule, RuleId, RuleTable};
@@ -22,7 +22,7 @@ use super::{Envelope, Keyring, StrategyKind};
 pub struct Limits {
     /// Nodes: distinct selections with the types they can apply to.
     pub nodes: usize,
-    /// Selections visited while compiling.
+    /// Steps: selections visited, and fields looked up in the types that they can stand in.
     pub visits: usize,
     /// Nested fields, fragments followed.
     pub depth: usize,
@@ -181,9 +181,13 @@ impl<'s> Compiler<'s> {
             }));
         }
         let mut node = Node::new(fields);
-        node.typename = self.typename(&entries, &place.possible);
-        if node.typename.is_some() && place.layout.is_none() {
-            let classes = self.classes(&entries, &place.possible);
+        // A node with a layout stands for types that are already told apart.
+        let typename = match place.layout {
+            None => self.typename(&entries, &place.possible),
+            Some(_) => None,
+        };
+        if typename.is_some() {
+            let classes = self.classes(&entries, &place.possible)?;
             if classes.len() > 1 {
                 // The node must have its place before others can follow its layout.
                 let layout = self.intern(node.clone())?;
@@ -202,6 +206,7 @@ impl<'s> Compiler<'s> {
                         switch.extend(names.map(|t| (t.name.clone(), id)));
                     }
                 }
+                node.typename = typename;
                 node.switch = switch.into();
             }
         }
@@ -227,6 +232,7 @@ impl<'s> Compiler<'s> {
     fn collect(&mut self, place: &Place) -> Result<Vec<Entry>, GraphqlError> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut index: HashMap<Box<str>, usize> = HashMap::new();
+        let mut standing: HashMap<(usize, &str, Option<SetIndex>), usize> = HashMap::new();
         let mut visited: HashSet<(Box<str>, TypeSet)> = HashSet::new();
         // Last in, first out: pushed in reverse, so that fields come in the document's order.
         let mut open: Vec<(&Selection, TypeSet)> = Vec::new();
@@ -238,10 +244,7 @@ impl<'s> Compiler<'s> {
             push(*set, &types.intersect(&place.possible), &mut open);
         }
         while let Some((selection, types)) = open.pop() {
-            self.visits += 1;
-            if self.visits > self.limits.visits {
-                return Err(GraphqlError::Limit);
-            }
+            self.charge(1)?;
             if types.is_empty() {
                 continue;
             }
@@ -265,7 +268,11 @@ impl<'s> Compiler<'s> {
                     let Some(entry) = entries.get_mut(at) else {
                         continue;
                     };
-                    match entry.fields.iter_mut().find(|(f, _)| f == id) {
+                    // A leaf that stands there a thousand times is still one field.
+                    let known = *standing
+                        .entry((at, &*field.name, field.set))
+                        .or_insert(entry.fields.len());
+                    match entry.fields.get_mut(known) {
                         Some((_, standing)) => standing.extend(&types),
                         None => entry.fields.push((*id, types)),
                     }
@@ -286,6 +293,14 @@ impl<'s> Compiler<'s> {
             }
         }
         Ok(entries)
+    }
+
+    fn charge(&mut self, steps: usize) -> Result<(), GraphqlError> {
+        self.visits = self.visits.saturating_add(steps);
+        if self.visits > self.limits.visits {
+            return Err(GraphqlError::Limit);
+        }
+        Ok(())
     }
 
     fn narrow(&self, condition: Option<&str>, types: &TypeSet) -> Result<TypeSet, GraphqlError> {
@@ -325,8 +340,15 @@ impl<'s> Compiler<'s> {
     }
 
     /// The possible types, grouped by what the entries and rules tell apart.
-    fn classes(&self, entries: &[Entry], possible: &TypeSet) -> Vec<TypeSet> {
-        let mut classes: Vec<(Vec<u64>, TypeSet)> = Vec::new();
+    fn classes(
+        &mut self,
+        entries: &[Entry],
+        possible: &TypeSet,
+    ) -> Result<Vec<TypeSet>, GraphqlError> {
+        let fields: usize = entries.iter().map(|e| e.fields.len()).sum();
+        self.charge(fields.saturating_mul(possible.len()))?;
+        let mut classes: Vec<TypeSet> = Vec::new();
+        let mut index: HashMap<Vec<u64>, usize> = HashMap::new();
         for ty in possible.iter() {
             let mut signature = Vec::new();
             for (field, types) in entries.iter().flat_map(|e| &e.fields) {
@@ -341,12 +363,13 @@ impl<'s> Compiler<'s> {
                 // A masked field is its own class: its coordinate is named in the audit.
                 signature.push(rule.map_or(0, |_| def.map_or(0, |d| 1 + u64::from(d.id))));
             }
-            match classes.iter_mut().find(|(s, _)| *s == signature) {
-                Some((_, set)) => set.insert(ty),
-                None => classes.push((signature, TypeSet::of(ty))),
+            let known = *index.entry(signature).or_insert(classes.len());
+            match classes.get_mut(known) {
+                Some(class) => class.insert(ty),
+                None => classes.push(TypeSet::of(ty)),
             }
         }
-        classes.into_iter().map(|(_, set)| set).collect()
+        Ok(classes)
     }
 
     fn action(
@@ -356,6 +379,7 @@ impl<'s> Compiler<'s> {
         depth: usize,
     ) -> Result<Action, GraphqlError> {
         let mut candidates: Vec<Candidate<'s>> = Vec::new();
+        let mut known: HashSet<(TypeId, FieldId)> = HashSet::new();
         let mut unknown = None;
         let mut meta = false;
         let mut selected = false;
@@ -366,14 +390,17 @@ impl<'s> Compiler<'s> {
                 meta = true;
                 continue;
             }
+            self.charge(types.len())?;
             for ty in types.iter() {
                 match self.schema.field(ty, name) {
                     Some(field) => {
-                        candidates.push(Candidate {
-                            ty,
-                            field,
-                            rule: self.table.rule(field.id),
-                        });
+                        if known.insert((ty, field.id)) {
+                            candidates.push(Candidate {
+                                ty,
+                                field,
+                                rule: self.table.rule(field.id),
+                            });
+                        }
                     }
                     None => unknown = Some((ty, name)),
                 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
 use serde::Serialize;
 
@@ -24,10 +24,10 @@ pub struct ExplainedPath {
 /// Paths listed at the most.
 const MOST: usize = 1000;
 
-/// Lists the masked paths of a plan, in the order of the response; cyclic parts of a plan are
-/// followed once.
+/// Lists the masked paths of a plan, in the order of the response, up to a thousand.
 pub fn explain(plan: &Plan) -> Vec<ExplainedPath> {
-    let mut found: BTreeMap<(usize, String), ExplainedPath> = BTreeMap::new();
+    let masking = masking(plan);
+    let mut found: Vec<ExplainedPath> = Vec::new();
     let mut open: Vec<(NodeId, String)> = Vec::new();
     let root = plan.program.nodes.get(plan.program.root as usize);
     let data = root.and_then(|n| n.fields.iter().find(|f| &*f.key == "data"));
@@ -49,19 +49,15 @@ pub fn explain(plan: &Plan) -> Vec<ExplainedPath> {
                     let Some(spec) = plan.specs.get(spec as usize) else {
                         continue;
                     };
-                    let order = found.len();
-                    found.insert(
-                        (order, path.clone()),
-                        ExplainedPath {
-                            path,
-                            coordinates: spec.coordinates.iter().map(|c| c.to_string()).collect(),
-                            strategy: spec.strategy.name(),
-                            reason: spec.reason.to_string(),
-                            source: spec.source.to_string(),
-                        },
-                    );
+                    found.push(ExplainedPath {
+                        path,
+                        coordinates: spec.coordinates.iter().map(|c| c.to_string()).collect(),
+                        strategy: spec.strategy.name(),
+                        reason: spec.reason.to_string(),
+                        source: spec.source.to_string(),
+                    });
                 }
-                Action::Object(node) => below.push((node, path)),
+                Action::Object(node) if masking.contains(&node) => below.push((node, path)),
                 _ => {}
             }
         }
@@ -72,5 +68,27 @@ pub fn explain(plan: &Plan) -> Vec<ExplainedPath> {
         );
         open.extend(below.into_iter().rev());
     }
-    found.into_values().collect()
+    found
+}
+
+/// The nodes below which something is masked. Nodes are shared between paths, of which there can
+/// be exponentially many: only those that lead somewhere are followed.
+fn masking(plan: &Plan) -> HashSet<NodeId> {
+    let mut masking = HashSet::new();
+    loop {
+        let before = masking.len();
+        for (id, node) in (0..).zip(&plan.program.nodes) {
+            let found = node.fields.iter().any(|f| match f.action {
+                Action::Mask(_) => true,
+                Action::Object(below) => masking.contains(&below),
+                _ => false,
+            }) || node.switch.iter().any(|(_, to)| masking.contains(to));
+            if found {
+                masking.insert(id);
+            }
+        }
+        if masking.len() == before {
+            return masking;
+        }
+    }
 }

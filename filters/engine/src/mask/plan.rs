@@ -60,6 +60,12 @@ pub enum Leaf {
 }
 
 impl Plan {
+    /// Members of all nodes, and masks.
+    pub fn size(&self) -> usize {
+        let members = |n: &crate::json::Node| 1 + n.fields.len() + n.switch.len();
+        self.program.nodes.iter().map(members).sum::<usize>() + self.specs.len()
+    }
+
     /// Why values are masked: the distinct reasons of all masks.
     pub fn reasons(&self) -> String {
         let reasons: std::collections::BTreeSet<&str> =

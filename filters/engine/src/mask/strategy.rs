@@ -21,9 +21,10 @@ impl Site<'_> {
         self.spec.shape.nullable_at(self.depth)
     }
 
-    /// Writes the constant that stands for any value of the field's type.
+    /// Writes the constant that stands for any value of the field's type, seen or not.
     pub fn placeholder(&self, out: &mut Vec<u8>) {
         let text: &[u8] = match &self.spec.leaf {
+            _ if self.spec.strategy == StrategyKind::Null && self.nullable() => b"null",
             Leaf::Text => br#""[REDACTED]""#,
             _ if self.nullable() => b"null",
             Leaf::Int => b"0",

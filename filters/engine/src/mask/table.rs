@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use crate::policy::{Decision, Verdict};
@@ -23,6 +24,14 @@ pub struct Rule {
     pub reason: Box<str>,
     /// Who says so.
     pub source: Source,
+}
+
+impl Rule {
+    /// Orders rules: by strategy, and of two `partial` the one that shows less is the stricter.
+    fn strictness(&self) -> (Option<StrategyKind>, Reverse<u16>) {
+        let shown = u16::from(self.keep_first) + u16::from(self.keep_last);
+        (self.strategy, Reverse(shown))
+    }
 }
 
 /// Where a rule comes from.
@@ -95,7 +104,7 @@ impl RuleTable {
                 .and_then(|r| self.rules.get(*r as usize));
             let wins = standing.is_none_or(|s| {
                 let policy_stands = s.source == Source::Policy && rule.source != Source::Policy;
-                !policy_stands && rule.strategy > s.strategy
+                !policy_stands && rule.strictness() > s.strictness()
             });
             if wins {
                 self.by_field.insert(field, id);
