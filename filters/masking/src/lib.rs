@@ -9,7 +9,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use engine::audit::Outcome;
-use engine::filter::{BodyEffect, HeadEffect, Headers, Masking, MaskingStream, ResponseEffect};
+use engine::filter::{
+    BodyEffect, Edit, HeadEffect, Headers, Masking, MaskingStream, ResponseEffect,
+};
 use engine::reply::Reply;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -278,12 +280,19 @@ impl HttpContext for Stream {
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
         match self.stream.response_end() {
-            Ok(()) => {
-                if self.stream.took_part() {
-                    self.conclude();
+            Ok(()) if self.stream.took_part() => {
+                self.conclude();
+                // Nothing says what a trailer may hold: none passes.
+                let edits: Vec<Edit> = shell::headers(MapType::HttpResponseTrailers)
+                    .into_iter()
+                    .map(|(name, _)| Edit::Remove(name))
+                    .collect();
+                if shell::edit(MapType::HttpResponseTrailers, &edits).is_err() {
+                    return self.unavailable("the response trailers can't be removed");
                 }
                 Action::Continue
             }
+            Ok(()) => Action::Continue,
             Err(reply) => self.answer(&reply),
         }
     }

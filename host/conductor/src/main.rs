@@ -1,2 +1,146 @@
-//! conductor
-fn main() {}
+//! The conductor: configures a fleet of gateways, and shows what it does.
+
+mod api;
+mod claims;
+mod config;
+mod demo;
+mod explain;
+mod fleet;
+mod serve;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Guardrails for multi-tenant GraphQL APIs: residency and masking, enforced in Envoy.
+#[derive(Parser)]
+#[command(name = "conductor", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs everything on this machine: three regions with a gateway each, upstreams, tokens.
+    #[command(after_help = "Example: conductor demo --check")]
+    Demo(DemoArgs),
+    /// Runs the control plane: watches the policies and pushes them to the gateways.
+    #[command(after_help = "Example: conductor serve --config conductor.toml")]
+    Serve(ServeArgs),
+    /// Says what would be masked or denied for a request, and why. Needs no gateway.
+    #[command(after_help = "Example: conductor explain --query '{ people { email phone } }' \
+        --claims '{\"sub\":\"ann\",\"tenant\":\"acme\",\"roles\":[\"analyst\"],\
+        \"purposes\":[\"support\"]}' --purpose support")]
+    Explain(ExplainArgs),
+    /// Prints the bootstrap of a gateway: what its Envoy is started with.
+    #[command(after_help = "Example: conductor bootstrap --config conductor.toml --region eu")]
+    Bootstrap(BootstrapArgs),
+}
+
+/// Arguments of `demo`.
+#[derive(Args)]
+pub(crate) struct DemoArgs {
+    /// Send a scripted set of requests, print what was expected and seen, and end: 0 if all is as
+    /// expected, else 1.
+    #[arg(long)]
+    check: bool,
+    /// With --check: print the table as JSON.
+    #[arg(long, requires = "check")]
+    json: bool,
+    /// How gateways get the filters' code: from a file, or from the conductor by HTTP.
+    #[arg(long, value_enum, default_value_t = config::Delivery::Path)]
+    delivery: config::Delivery,
+    /// The variant of the xDS protocol that the gateways speak.
+    #[arg(long, value_parser = ["delta", "sotw"], default_value = "delta")]
+    xds: String,
+}
+
+/// Arguments of `serve`.
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Read the configuration and the policies, try them, say what is wrong, and end.
+    #[arg(long)]
+    check_config: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Args)]
+pub(crate) struct ExplainArgs {
+    /// The GraphQL document, `@FILE`, or `-` for standard input.
+    #[arg(long, value_name = "QUERY")]
+    query: String,
+    /// The verified claims: a JSON object, or `@FILE`.
+    #[arg(long, value_name = "JSON")]
+    claims: String,
+    /// Which operation of the document runs.
+    #[arg(long, value_name = "NAME")]
+    operation: Option<String>,
+    /// What `x-ig-purpose` says.
+    #[arg(long)]
+    purpose: Option<String>,
+    /// What `x-ig-data-region` says.
+    #[arg(long, value_name = "REGION")]
+    data_region: Option<String>,
+    /// The region of the gateway that the request reaches; the tenant's own, if not given.
+    #[arg(long)]
+    region: Option<String>,
+    /// The policy directory.
+    #[arg(long, default_value = "policies", value_name = "DIR")]
+    policies: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `bootstrap`.
+#[derive(Args)]
+pub(crate) struct BootstrapArgs {
+    /// The conductor's configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The gateway's region.
+    #[arg(long)]
+    region: String,
+    /// The node id, where several Envoys serve one region.
+    #[arg(long)]
+    node_id: Option<String>,
+}
+
+/// How a command ended.
+pub(crate) enum End {
+    /// It did what it was asked.
+    Done,
+    /// What it checked does not hold.
+    Failed,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CONDUCTOR_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ended = match cli.command {
+        Command::Explain(args) => explain::run(&args),
+        Command::Bootstrap(args) => fleet::print_bootstrap(&args),
+        Command::Serve(args) => runtime().and_then(|r| r.block_on(serve::run(&args))),
+        Command::Demo(args) => runtime().and_then(|r| r.block_on(demo::run(&args))),
+    };
+    match ended {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Failed) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("conductor: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

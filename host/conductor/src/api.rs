@@ -1,0 +1,101 @@
+//! The HTTP server: what is in force, and the filters' code.
+
+use std::future::Future;
+use std::sync::{Arc, RwLock};
+
+use axum::extract::{Path, State as Shared};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::fleet::FilterCode;
+
+/// What the server shows.
+#[derive(Clone)]
+pub struct State {
+    /// The control plane.
+    pub cache: xds::Cache,
+    /// The policies.
+    pub policies: watch::Receiver<PolicyState>,
+    /// The filters' code.
+    pub code: Arc<RwLock<FilterCode>>,
+}
+
+/// How the policy directory stands.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PolicyState {
+    /// The revision that was offered to the gateways last.
+    pub revision: Option<String>,
+    /// Why what is in the directory now was refused, if it was.
+    pub refused: Option<String>,
+    /// How many changes were accepted.
+    pub accepted_count: u64,
+    /// How many changes were refused.
+    pub refused_count: u64,
+}
+
+impl PolicyState {
+    /// A revision was offered.
+    pub fn accepted(&mut self, revision: &str) {
+        if self.revision.as_deref() != Some(revision) {
+            self.accepted_count += 1;
+            self.revision = Some(revision.to_owned());
+        }
+        self.refused = None;
+    }
+
+    /// A change was refused.
+    pub fn refused(&mut self, reason: String) {
+        if self.refused.as_ref() != Some(&reason) {
+            self.refused_count += 1;
+        }
+        self.refused = Some(reason);
+    }
+}
+
+/// Serves until `stop` is done.
+///
+/// # Errors
+/// The socket fails.
+pub async fn serve(
+    listener: TcpListener,
+    state: State,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/api/policies", get(policies))
+        .route("/api/xds", get(status))
+        .route("/filters/{name}", get(filter))
+        .with_state(state);
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
+async fn policies(Shared(state): Shared<State>) -> Json<PolicyState> {
+    Json(state.policies.borrow().clone())
+}
+
+async fn status(Shared(state): Shared<State>) -> Json<xds::Status> {
+    Json(state.cache.status())
+}
+
+async fn filter(Shared(state): Shared<State>, Path(name): Path<String>) -> Response {
+    let known = name.strip_suffix(".wasm").and_then(|sha256| {
+        let code = state.code.read().ok()?;
+        code.by_hash(sha256).map(|c| c.path.clone())
+    });
+    let Some(path) = known else {
+        return (StatusCode::NOT_FOUND, "no filter of that hash is in force\n").into_response();
+    };
+    match tokio::fs::read(&path).await {
+        Ok(bytes) => ([(header::CONTENT_TYPE, "application/wasm")], bytes).into_response(),
+        Err(error) => {
+            tracing::error!(path = %path.display(), "can't read a filter's code: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The conductor's configuration file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+/// The file, as it is written. Paths are relative to the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The policy directory.
+    pub policies: PathBuf,
+    /// Where the conductor keeps what gateways read from it.
+    pub state: PathBuf,
+    /// The filters' code.
+    pub filters: Filters,
+    /// The xDS server.
+    #[serde(default)]
+    pub xds: xds::Config,
+    /// The HTTP server: state, metrics, filters' code.
+    #[serde(default)]
+    pub api: Api,
+    /// Whose tokens gateways believe.
+    pub jwt: Jwt,
+    /// The gateways, one a region.
+    pub gateways: Vec<Gateway>,
+}
+
+/// The filters' code.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filters {
+    /// The residency filter's module.
+    pub residency: PathBuf,
+    /// The masking filter's module.
+    pub masking: PathBuf,
+    /// How gateways get it.
+    #[serde(default)]
+    pub delivery: Delivery,
+}
+
+/// How gateways get the filters' code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// From a file on their machine.
+    #[default]
+    Path,
+    /// From the conductor, by HTTP, checked by SHA-256.
+    Http,
+}
+
+/// The HTTP server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self { listen: ([127, 0, 0, 1], 7080).into() }
+    }
+}
+
+/// The issuer of tokens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    /// The claim `iss`.
+    pub issuer: String,
+    /// The claim `aud`: one of these.
+    pub audiences: Vec<String>,
+    /// A file with the issuer's keys (JWKS).
+    pub jwks_file: PathBuf,
+}
+
+/// The gateways of a region. Several Envoys may run with this configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// The region.
+    pub region: String,
+    /// Where it serves clients.
+    pub listen: SocketAddr,
+    /// Envoy's administration port.
+    pub admin: SocketAddr,
+    /// Paths that serve GraphQL.
+    #[serde(default = "default_paths")]
+    pub graphql_paths: Vec<String>,
+    /// The region's servers.
+    pub endpoints: Vec<gateway::spec::EndpointSpec>,
+    /// Whether and how they are checked.
+    #[serde(default)]
+    pub health_check: Option<gateway::spec::HealthCheckSpec>,
+    /// The access log, on the gateway's machine.
+    pub access_log: PathBuf,
+    /// The variant of the xDS protocol.
+    #[serde(default)]
+    pub xds_variant: gateway::spec::Variant,
+    /// Sizes and times.
+    #[serde(default)]
+    pub limits: gateway::spec::Limits,
+}
+
+fn default_paths() -> Vec<String> {
+    vec!["/graphql".into()]
+}
+
+impl Config {
+    /// Reads a file and makes its paths absolute.
+    ///
+    /// # Errors
+    /// It can't be read, has unknown or missing settings, or contradicts itself.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("can't read the configuration {}", path.display()))?;
+        let mut config: Self =
+            toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        let path = std::path::absolute(path)?;
+        let base = path.parent().unwrap_or(Path::new("/"));
+        for relative in [
+            &mut config.policies,
+            &mut config.state,
+            &mut config.filters.residency,
+            &mut config.filters.masking,
+            &mut config.jwt.jwks_file,
+        ] {
+            *relative = base.join(&*relative);
+        }
+        if config.gateways.is_empty() {
+            bail!("in {}: there are no [[gateways]]", path.display());
+        }
+        for (i, gateway) in config.gateways.iter().enumerate() {
+            if config.gateways.iter().take(i).any(|g| g.region == gateway.region) {
+                bail!(
+                    "in {}: region `{}` has two [[gateways]]: one configuration serves all Envoys \
+                     of a region",
+                    path.display(),
+                    gateway.region
+                );
+            }
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+policies = "policies"
+state = "state"
+[filters]
+residency = "r.wasm"
+masking = "/m.wasm"
+[jwt]
+issuer = "i"
+audiences = ["a"]
+jwks_file = "jwks.json"
+[[gateways]]
+region = "eu"
+listen = "127.0.0.1:10000"
+admin = "127.0.0.1:9901"
+endpoints = [{ address = "127.0.0.1:9000" }]
+access_log = "/tmp/eu.log"
+"#;
+
+    fn read(text: &str) -> anyhow::Result<Config> {
+        let dir = tempfile::tempdir()?;
+        let file = dir.path().join("conductor.toml");
+        std::fs::write(&file, text)?;
+        Config::read(&file)
+    }
+
+    #[test]
+    fn reads_a_file_and_refuses_typos_and_contradictions() {
+        let config = read(GOOD).unwrap();
+        assert!(config.filters.residency.is_absolute());
+        assert_eq!(config.filters.masking, Path::new("/m.wasm"));
+        assert_eq!(config.api.listen.port(), 7080);
+        for (from, to, want) in [
+            ("issuer = ", "isuer = ", "isuer"),
+            ("[filters]", "[filters]\ndelivery = \"pigeon\"", "pigeon"),
+            ("region = \"eu\"", "", "region"),
+            ("127.0.0.1:10000", "localhost", "listen"),
+            ("[jwt]", "[jwt", "line"),
+        ] {
+            let error = format!("{:#}", read(&GOOD.replace(from, to)).unwrap_err());
+            assert!(error.contains(want), "{from} -> {to}: {error}");
+        }
+        let (head, gateway) = GOOD.split_once("[[gateways]]").unwrap();
+        let twice = format!("{head}[[gateways]]{gateway}[[gateways]]{gateway}");
+        assert!(read(&twice).unwrap_err().to_string().contains("two [[gateways]]"));
+    }
+}

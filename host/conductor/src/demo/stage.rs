@@ -1,0 +1,332 @@
+//! Setting the demo up and taking it down.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use base64::Engine as _;
+use gateway::run::{Envoy, EnvoyOptions, free_port_or};
+use tokio::process::{Child, Command};
+use upstream::personas::Persona;
+use upstream::tokens::{AUDIENCE, ISSUER, Issuer};
+use upstream::{Region, Upstream};
+
+use super::client::{self, Answer};
+use super::now;
+use crate::DemoArgs;
+use crate::config::{Config, Delivery};
+use crate::fleet;
+
+/// One region of the demo.
+pub struct RegionStage {
+    /// Its name.
+    pub name: String,
+    /// The gateway.
+    pub listen: SocketAddr,
+    /// The gateway's administration port.
+    pub admin: SocketAddr,
+    /// The region's data.
+    pub upstream: Upstream,
+    /// The gateway's process.
+    pub envoy: Option<Envoy>,
+    /// The gateway's access log.
+    pub access_log: PathBuf,
+}
+
+/// The running demo.
+pub struct Stage {
+    directory: tempfile::TempDir,
+    /// The regions, the EU first.
+    pub regions: Vec<RegionStage>,
+    /// Who signs tokens.
+    pub issuer: Issuer,
+    /// The conductor's xDS port.
+    pub xds: SocketAddr,
+    /// The conductor's HTTP port.
+    pub api: SocketAddr,
+    /// The root key of the pseudonyms, to look for where it must not be.
+    pub key: String,
+    conductor: Option<Child>,
+}
+
+fn tell(message: &str) {
+    eprintln!("demo: {message}");
+}
+
+fn port(wanted: u16) -> anyhow::Result<SocketAddr> {
+    Ok((Ipv4Addr::LOCALHOST, free_port_or(wanted)?).into())
+}
+
+impl Stage {
+    /// Builds, finds and starts everything.
+    ///
+    /// # Errors
+    /// A part can't be had.
+    pub async fn start(args: &DemoArgs) -> anyhow::Result<Self> {
+        let checkout = checkout()?;
+        tell("building the filters (a minute or two, the first time)");
+        let root = checkout.clone();
+        let filters = tokio::task::spawn_blocking(move || {
+            artifacts::build_filters(&root, &["residency", "masking"])
+        })
+        .await??;
+        let target = checkout.join("target");
+        let cache = target.clone();
+        let binary = tokio::task::spawn_blocking(move || gateway::locate::locate(&cache, tell))
+            .await?
+            .context("looking for Envoy")?;
+        tell(&format!("Envoy is {}", binary.display()));
+
+        let directory = tempfile::Builder::new().prefix("demo-").tempdir_in(&target)?;
+        let at = directory.path();
+        copy(&checkout.join("policies"), &at.join("policies"))?;
+        std::fs::create_dir_all(at.join("filters"))?;
+        for (from, name) in filters.iter().zip(["residency.wasm", "masking.wasm"]) {
+            std::fs::copy(from, at.join("filters").join(name))?;
+        }
+        let issuer = Issuer::generate();
+        std::fs::write(at.join("jwks.json"), issuer.jwks())?;
+        let mut random = [0; 32];
+        std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut random)?;
+        let key = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random);
+
+        let xds = port(18000)?;
+        let api = port(7080)?;
+        let mut regions = Vec::new();
+        for (region, offset) in Region::ALL.into_iter().zip(0u16..) {
+            let upstream = Upstream::start(region, (Ipv4Addr::LOCALHOST, 0).into()).await?;
+            regions.push(RegionStage {
+                name: region.to_string(),
+                listen: port(10_000 + offset)?,
+                admin: port(9_901 + offset)?,
+                access_log: at.join(format!("access-{region}.log")),
+                upstream,
+                envoy: None,
+            });
+        }
+        std::fs::write(at.join("conductor.toml"), configuration(args, xds, api, &regions))?;
+        let mut stage = Self { directory, regions, issuer, xds, api, key, conductor: None };
+        stage.start_conductor().await?;
+        stage.start_gateways(&binary).await?;
+        Ok(stage)
+    }
+
+    /// The directory with everything that the demo writes.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The demo's copy of the policies.
+    pub fn policies(&self) -> PathBuf {
+        self.directory().join("policies")
+    }
+
+    async fn start_conductor(&mut self) -> anyhow::Result<()> {
+        let log = std::fs::File::create(self.directory().join("conductor.log"))?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("serve")
+            .arg("--config")
+            .arg(self.directory().join("conductor.toml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            // A Ctrl-C in the terminal is for the demo, which ends its parts in order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .context("can't start the conductor")?;
+        let healthy = tokio::time::timeout(Duration::from_secs(30), async {
+            loop {
+                if let Some(status) = child.try_wait()? {
+                    bail!("the conductor ended with {status}");
+                }
+                let answer = client::send(self.api, "GET", "/healthz", &[], String::new()).await;
+                if answer.is_ok_and(|a| a.status == 200) {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        let log = || {
+            std::fs::read_to_string(self.directory().join("conductor.log")).unwrap_or_default()
+        };
+        match healthy {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(error.context(log())),
+            Err(_) => bail!("the conductor does not answer; its log:\n{}", log()),
+        }
+        self.conductor = Some(child);
+        tell(&format!("the conductor serves xDS on {} and HTTP on {}", self.xds, self.api));
+        Ok(())
+    }
+
+    async fn start_gateways(&mut self, binary: &Path) -> anyhow::Result<()> {
+        let config = Config::read(&self.directory().join("conductor.toml"))?;
+        let directory = self.directory().to_owned();
+        for (region, gateway) in self.regions.iter_mut().zip(&config.gateways) {
+            let work = directory.join(format!("envoy-{}", region.name));
+            std::fs::create_dir_all(&work)?;
+            let bootstrap = fleet::bootstrap(&config, gateway, None)?;
+            let mut options =
+                EnvoyOptions::new(binary.to_owned(), bootstrap, work, region.admin);
+            options.env = vec![(fleet::KEYS_ENV.into(), format!("demo:{}", self.key))];
+            let envoy = Envoy::start(&options).await;
+            region.envoy = Some(
+                envoy.with_context(|| format!("starting the gateway of {}", region.name))?,
+            );
+            tell(&format!("the gateway of {} serves on {}", region.name, region.listen));
+        }
+        Ok(())
+    }
+
+    /// The region of that name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn region(&self, name: &str) -> anyhow::Result<&RegionStage> {
+        self.regions.iter().find(|r| r.name == name).with_context(|| format!("no region {name}"))
+    }
+
+    /// Asks a gateway as a persona, for a purpose.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn ask(
+        &self,
+        region: &str,
+        persona: &Persona,
+        purpose: &str,
+        body: String,
+        extra: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
+        let token = format!("Bearer {}", persona.token(&self.issuer, now()));
+        let mut headers = vec![("authorization", token.as_str()), ("content-type", "application/json")];
+        if !purpose.is_empty() {
+            headers.push(("x-ig-purpose", purpose));
+        }
+        headers.extend(extra);
+        client::send(self.region(region)?.listen, "POST", "/graphql", &headers, body).await
+    }
+
+    /// Asks the conductor's HTTP port.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn api(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+        Ok(client::send(self.api, "GET", path, &[], String::new()).await?.json())
+    }
+
+    /// Kills the conductor, as a crash would.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub async fn kill_conductor(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.conductor.take() {
+            child.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for Ctrl-C, or for a part that ends by itself.
+    ///
+    /// # Errors
+    /// A part ended.
+    pub async fn wait(&mut self) -> anyhow::Result<()> {
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        loop {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => return Ok(()),
+                _ = terminate.recv() => return Ok(()),
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            }
+            if let Some(status) =
+                self.conductor.as_mut().map(Child::try_wait).transpose()?.flatten()
+            {
+                bail!("the conductor ended with {status}");
+            }
+            for region in &mut self.regions {
+                if let Some(envoy) = &mut region.envoy
+                    && let Some(status) = envoy.exited()?
+                {
+                    bail!("the gateway of {} ended with {status}:\n{}", region.name, envoy.log_tail());
+                }
+            }
+        }
+    }
+
+    /// Ends everything and removes what the demo wrote.
+    pub async fn stop(mut self) {
+        tell("stopping");
+        let mut gateways = Vec::new();
+        for region in &mut self.regions {
+            gateways.extend(region.envoy.take());
+        }
+        for envoy in gateways {
+            let _ = envoy.stop(Duration::from_secs(3)).await;
+        }
+        let _ = self.kill_conductor().await;
+        for region in self.regions {
+            region.upstream.shutdown().await;
+        }
+    }
+}
+
+/// The checkout that the demo builds from: around the working directory, else where this program
+/// was built.
+fn checkout() -> anyhow::Result<PathBuf> {
+    let here = std::env::current_dir()?;
+    Ok(artifacts::checkout(&here)
+        .or_else(|_| artifacts::checkout(Path::new(env!("CARGO_MANIFEST_DIR"))))?)
+}
+
+fn configuration(
+    args: &DemoArgs,
+    xds: SocketAddr,
+    api: SocketAddr,
+    regions: &[RegionStage],
+) -> String {
+    let delivery = match args.delivery {
+        Delivery::Path => "path",
+        Delivery::Http => "http",
+    };
+    let mut text = format!(
+        "policies = \"policies\"\nstate = \"state\"\n\n\
+         [filters]\nresidency = \"filters/residency.wasm\"\nmasking = \"filters/masking.wasm\"\n\
+         delivery = \"{delivery}\"\n\n[xds]\nlisten = \"{xds}\"\n\n[api]\nlisten = \"{api}\"\n\n\
+         [jwt]\nissuer = \"{ISSUER}\"\naudiences = [\"{AUDIENCE}\"]\njwks_file = \"jwks.json\"\n"
+    );
+    for region in regions {
+        let _ = write!(
+            text,
+            "\n[[gateways]]\nregion = \"{}\"\nlisten = \"{}\"\nadmin = \"{}\"\n\
+             endpoints = [{{ address = \"{}\" }}]\naccess_log = {:?}\nxds_variant = \"{}\"\n",
+            region.name,
+            region.listen,
+            region.admin,
+            region.upstream.address(),
+            region.access_log,
+            args.xds,
+        );
+    }
+    text
+}
+
+/// Copies a directory, whole.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from).with_context(|| format!("can't read {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! From configuration and policies to what each gateway is served.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use bundle::Bundle;
+use gateway::GatewaySpec;
+use gateway::spec::{FilterSpec, HostPort, JwtSpec, WasmSource, XdsSpec};
+use sha2::{Digest, Sha256};
+
+use crate::config::{Config, Delivery, Gateway};
+use crate::{BootstrapArgs, End};
+
+/// The environment variable with the mask keys, in the gateway's environment.
+pub const KEYS_ENV: &str = "IG_MASK_KEYS";
+
+/// A filter's code, by its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code {
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
+    /// The file, named after its content: Envoy looks at a path once.
+    pub path: PathBuf,
+}
+
+/// The code of both filters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterCode {
+    /// The residency filter's.
+    pub residency: Code,
+    /// The masking filter's.
+    pub masking: Code,
+}
+
+impl FilterCode {
+    /// Reads the modules and lays each into the state directory under its hash.
+    ///
+    /// # Errors
+    /// A module can't be read or written, or is no Wasm module.
+    pub fn keep(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            residency: keep(&config.filters.residency, &config.state, "residency")?,
+            masking: keep(&config.filters.masking, &config.state, "masking")?,
+        })
+    }
+
+    /// The code of that hash.
+    pub fn by_hash(&self, sha256: &str) -> Option<&Code> {
+        [&self.residency, &self.masking].into_iter().find(|c| c.sha256 == sha256)
+    }
+}
+
+fn keep(module: &Path, state: &Path, name: &str) -> anyhow::Result<Code> {
+    let bytes = std::fs::read(module)
+        .with_context(|| format!("can't read the {name} filter {}", module.display()))?;
+    anyhow::ensure!(
+        bytes.starts_with(b"\0asm"),
+        "the {name} filter {} is no WebAssembly module",
+        module.display()
+    );
+    let sha256: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let directory = state.join("filters");
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("can't make {}", directory.display()))?;
+    let path = directory.join(format!("{name}-{sha256}.wasm"));
+    if !path.exists() {
+        let draft = directory.join(format!(".{name}-{}", std::process::id()));
+        std::fs::write(&draft, &bytes).and_then(|()| std::fs::rename(&draft, &path))
+            .with_context(|| format!("can't write {}", path.display()))?;
+    }
+    Ok(Code { sha256, path })
+}
+
+/// What a gateway is, under these policies.
+pub fn spec(
+    config: &Config,
+    gateway: &Gateway,
+    code: &FilterCode,
+    bundle: &Bundle,
+    jwks: &str,
+) -> anyhow::Result<GatewaySpec> {
+    let cluster = (gateway.region.clone(), gateway::cluster_name(&gateway.region));
+    let residency = bundle.residency(&gateway.region, &[cluster], &gateway.graphql_paths);
+    let masking = bundle.masking(&gateway.region, &gateway.graphql_paths);
+    let wasm = |code: &Code| match config.filters.delivery {
+        Delivery::Path => WasmSource::Local { path: code.path.clone() },
+        Delivery::Http => WasmSource::Http {
+            url: format!("http://{}/filters/{}.wasm", config.api.listen, code.sha256),
+            sha256: code.sha256.clone(),
+        },
+    };
+    Ok(GatewaySpec {
+        region: gateway.region.clone(),
+        node_id: format!("gateway-{}", gateway.region),
+        node_cluster: "gateway".into(),
+        listen: gateway.listen,
+        admin: gateway.admin,
+        xds: XdsSpec {
+            server: HostPort::from(config.xds.listen),
+            variant: gateway.xds_variant,
+        },
+        api: Some(HostPort::from(config.api.listen)),
+        paths: gateway.graphql_paths.clone(),
+        endpoints: gateway.endpoints.clone(),
+        health_check: gateway.health_check.clone(),
+        jwt: JwtSpec {
+            issuer: config.jwt.issuer.clone(),
+            audiences: config.jwt.audiences.clone(),
+            jwks: jwks.to_owned(),
+            forward: false,
+        },
+        filters: vec![
+            FilterSpec {
+                name: "residency".into(),
+                wasm: wasm(&code.residency),
+                vm_id: "residency".into(),
+                configuration: serde_json::to_string(&residency)?,
+                env_keys: Vec::new(),
+                allow_on_headers_stop_iteration: false,
+            },
+            FilterSpec {
+                name: "masking".into(),
+                wasm: wasm(&code.masking),
+                vm_id: "masking".into(),
+                configuration: serde_json::to_string(&masking)?,
+                env_keys: vec![KEYS_ENV.into()],
+                allow_on_headers_stop_iteration: true,
+            },
+        ],
+        access_log: gateway.access_log.clone(),
+        limits: gateway.limits.clone(),
+    })
+}
+
+/// The snapshot that a gateway is served, labelled with the policies' revision.
+pub fn snapshot(spec: &GatewaySpec, revision: &str) -> anyhow::Result<xds::Snapshot> {
+    let planned = gateway::plan(spec)
+        .with_context(|| format!("the gateway of region {}", spec.region))?;
+    let resources = planned.into_iter().map(|p| xds::Resource::new(p.type_url, p.name, p.bytes));
+    Ok(xds::Snapshot::new(resources)?.labelled(revision))
+}
+
+/// Prints the bootstrap of a gateway.
+pub fn print_bootstrap(args: &BootstrapArgs) -> anyhow::Result<End> {
+    let config = Config::read(&args.config)?;
+    let gateway = config.gateways.iter().find(|g| g.region == args.region).with_context(|| {
+        let regions: Vec<&str> = config.gateways.iter().map(|g| g.region.as_str()).collect();
+        format!("there is no gateway of region `{}`: use {}", args.region, regions.join(", "))
+    })?;
+    print!("{}", bootstrap(&config, gateway, args.node_id.as_deref())?);
+    Ok(End::Done)
+}
+
+/// The bootstrap of a gateway.
+pub fn bootstrap(
+    config: &Config,
+    gateway: &Gateway,
+    node_id: Option<&str>,
+) -> anyhow::Result<String> {
+    let bundle = Bundle::read(&config.policies)?;
+    let mut spec =
+        spec(config, gateway, &FilterCode::keep(config)?, &bundle, &jwks(config)?)?;
+    if let Some(id) = node_id {
+        spec.node_id = id.to_owned();
+    }
+    Ok(gateway::bootstrap(&spec)?)
+}
+
+/// The issuer's keys.
+pub fn jwks(config: &Config) -> anyhow::Result<String> {
+    let file = &config.jwt.jwks_file;
+    std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))
+}

@@ -1,0 +1,186 @@
+//! The service: policies in, configured gateways out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context;
+use bundle::Bundle;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use xds::{Cache, Event, Offered};
+
+use crate::api::{self, PolicyState};
+use crate::config::Config;
+use crate::fleet::{self, FilterCode};
+use crate::watch::Watch;
+use crate::{End, ServeArgs};
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// The configuration or the policies can't be used, or a port is taken.
+pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
+    let config = Config::read(&args.config)?;
+    let first = Release::prepare(&config)?;
+    if args.check_config {
+        println!(
+            "{}: fine; policies {} give {} masking and {} residency decisions for {} gateways",
+            args.config.display(),
+            first.bundle.revision,
+            first.examined.masking,
+            first.examined.residency,
+            config.gateways.len()
+        );
+        return Ok(End::Done);
+    }
+
+    let regions: Vec<String> = config.gateways.iter().map(|g| g.region.clone()).collect();
+    let cache = Cache::new(move |node| {
+        let ours = node.cluster == "gateway" && regions.contains(&node.region);
+        ours.then(|| node.region.clone())
+    });
+    let (policies, seen) = watch::channel(PolicyState::default());
+    let code = Arc::new(std::sync::RwLock::new(first.code.clone()));
+    offer(&cache, first, &policies);
+
+    let bind = async |address, what: &str| {
+        TcpListener::bind(address).await.with_context(|| format!("can't listen on {address} ({what})"))
+    };
+    let xds_listener = bind(config.xds.listen, "xds.listen").await?;
+    let api_listener = bind(config.api.listen, "api.listen").await?;
+    let stop = Arc::new(Notify::new());
+    let stopped = |stop: &Arc<Notify>| {
+        let stop = stop.clone();
+        async move { stop.notified().await }
+    };
+    let xds_server =
+        tokio::spawn(xds::run::serve(xds_listener, cache.clone(), config.xds.clone(), stopped(&stop)));
+    let state = api::State { cache: cache.clone(), policies: seen, code: code.clone() };
+    let api_server = tokio::spawn(api::serve(api_listener, state, stopped(&stop)));
+    let events = tokio::spawn(tell(cache.subscribe()));
+    tracing::info!(
+        xds = %config.xds.listen,
+        api = %config.api.listen,
+        policies = %config.policies.display(),
+        "serving {} gateways",
+        config.gateways.len()
+    );
+
+    let mut watch = Watch::new(
+        &[&config.policies],
+        &[&config.filters.residency, &config.filters.masking, &config.jwt.jwks_file],
+    )?;
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    loop {
+        tokio::select! {
+            () = watch.changed() => reload(&config, &cache, &policies, &code).await,
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+        }
+    }
+    tracing::info!("stopping");
+    stop.notify_waiters();
+    events.abort();
+    // Streams are open for as long as gateways live: they are not waited for.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), async {
+        let _ = xds_server.await;
+        let _ = api_server.await;
+    })
+    .await;
+    Ok(End::Done)
+}
+
+/// Policies, code and keys that were read and tried together.
+struct Release {
+    bundle: Bundle,
+    examined: bundle::Examined,
+    code: FilterCode,
+    snapshots: Vec<(String, xds::Snapshot)>,
+}
+
+impl Release {
+    fn prepare(config: &Config) -> anyhow::Result<Self> {
+        let bundle = Bundle::read(&config.policies)?;
+        let examined = bundle::examine(&bundle)?;
+        let code = FilterCode::keep(config)?;
+        let jwks = fleet::jwks(config)?;
+        let snapshots = config
+            .gateways
+            .iter()
+            .map(|gateway| {
+                let spec = fleet::spec(config, gateway, &code, &bundle, &jwks)?;
+                Ok((gateway.region.clone(), fleet::snapshot(&spec, &bundle.revision)?))
+            })
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self { bundle, examined, code, snapshots })
+    }
+}
+
+fn offer(cache: &Cache, release: Release, policies: &watch::Sender<PolicyState>) {
+    for (region, snapshot) in release.snapshots {
+        let offered = cache.set(&region, snapshot);
+        if offered == Offered::Parked {
+            tracing::warn!(region, "still holds what a gateway refused: the last good one stays");
+        }
+    }
+    policies.send_modify(|state| state.accepted(&release.bundle.revision));
+}
+
+async fn reload(
+    config: &Config,
+    cache: &Cache,
+    policies: &watch::Sender<PolicyState>,
+    code: &std::sync::RwLock<FilterCode>,
+) {
+    let started = Instant::now();
+    let owned = config.clone();
+    // Reading and trying policies takes the processor for a while: not on a thread that serves.
+    let prepared = tokio::task::spawn_blocking(move || Release::prepare(&owned)).await;
+    match prepared.map_err(anyhow::Error::from).and_then(|r| r) {
+        Ok(release) => {
+            let revision = release.bundle.revision.clone();
+            let unchanged = policies.borrow().revision.as_deref() == Some(revision.as_str())
+                && code.read().is_ok_and(|c| *c == release.code);
+            if let Ok(mut code) = code.write() {
+                code.clone_from(&release.code);
+            }
+            offer(cache, release, policies);
+            if !unchanged {
+                let ms = started.elapsed().as_millis();
+                tracing::info!(revision, ms, "policies changed: pushed to the gateways");
+            }
+        }
+        Err(error) => {
+            let message = format!("{error:#}");
+            tracing::error!("refused a change, what was in force stays: {message}");
+            policies.send_modify(|state| state.refused(message));
+        }
+    }
+}
+
+/// Writes what happens between gateways and control plane to the log.
+async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>) {
+    loop {
+        match events.recv().await {
+            Ok(Event::Connected { node, group, variant }) => {
+                tracing::info!(node, region = group, variant, "gateway connected");
+            }
+            Ok(Event::Disconnected { node, group }) => {
+                tracing::info!(node, region = group, "gateway disconnected");
+            }
+            Ok(Event::Nacked { node, type_url, resources, error, .. }) => {
+                tracing::error!(node, type_url, ?resources, "gateway refused its configuration: {error}");
+            }
+            Ok(Event::RolledBack { group, from, to, .. }) => {
+                tracing::warn!(region = group, from, to, "went back to the last good configuration");
+            }
+            Ok(Event::Proven { group, version }) => {
+                tracing::info!(region = group, version = version.get(..12), "all gateways have it");
+            }
+            Ok(Event::Acked { .. }) => {}
+            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
