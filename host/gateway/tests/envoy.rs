@@ -7,10 +7,8 @@ use std::path::Path;
 use gateway::spec::{FilterSpec, Variant};
 use serde_json::json;
 use support::code::{self, Does, code};
-use support::{World, filter};
+use support::{BOTH, World, acked, filter, stat_is};
 use xds::{Event, Offered};
-
-const BOTH: [Variant; 2] = [Variant::Delta, Variant::Sotw];
 
 /// A residency filter that routes to the region and a masking filter that does nothing.
 fn good_filters(dir: &Path) -> Vec<FilterSpec> {
@@ -72,7 +70,7 @@ async fn until_a_filter_is_configured_requests_are_refused() {
 
         world.offer(&["residency"]);
         world
-            .event(|event| acked(event, "TypedExtensionConfig"))
+            .event(|event| acked(&event, "TypedExtensionConfig"))
             .await;
         assert_eq!(
             world.until(403).await.status,
@@ -201,6 +199,78 @@ async fn reserved_headers_of_a_client_are_gone_and_its_intents_stay() {
     assert_eq!(seen["x-ig-purpose"], "support");
     assert_eq!(seen["x-ig-data-region"], "eu");
     envoy.stop(support::PATIENCE).await.unwrap();
+}
+
+/// What Envoy says that it runs, as `envoy/golden/config_dump.snap` has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_in_force() {
+    let code = tempfile::tempdir().unwrap();
+    let mut world = good_world(Variant::Delta, code.path()).await;
+    world.spec.filters[1].env_keys = vec!["IG_MASK_KEYS".to_owned()];
+    world.offer_all();
+    let mut options = world.options();
+    options.env = vec![("IG_MASK_KEYS".to_owned(), "a secret".to_owned())];
+    let envoy = gateway::run::Envoy::start(&options).await.unwrap();
+    world.proven().await;
+    world.until(200).await;
+    let dump = envoy.config_dump().await.unwrap();
+    assert!(!dump.to_string().contains("a secret"));
+
+    let mut ports = vec![world.spec.listen.port(), world.spec.xds.server.port];
+    ports.extend(world.spec.endpoints.iter().map(|e| e.address.port()));
+    let dynamic: Vec<serde_json::Value> = dump["configs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|config| {
+            config["@type"] != "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump"
+        })
+        .map(|config| {
+            let dirs = [code.path(), world.dir.path()];
+            stable(config, &ports, &dirs.map(|dir| dir.to_str().unwrap()))
+        })
+        .collect();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../../envoy/golden");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| insta::assert_json_snapshot!("config_dump", dynamic));
+    envoy.stop(support::PATIENCE).await.unwrap();
+}
+
+/// The same JSON without what differs from run to run.
+fn stable(value: &serde_json::Value, ports: &[u16], dirs: &[&str]) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(key, _)| *key != "last_updated" && *key != "version_info")
+            .map(|(key, value)| {
+                let mut value = stable(value, ports, dirs);
+                // Envoy keeps these in hash maps.
+                if (key == "ecds_filters" || key == "static_clusters")
+                    && let Some(items) = value.as_array_mut()
+                {
+                    items.sort_by_key(|item| item.to_string());
+                }
+                (key.clone(), value)
+            })
+            .collect(),
+        Value::Array(items) => items.iter().map(|item| stable(item, ports, dirs)).collect(),
+        Value::Number(number) => match ports
+            .iter()
+            .position(|&p| number.as_u64() == Some(p.into()))
+        {
+            Some(at) => json!(at),
+            None => value.clone(),
+        },
+        Value::String(text) => {
+            let text = dirs
+                .iter()
+                .fold(text.clone(), |text, dir| text.replace(dir, "/dir"));
+            Value::String(text)
+        }
+        other => other.clone(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -347,23 +417,6 @@ async fn a_listener_that_changes_is_warm_again_at_once() {
     }
 }
 
-/// Waits until a counter or gauge has this value.
-async fn stat_is(envoy: &gateway::run::Envoy, name: &str, want: u64) {
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
-    loop {
-        let stats = envoy.stats().await.unwrap();
-        let value = stats.get(name).copied().unwrap_or(0);
-        if value == want {
-            return;
-        }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "{name}: {value}, not {want}"
-        );
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-}
-
 /// Offers resources that Envoy refuses; returns its reason.
 async fn refused_and_rolled_back(
     world: &mut World,
@@ -388,7 +441,7 @@ async fn refused_and_rolled_back(
         .await;
     assert!(!error.is_empty());
     // The good one is sent once more, and taken.
-    world.event(|event| acked(event, kind)).await;
+    world.event(|event| acked(&event, kind)).await;
     let status = world.cache.status();
     let group = &status.groups["eu"];
     assert!(group.rolled_back);
@@ -403,8 +456,4 @@ async fn refused_and_rolled_back(
     assert_eq!(nack.error, error);
     assert_eq!(world.offer_planned(bad), Offered::Parked, "not tried again");
     error
-}
-
-fn acked(event: Event, kind: &str) -> Option<()> {
-    matches!(event, Event::Acked { type_url, .. } if type_url.ends_with(kind)).then_some(())
 }

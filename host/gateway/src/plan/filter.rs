@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::extensions::wasm::v3 as wasm;
 use envoy_types::pb::google::protobuf::StringValue;
 use envoy_types::util::pack_any;
 
-use super::{ads, millis, yes};
+use super::{ads, millis, uint, yes};
 use crate::bootstrap::API_CLUSTER;
 use crate::spec::{FilterSpec, WasmSource};
 
@@ -24,6 +24,12 @@ pub const DENY_ALL_TYPE_URL: &str =
 
 /// Milliseconds for a filter's code to arrive.
 const CODE_TIMEOUT_MS: u64 = 10_000;
+
+/// How often a filter's code is asked for before its place is left denying.
+const CODE_RETRIES: u32 = 5;
+
+/// Milliseconds after a trap until a machine is made anew; till then its filter denies.
+const RELOAD_AFTER_MS: u64 = 100;
 
 /// A filter's place in the chain.
 pub(super) fn place(spec: &FilterSpec) -> hcm::HttpFilter {
@@ -73,6 +79,9 @@ fn plugin(spec: &FilterSpec) -> wasm::PluginConfig {
         })),
         // A trap is answered 5xx and the next stream finds a new machine.
         failure_policy: wasm::FailurePolicy::FailReload as i32,
+        reload_config: Some(wasm::ReloadConfig {
+            backoff: backoff(RELOAD_AFTER_MS, RELOAD_AFTER_MS * 10),
+        }),
         allow_on_headers_stop_iteration: spec.allow_on_headers_stop_iteration.then(yes).flatten(),
         vm: Some(wasm::plugin_config::Vm::VmConfig(wasm::VmConfig {
             vm_id: spec.vm_id.clone(),
@@ -88,6 +97,13 @@ fn plugin(spec: &FilterSpec) -> wasm::PluginConfig {
         })),
         ..Default::default()
     }
+}
+
+fn backoff(base_ms: u64, max_ms: u64) -> Option<core::BackoffStrategy> {
+    Some(core::BackoffStrategy {
+        base_interval: millis(base_ms),
+        max_interval: millis(max_ms),
+    })
 }
 
 fn code(source: &WasmSource) -> core::AsyncDataSource {
@@ -108,7 +124,11 @@ fn code(source: &WasmSource) -> core::AsyncDataSource {
                 )),
             }),
             sha256: sha256.to_ascii_lowercase(),
-            ..Default::default()
+            retry_policy: Some(core::RetryPolicy {
+                retry_back_off: backoff(200, 2_000),
+                num_retries: uint(CODE_RETRIES),
+                ..Default::default()
+            }),
         }),
     };
     core::AsyncDataSource {

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-#[allow(dead_code, reason = "each test crate uses some")]
 /// What a filter does with a request's headers.
 pub enum Does {
     /// Nothing.
@@ -12,8 +11,6 @@ pub enum Does {
     Trap,
     /// It names the cluster and has the route chosen anew.
     Route(&'static str),
-    /// It sets this header.
-    Set(&'static str, &'static str),
 }
 
 /// A filter's code: what it says to its configuration, and what it does.
@@ -34,7 +31,6 @@ pub fn code(accepts_configuration: bool, does: &Does) -> Vec<u8> {
                 name.len()
             )
         }
-        Does::Set(name, value) => format!("{} i32.const 0", set_header(&mut data, name, value)),
     };
     let module = format!(
         r#"(module

@@ -1,4 +1,5 @@
 //! A control plane, a gateway and an upstream of the test's own, on a real Envoy.
+#![allow(dead_code, reason = "each test crate uses some of it")]
 
 pub mod code;
 
@@ -22,6 +23,7 @@ use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, oneshot};
+use tokio::task::JoinHandle;
 use xds::{Cache, Event, Resource, Snapshot};
 
 /// What a test waits for at most.
@@ -34,12 +36,8 @@ pub struct World {
     pub spec: GatewaySpec,
     pub dir: tempfile::TempDir,
     pub upstream_requests: Arc<AtomicUsize>,
-    signer: Signer_,
-    _stop_xds: oneshot::Sender<()>,
-}
-
-pub struct Signer_ {
     key: SigningKey,
+    xds: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 /// A response, read whole.
@@ -54,21 +52,11 @@ impl World {
     pub async fn new(variant: Variant, filters: Vec<FilterSpec>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = SigningKey::from_slice(&[7; 32]).unwrap();
-        let [listen, admin] = free_ports().unwrap().map(local);
+        let [listen, admin, xds_address] = free_ports().unwrap().map(local);
 
-        let cache = Cache::new(|node| (node.cluster == "gateway").then(|| node.region.clone()));
-        let events = cache.subscribe();
-        let listener = TcpListener::bind(local(0)).await.unwrap();
-        let xds_address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(xds::run::serve(
-            listener,
-            cache.clone(),
-            xds::Config::default(),
-            async {
-                let _ = stopped.await;
-            },
-        ));
+        let (cache, events) = new_cache();
+        let listener = TcpListener::bind(xds_address).await.unwrap();
+        let xds = serve_xds(listener, &cache);
 
         let upstream_requests = Arc::new(AtomicUsize::new(0));
         let upstream = upstream(Arc::clone(&upstream_requests)).await;
@@ -105,9 +93,26 @@ impl World {
             spec,
             dir,
             upstream_requests,
-            signer: Signer_ { key },
-            _stop_xds: stop,
+            key,
+            xds: Some(xds),
         }
+    }
+
+    /// Ends the control plane and waits until it is gone.
+    pub async fn stop_xds(&mut self) {
+        let (stop, served) = self.xds.take().unwrap();
+        drop(stop);
+        served.await.unwrap();
+    }
+
+    /// Starts another control plane in its place, which knows nothing of before.
+    pub async fn start_xds(&mut self) {
+        let server = &self.spec.xds.server;
+        let listener = TcpListener::bind((server.host.as_str(), server.port))
+            .await
+            .unwrap();
+        (self.cache, self.events) = new_cache();
+        self.xds = Some(serve_xds(listener, &self.cache));
     }
 
     /// Starts the gateway's Envoy and waits until it is ready.
@@ -189,7 +194,7 @@ impl World {
         }
         let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","typ":"JWT","kid":"k1"}"#);
         let body = URL_SAFE_NO_PAD.encode(all.to_string());
-        let signature: Signature = self.signer.key.sign(format!("{head}.{body}").as_bytes());
+        let signature: Signature = self.key.sign(format!("{head}.{body}").as_bytes());
         let signature = URL_SAFE_NO_PAD.encode(signature.to_bytes());
         format!("{head}.{body}.{signature}")
     }
@@ -242,6 +247,46 @@ impl World {
 
     pub fn upstream_count(&self) -> usize {
         self.upstream_requests.load(Ordering::SeqCst)
+    }
+}
+
+fn new_cache() -> (Cache, broadcast::Receiver<Event>) {
+    let cache = Cache::new(|node| (node.cluster == "gateway").then(|| node.region.clone()));
+    let events = cache.subscribe();
+    (cache, events)
+}
+
+fn serve_xds(listener: TcpListener, cache: &Cache) -> (oneshot::Sender<()>, JoinHandle<()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = xds::run::serve(listener, cache.clone(), xds::Config::default(), async {
+        let _ = stopped.await;
+    });
+    let served = tokio::spawn(async move { serve.await.unwrap() });
+    (stop, served)
+}
+
+/// Both variants of the protocol.
+pub const BOTH: [Variant; 2] = [Variant::Delta, Variant::Sotw];
+
+/// Whether an event is the acceptance of this kind of resource.
+pub fn acked(event: &Event, kind: &str) -> Option<()> {
+    matches!(event, Event::Acked { type_url, .. } if type_url.ends_with(kind)).then_some(())
+}
+
+/// Waits until a counter or gauge has this value.
+pub async fn stat_is(envoy: &Envoy, name: &str, want: u64) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    loop {
+        let stats = envoy.stats().await.unwrap();
+        let value = stats.get(name).copied().unwrap_or(0);
+        if value == want {
+            return;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{name}: {value}, not {want}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
