@@ -15,7 +15,7 @@ use engine::filter::{
 use engine::reply::Reply;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
+use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, Status};
 use shell::{MetadataClaims, Metric};
 
 proxy_wasm::main! {{
@@ -98,6 +98,8 @@ impl RootContext for Root {
             stream: MaskingStream::new(),
             spent_us: 0,
             recorded: false,
+            held: 0,
+            released: false,
         }))
     }
 }
@@ -109,6 +111,10 @@ struct Stream {
     spent_us: u64,
     /// Whether the final record was left.
     recorded: bool,
+    /// Bytes at the start of the response buffer that are rewritten and wait for more.
+    held: usize,
+    /// Whether a part of the response's body has gone on.
+    released: bool,
 }
 
 impl Stream {
@@ -151,6 +157,21 @@ impl Stream {
         Action::Pause
     }
 
+    /// Puts `bytes` in the place of what has newly come into the response buffer, and says how many
+    /// they are. A buffer is replaced whole: the host takes no other start than its own.
+    fn replace(&self, size: usize, bytes: Vec<u8>) -> Result<usize, Status> {
+        let written = bytes.len();
+        let mut all = shell::body(BufferType::HttpResponseBody, 0, self.held)?;
+        let all = if all.is_empty() {
+            bytes
+        } else {
+            all.extend(bytes);
+            all
+        };
+        hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, &all)?;
+        Ok(written)
+    }
+
     fn request_complete(&mut self, size: usize) -> Action {
         let Some(loaded) = self.filter.clone() else {
             return self.unavailable("the masking filter has no configuration");
@@ -158,7 +179,7 @@ impl Stream {
         let Ok(mut masking) = loaded.masking.try_borrow_mut() else {
             return self.unavailable("the masking filter is not in working order");
         };
-        let Ok(body) = shell::body(BufferType::HttpRequestBody, size) else {
+        let Ok(body) = shell::body(BufferType::HttpRequestBody, 0, size) else {
             return self.unavailable("the request body can't be read");
         };
         match self.stream.request_body(&mut masking, &body) {
@@ -253,25 +274,29 @@ impl HttpContext for Stream {
             return Action::Continue;
         }
         let started = shell::now();
-        let Ok(chunk) = shell::body(BufferType::HttpResponseBody, size) else {
+        let fresh = size.saturating_sub(self.held);
+        let Ok(chunk) = shell::body(BufferType::HttpResponseBody, self.held, fresh) else {
             return self.unavailable("the response body can't be read");
         };
-        let effect = self.stream.response_body(&chunk, end_of_stream);
-        let written = match effect {
-            BodyEffect::Pass => true,
-            BodyEffect::Replace(bytes) => {
-                hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, &bytes).is_ok()
-            }
+        let written = match self.stream.response_body(&chunk, end_of_stream) {
+            BodyEffect::Pass => Ok(fresh),
+            BodyEffect::Replace(bytes) => self.replace(size, bytes),
             BodyEffect::Fail(reply) => {
                 // Whatever becomes of the reply, the bytes at hand do not go on.
                 let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, b"");
                 return self.answer(&reply);
             }
         };
-        if !written {
+        let Ok(written) = written else {
             return self.unavailable("the response body can't be changed");
-        }
+        };
         self.spent_us += shell::now().saturating_sub(started).as_micros() as u64;
+        self.held += written;
+        if !self.released && self.stream.holds(self.held, end_of_stream) {
+            return Action::Pause;
+        }
+        self.released = true;
+        self.held = 0;
         if end_of_stream {
             self.conclude();
         }

@@ -46,15 +46,15 @@ pub fn edit(map: MapType, edits: &[Edit]) -> Result<(), Status> {
     Ok(())
 }
 
-/// The first `size` bytes of a body buffer.
+/// `size` bytes of a body buffer from `start` on.
 ///
 /// # Errors
 /// The host has fewer.
-pub fn body(buffer: BufferType, size: usize) -> Result<Vec<u8>, Status> {
+pub fn body(buffer: BufferType, start: usize, size: usize) -> Result<Vec<u8>, Status> {
     if size == 0 {
         return Ok(Vec::new());
     }
-    match hostcalls::get_buffer(buffer, 0, size)? {
+    match hostcalls::get_buffer(buffer, start, size)? {
         Some(bytes) if bytes.len() == size => Ok(bytes),
         _ => Err(Status::InternalFailure),
     }

@@ -26,7 +26,7 @@ pub struct Examined {
 /// # Errors
 /// The bundle does not load, or a decision is missing or malformed.
 pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
-    let invalid = |source| BundleError::Invalid { path: bundle.path.clone(), source };
+    let invalid = |error| BundleError::Invalid { path: bundle.path.clone(), error };
     let paths = ["/graphql".to_owned()];
     let config = |value: Result<Vec<u8>, serde_json::Error>| {
         value.map_err(|e| invalid(ConfigError::Form(e)))

@@ -12,12 +12,12 @@ pub enum BundleError {
         source: std::io::Error,
     },
     /// A data file is not JSON.
-    #[error("{path} is not JSON: {source}")]
+    #[error("{path} is not JSON: {error}")]
     Json {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: serde_json::Error,
+        error: serde_json::Error,
     },
     /// Two data files say different things of one place.
     #[error("{path} redefines `{key}`, which a file of a directory above or below defines")]
@@ -34,12 +34,12 @@ pub enum BundleError {
         path: PathBuf,
     },
     /// The parts are there but do not work.
-    #[error("the policies in {path} can't be used: {source}")]
+    #[error("the policies in {path} can't be used: {error}")]
     Invalid {
         /// The directory.
         path: PathBuf,
         /// What the filters say.
-        source: engine::config::ConfigError,
+        error: engine::config::ConfigError,
     },
     /// The policies load but give no decision for a kind of caller.
     #[error("the policies in {path} give no decision for {caller}: {reason}")]

@@ -39,7 +39,7 @@ impl Bundle {
                 policy.modules.push(Module { path: name, text: text(file)? });
             } else if file.file_name().is_some_and(|n| n == "data.json") {
                 let value = serde_json::from_str(&text(file)?)
-                    .map_err(|source| BundleError::Json { path: file.clone(), source })?;
+                    .map_err(|error| BundleError::Json { path: file.clone(), error })?;
                 let parent = Path::new(&name).parent().unwrap_or(Path::new(""));
                 let keys: Vec<String> = parent
                     .components()

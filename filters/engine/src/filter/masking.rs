@@ -55,6 +55,8 @@ pub struct MaskingStream {
     record: MaskingRecord,
     identity: Option<Identity>,
     tally: Tally,
+    /// Parts of the response's body so far.
+    parts: u32,
 }
 
 #[derive(Debug, Default)]
@@ -143,6 +145,12 @@ const DESCRIBES_BODY: [&str; 11] = [
     "repr-digest",
     "trailer",
 ];
+
+/// Bytes of a response that are held back while its end has not come.
+const HOLD: usize = 65_536;
+
+/// Parts of a response that are held back: each of them moves all that is held.
+const HOLD_PARTS: u32 = 256;
 
 /// Request headers that ask for something else than the whole body, as it is.
 const CONDITIONAL: [&str; 7] = [
@@ -571,6 +579,7 @@ impl MaskingStream {
 
     /// A part of the response's body has come.
     pub fn response_body(&mut self, chunk: &[u8], end_of_stream: bool) -> BodyEffect {
+        self.parts = self.parts.saturating_add(1);
         let (rewriter, masker) = match &mut self.state {
             State::Response {
                 rewriter, masker, ..
@@ -611,6 +620,13 @@ impl MaskingStream {
                 }
             }
         }
+    }
+
+    /// Whether what was rewritten so far, `written` bytes, waits for more: as long as nothing has
+    /// gone on, a failure is a clean reply and not a response that breaks off.
+    pub fn holds(&self, written: usize, end_of_stream: bool) -> bool {
+        let more = matches!(self.state, State::Response { .. }) && !end_of_stream;
+        more && written < HOLD && self.parts < HOLD_PARTS
     }
 
     /// The response ends without a last part of its body: trailers have come.
