@@ -4,7 +4,7 @@ mod support;
 
 use std::path::Path;
 
-use gateway::spec::{FilterSpec, Variant};
+use gateway::spec::{EndpointSpec, FilterSpec, HealthCheckSpec, Variant};
 use serde_json::json;
 use support::code::{self, Does, code};
 use support::{BOTH, World, acked, filter, stat_is};
@@ -198,6 +198,30 @@ async fn reserved_headers_of_a_client_are_gone_and_its_intents_stay() {
     }
     assert_eq!(seen["x-ig-purpose"], "support");
     assert_eq!(seen["x-ig-data-region"], "eu");
+    envoy.stop(support::PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failover_is_to_the_regions_own_secondary() {
+    let code = tempfile::tempdir().unwrap();
+    let mut world = good_world(Variant::Delta, code.path()).await;
+    let alive = world.spec.endpoints[0].address;
+    let [dead] = gateway::run::free_ports().unwrap().map(support::local);
+    let endpoint = |address, priority| EndpointSpec { address, priority };
+    world.spec.health_check = Some(HealthCheckSpec {
+        http_path: None,
+        interval_ms: 50,
+        timeout_ms: 200,
+    });
+    world.spec.endpoints = vec![endpoint(dead, 0), endpoint(alive, 1)];
+    world.offer_all();
+    let envoy = world.start().await;
+    world.until(200).await;
+
+    world.spec.endpoints = vec![endpoint(dead, 0)];
+    world.offer_all();
+    let reply = world.until(503).await;
+    assert!(reply.body.contains("no healthy upstream"), "{reply:?}");
     envoy.stop(support::PATIENCE).await.unwrap();
 }
 

@@ -38,6 +38,8 @@ pub(super) fn cluster(spec: &GatewaySpec) -> cluster::Cluster {
             }],
             ..Default::default()
         }),
+        // An endpoint that is taken away is gone: by default Envoy keeps it while it looks healthy.
+        ignore_health_on_host_removal: true,
         common_lb_config: Some(cluster::cluster::CommonLbConfig {
             healthy_panic_threshold: Some(Percent { value: 0.0 }),
             ..Default::default()
