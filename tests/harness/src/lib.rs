@@ -48,6 +48,7 @@ mod headers;
 mod host;
 mod hostcalls;
 mod properties;
+pub mod recorded;
 pub mod splits;
 mod stream;
 mod vm;

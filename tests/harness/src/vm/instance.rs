@@ -396,7 +396,17 @@ impl VmShared {
     }
 
     pub(crate) fn shut_down(&self) -> bool {
-        let roots: Vec<u32> = self.lock().plugins.iter().map(|slot| slot.root).collect();
+        let roots: Vec<u32> = {
+            let inner = self.lock();
+            let data = inner.store.data();
+            let roots = inner.plugins.iter().map(|slot| slot.root);
+            // Those that were asked already wait for their `proxy_done`, or are gone.
+            roots
+                .filter(|root| {
+                    data.contexts.contains_key(root) && !data.pending_done.contains(root)
+                })
+                .collect()
+        };
         for root in roots {
             if let Called::Returned { value: 0, .. } = self.call(root, "proxy_on_done", &[]) {
                 self.lock().store.data_mut().pending_done.insert(root);
