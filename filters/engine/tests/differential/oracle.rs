@@ -1,0 +1,429 @@
+//! The slow executor: it makes up data as it resolves, and masks each value as it goes by.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Map, Value, json};
+
+use crate::dice::Dice;
+use crate::query::{Query, Selection};
+use crate::world::{Base, Rule, STRICTNESS, Ty, World};
+use crate::{KEY, TENANT};
+
+pub struct Run {
+    /// What the upstream sends.
+    pub raw: String,
+    /// What the client must get.
+    pub masked: Value,
+    /// Texts that must not get out.
+    pub hidden: Vec<String>,
+}
+
+pub fn execute(dice: &mut Dice, world: &World, query: &Query) -> Run {
+    let mut executor = Executor {
+        dice,
+        world,
+        query,
+        hidden: Vec::new(),
+    };
+    let root = Place {
+        sets: vec![&query.root],
+        concrete: "Query".into(),
+        static_sets: vec![&query.root],
+        candidates: BTreeSet::from(["Query".to_owned()]),
+        forced: false,
+    };
+    let (raw, masked) = executor.object(&root);
+    let raw = format!("{{ \"data\" : {raw}, \"extensions\":{{\"trace\":1}} }}");
+    Run {
+        raw,
+        masked: json!({ "data": masked }),
+        hidden: executor.hidden,
+    }
+}
+
+type Sets<'q> = Vec<&'q [Selection]>;
+
+/// An object of the response.
+struct Place<'q> {
+    /// What is selected of it.
+    sets: Sets<'q>,
+    /// What it is.
+    concrete: String,
+    /// What is selected of it or of what it could be by the query alone.
+    static_sets: Sets<'q>,
+    /// What it could be by the query alone.
+    candidates: BTreeSet<String>,
+    /// Whether a field above is masked.
+    forced: bool,
+}
+
+/// A response key with the field that stands under it and what is selected below.
+struct Collected<'q> {
+    key: String,
+    field: String,
+    sets: Sets<'q>,
+}
+
+/// What is done to the values of a field.
+#[derive(Clone, Default)]
+struct Treatment {
+    strategy: Option<usize>,
+    keep: usize,
+    domain: String,
+}
+
+struct Executor<'w, 'd> {
+    dice: &'d mut Dice,
+    world: &'w World,
+    query: &'w Query,
+    hidden: Vec<String>,
+}
+
+impl<'w> Executor<'w, '_> {
+    /// §6.3.2 of the specification. `all`: whatever conditions say.
+    fn collect(&self, sets: &Sets<'w>, ty: &str, all: bool) -> Vec<Collected<'w>> {
+        let mut found: Vec<Collected<'w>> = Vec::new();
+        for set in sets {
+            self.collect_into(set, ty, all, &mut found);
+        }
+        found
+    }
+
+    fn collect_into(
+        &self,
+        set: &'w [Selection],
+        ty: &str,
+        all: bool,
+        found: &mut Vec<Collected<'w>>,
+    ) {
+        let applies = |on: &str| self.world.possible(on).contains(ty);
+        for selection in set {
+            match selection {
+                Selection::Field {
+                    alias,
+                    name,
+                    condition,
+                    below,
+                } => {
+                    if !all && !condition.holds() {
+                        continue;
+                    }
+                    let key = alias.clone().unwrap_or_else(|| name.clone());
+                    match found.iter_mut().find(|c| c.key == key) {
+                        Some(c) => c.sets.push(below),
+                        None => found.push(Collected {
+                            key,
+                            field: name.clone(),
+                            sets: vec![below],
+                        }),
+                    }
+                }
+                Selection::Inline {
+                    on,
+                    condition,
+                    below,
+                } => {
+                    if (all || condition.holds()) && on.as_deref().is_none_or(applies) {
+                        self.collect_into(below, ty, all, found);
+                    }
+                }
+                Selection::Spread {
+                    fragment,
+                    condition,
+                } => {
+                    let (on, below) = &self.query.fragments[*fragment];
+                    if (all || condition.holds()) && applies(on) {
+                        self.collect_into(below, ty, all, found);
+                    }
+                }
+            }
+        }
+    }
+
+    fn object(&mut self, place: &Place<'w>) -> (String, Value) {
+        let mut collected = self.collect(&place.sets, &place.concrete, false);
+        if self.dice.percent(15) {
+            collected.reverse();
+        }
+        // The type name tells only if every type that the object could be would say it.
+        let tells = place.candidates.iter().all(|c| {
+            let mut fields = self.collect(&place.static_sets, c, true).into_iter();
+            fields.any(|f| f.key == "__typename")
+        });
+        let mut candidates = place.candidates.clone();
+        let mut raw = Vec::new();
+        let mut masked = Map::new();
+        for field in collected {
+            if field.field == "__typename" {
+                raw.push(format!("\"{}\":\"{}\"", field.key, place.concrete));
+                masked.insert(field.key.clone(), json!(place.concrete));
+                if field.key == "__typename" && tells {
+                    candidates = BTreeSet::from([place.concrete.clone()]);
+                }
+                continue;
+            }
+            if self.dice.percent(5) {
+                let noise = self.canary();
+                raw.push(format!(
+                    "\"noise{}\":[{{\"x\":{}}}]",
+                    raw.len(),
+                    json!(noise)
+                ));
+                self.hidden.push(noise);
+            }
+            let (text, value) = self.field(place, &candidates, &field);
+            raw.push(format!("\"{}\" :{text}", field.key));
+            masked.insert(field.key, value);
+        }
+        (format!("{{{}}}", raw.join(" , ")), Value::Object(masked))
+    }
+
+    fn field(
+        &mut self,
+        place: &Place<'w>,
+        candidates: &BTreeSet<String>,
+        field: &Collected<'w>,
+    ) -> (String, Value) {
+        let ty = self.world.objects[&place.concrete][&field.field].clone();
+        let mut could_be: Vec<(String, Collected<'w>)> = Vec::new();
+        for candidate in candidates {
+            let fields = self.collect(&place.static_sets, candidate, true);
+            let same = fields.into_iter().filter(|f| f.key == field.key);
+            could_be.extend(same.map(|f| (candidate.clone(), f)));
+        }
+        let rules: Vec<(String, Rule)> = could_be
+            .iter()
+            .filter_map(|(object, f)| {
+                Some((
+                    self.domain(object, &f.field),
+                    self.world.rule(object, &f.field)?,
+                ))
+            })
+            .filter(|(_, rule)| rule.strategy.is_some())
+            .collect();
+        let Base::Composite(target) = &ty.base else {
+            let treatment = if place.forced {
+                redacted()
+            } else {
+                strictest(&rules)
+            };
+            return self.value(&ty, 0, &treatment, None);
+        };
+        if !rules.is_empty() && !place.forced && ty.nullable(ty.lists) {
+            return self.value(&ty, 0, &redacted(), None);
+        }
+        let below = Place {
+            sets: field.sets.clone(),
+            concrete: String::new(),
+            static_sets: could_be.iter().flat_map(|(_, f)| f.sets.clone()).collect(),
+            candidates: self.world.possible(target),
+            forced: place.forced || !rules.is_empty(),
+        };
+        self.value(&ty, 0, &Treatment::default(), Some(&below))
+    }
+
+    /// Whose key pseudonyms are made under.
+    fn domain(&self, object: &str, field: &str) -> String {
+        let interfaces = &self.world.implements[object];
+        let owner = interfaces
+            .iter()
+            .find(|i| self.world.interfaces[*i].contains_key(field));
+        format!("{}.{field}", owner.map_or(object, String::as_str))
+    }
+
+    fn value(
+        &mut self,
+        ty: &Ty,
+        depth: usize,
+        treatment: &Treatment,
+        below: Option<&Place<'w>>,
+    ) -> (String, Value) {
+        if ty.nullable(depth) && self.dice.percent(15) {
+            let list = depth < ty.lists;
+            let redact = treatment
+                .strategy
+                .is_some_and(|s| STRICTNESS[s] == "redact");
+            let masked = if redact && !list {
+                placeholder(ty, depth, false)
+            } else {
+                Value::Null
+            };
+            return ("null".into(), masked);
+        }
+        if depth < ty.lists {
+            let items: Vec<(String, Value)> = (0..self.dice.below(4))
+                .map(|_| self.value(ty, depth + 1, treatment, below))
+                .collect();
+            let (raw, masked): (Vec<String>, Vec<Value>) = items.into_iter().unzip();
+            return (format!("[{}]", raw.join(",")), Value::Array(masked));
+        }
+        match (&ty.base, below) {
+            (Base::Composite(target), Some(below)) => {
+                let possible: Vec<String> = self.world.possible(target).into_iter().collect();
+                let concrete = self.dice.pick(&possible).clone();
+                self.object(&Place {
+                    sets: below.sets.clone(),
+                    concrete,
+                    static_sets: below.static_sets.clone(),
+                    candidates: below.candidates.clone(),
+                    forced: below.forced,
+                })
+            }
+            (Base::Composite(_), None) => {
+                let canary = self.canary();
+                self.hidden.push(canary.clone());
+                (json!({"x": [canary]}).to_string(), Value::Null)
+            }
+            _ => self.leaf(ty, depth, treatment),
+        }
+    }
+
+    fn leaf(&mut self, ty: &Ty, depth: usize, treatment: &Treatment) -> (String, Value) {
+        let mut canaries = Vec::new();
+        let value = match &ty.base {
+            Base::Int => json!(self.dice.below(100)),
+            Base::Float => json!(self.dice.below(100) as f64 / 8.0),
+            Base::Boolean => json!(self.dice.percent(50)),
+            Base::Enum => json!(self.dice.pick(&["FIRST", "SECOND"])),
+            Base::Text("ID") if self.dice.percent(30) => json!(self.dice.below(1000)),
+            Base::Json => {
+                let canary = self.canary();
+                canaries.push(canary.clone());
+                match self.dice.below(3) {
+                    0 => json!(canary),
+                    1 => json!({"a": [canary, {"__typename": "T0"}]}),
+                    _ => json!([1, canary, null, {"b": 2}]),
+                }
+            }
+            _ => {
+                let canary = if self.dice.percent(15) {
+                    "ab".into()
+                } else {
+                    self.canary()
+                };
+                if canary.len() > 2 {
+                    canaries.push(canary.clone());
+                }
+                json!(canary)
+            }
+        };
+        let raw = if self.dice.percent(20) {
+            escaped(&value)
+        } else {
+            value.to_string()
+        };
+        let Some(strategy) = treatment.strategy else {
+            return (raw, value);
+        };
+        self.hidden.extend(canaries);
+        (
+            raw,
+            masked(ty, depth, STRICTNESS[strategy], treatment, &value),
+        )
+    }
+
+    fn canary(&mut self) -> String {
+        let tail = ["é漢", "\"q\\", "😀", "zz"][self.dice.below(4)];
+        format!("canary-{:016x}{tail}", self.dice.next())
+    }
+}
+
+fn redacted() -> Treatment {
+    Treatment {
+        strategy: Some(3),
+        ..Treatment::default()
+    }
+}
+
+fn strictest(rules: &[(String, Rule)]) -> Treatment {
+    let Some(strategy) = rules.iter().filter_map(|(_, r)| r.strategy).max() else {
+        return Treatment::default();
+    };
+    let those = rules.iter().filter(|(_, r)| r.strategy == Some(strategy));
+    let domains: BTreeSet<String> = those.clone().map(|(d, _)| d.clone()).collect();
+    if STRICTNESS[strategy] == "hash" && domains.len() > 1 {
+        return redacted();
+    }
+    Treatment {
+        strategy: Some(strategy),
+        keep: those.map(|(_, r)| r.keep).min().unwrap_or(0),
+        domain: domains.into_iter().next().unwrap_or_default(),
+    }
+}
+
+fn placeholder(ty: &Ty, depth: usize, null: bool) -> Value {
+    match &ty.base {
+        Base::Text(_) if !(null && ty.nullable(depth)) => json!("[REDACTED]"),
+        _ if ty.nullable(depth) => Value::Null,
+        Base::Int => json!(0),
+        Base::Float => json!(0.0),
+        Base::Boolean => json!(false),
+        Base::Enum => json!("FIRST"),
+        _ => json!("[REDACTED]"),
+    }
+}
+
+fn masked(ty: &Ty, depth: usize, strategy: &str, treatment: &Treatment, value: &Value) -> Value {
+    let text = match (&ty.base, value) {
+        (Base::Json, Value::Array(items)) => {
+            let items = items
+                .iter()
+                .map(|v| masked(ty, depth, strategy, treatment, v));
+            return items.collect();
+        }
+        (Base::Json, Value::Null) if strategy != "redact" => return Value::Null,
+        (Base::Text(_), Value::String(text)) => text.clone(),
+        (Base::Text(_), Value::Number(number)) if strategy == "hash" => number.to_string(),
+        _ => return placeholder(ty, depth, strategy == "null"),
+    };
+    match strategy {
+        "hash" => json!(format!("h:k1:{}", pseudonym(&treatment.domain, &text))),
+        "partial" => {
+            // The canaries have no character of several code points.
+            let characters: Vec<char> = text.chars().collect();
+            let (count, keep) = (characters.len(), treatment.keep);
+            if count < keep * 2 || count < keep + 4 {
+                return placeholder(ty, depth, false);
+            }
+            let shown: String = characters[count - keep..].iter().collect();
+            json!(format!("****{shown}"))
+        }
+        _ => placeholder(ty, depth, strategy == "null"),
+    }
+}
+
+/// HKDF (RFC 5869) and HMAC (RFC 2104) by hand.
+fn pseudonym(coordinate: &str, text: &str) -> String {
+    let hmac = |key: &[u8], parts: &[&[u8]]| {
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).unwrap();
+        parts.iter().for_each(|p| mac.update(p));
+        mac.finalize().into_bytes().to_vec()
+    };
+    let extracted = hmac(b"maestro mask v1", &[&KEY]);
+    let length = (TENANT.len() as u64).to_be_bytes();
+    let key = hmac(
+        &extracted,
+        &[&length, TENANT.as_bytes(), coordinate.as_bytes(), &[1]],
+    );
+    let tag = hmac(&key, &[text.as_bytes()]);
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&tag[..16])
+}
+
+/// The same JSON with every character of its strings escaped.
+fn escaped(value: &Value) -> String {
+    match value {
+        Value::String(text) => {
+            let units: String = text.encode_utf16().map(|u| format!("\\u{u:04x}")).collect();
+            format!("\"{units}\"")
+        }
+        Value::Array(items) => {
+            format!(
+                "[{}]",
+                items.iter().map(escaped).collect::<Vec<_>>().join(",")
+            )
+        }
+        other => other.to_string(),
+    }
+}
