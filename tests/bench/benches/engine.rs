@@ -1,0 +1,166 @@
+//! The engine alone: rewriting against a DOM, planning, deciding.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use engine::filter::{BodyEffect, HeadEffect, Headers, Masking, MaskingStream, ResponseEffect};
+use engine::graphql::{self, Document};
+use engine::identity::{Claims, Unreadable};
+use engine::json::{self, Rewriter};
+use engine::mask::{self, Envelope, Keyring, Plan, PlanMasker, RuleTable};
+use engine::policy::Decision;
+use engine::schema::Schema;
+
+#[path = "shared/load.rs"]
+mod load;
+
+fn decision(strategy: &str) -> Decision {
+    let rule = serde_json::json!({"strategy": strategy, "reason": "bench"});
+    let decision = serde_json::json!({
+        "allow": true, "rules": {"Person.email": rule, "Person.phone": rule},
+    });
+    serde_json::from_value(decision).expect("a decision")
+}
+
+fn keys() -> Keyring {
+    Keyring::parse(&format!("k1:{}", "A".repeat(43))).expect("keys")
+}
+
+fn plan(schema: &Schema, document: &Document, strategy: &str) -> Arc<Plan> {
+    let table = RuleTable::new(schema, &decision(strategy)).expect("a table");
+    let (_, operation) = document.operation(None).expect("an operation");
+    let envelope = Envelope::Generic { codes: Vec::new() };
+    let keys = keys();
+    let plan = mask::compile(
+        schema,
+        document,
+        operation,
+        &table,
+        &envelope,
+        Some((&keys, "acme")),
+        mask::Limits::default(),
+    );
+    Arc::new(plan.expect("a plan"))
+}
+
+fn rewrite(plan: &Arc<Plan>, body: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let mut rewriter = Rewriter::new(plan.program.clone(), json::Limits::default());
+    let mut masker = PlanMasker::new(plan.clone());
+    for chunk in body.chunks(65_536) {
+        rewriter.push(chunk, &mut masker, out).expect("JSON");
+    }
+    rewriter.finish().expect("whole");
+}
+
+/// What a filter on a DOM does: parse, mask, serialise.
+fn dom(body: &[u8]) -> Vec<u8> {
+    fn walk(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(members) => {
+                for (key, value) in members {
+                    if key == "email" || key == "phone" {
+                        *value = "[REDACTED]".into();
+                    } else {
+                        walk(value);
+                    }
+                }
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(walk),
+            _ => {}
+        }
+    }
+    let mut value: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+    walk(&mut value);
+    serde_json::to_vec(&value).expect("JSON")
+}
+
+fn rewriting(c: &mut Criterion) {
+    let schema = Schema::parse(load::SCHEMA).expect("a schema");
+    let document = Document::parse(load::QUERY, graphql::Limits::default()).expect("a query");
+    for (name, body) in [
+        ("12 KB, 200 masked", load::body(100, 10)),
+        ("1 MB, 20,000 masked", load::body(10_000, 10)),
+        ("1 MB, 200 masked", load::body(100, 10_000)),
+    ] {
+        let mut group = c.benchmark_group(format!("rewrite {name}"));
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        for strategy in ["redact", "partial", "hash"] {
+            let plan = plan(&schema, &document, strategy);
+            let mut out = Vec::new();
+            group.bench_function(strategy, |b| b.iter(|| rewrite(&plan, black_box(&body), &mut out)));
+        }
+        group.bench_function("serde_json DOM, redact", |b| b.iter(|| dom(black_box(&body))));
+        group.finish();
+    }
+}
+
+fn planning(c: &mut Criterion) {
+    let schema = Schema::parse(load::SCHEMA).expect("a schema");
+    let document = Document::parse(load::QUERY, graphql::Limits::default()).expect("a query");
+    c.bench_function("parse a query", |b| {
+        b.iter(|| Document::parse(black_box(load::QUERY), graphql::Limits::default()));
+    });
+    c.bench_function("build a plan", |b| b.iter(|| plan(&schema, &document, black_box("hash"))));
+}
+
+struct Caller(&'static str);
+
+impl Claims for Caller {
+    fn claim(&self, name: &str) -> Result<Option<Vec<u8>>, Unreadable> {
+        let list = |item: &str| {
+            let mut out = 1u32.to_le_bytes().to_vec();
+            out.extend((item.len() as u32).to_le_bytes());
+            out.extend([0; 4]);
+            out.extend(item.bytes());
+            out.extend([0, 0]);
+            out
+        };
+        Ok(match name {
+            "sub" => Some(self.0.as_bytes().to_vec()),
+            "tenant" => Some(b"acme".to_vec()),
+            "roles" => Some(list("analyst")),
+            "purposes" => Some(list("analytics")),
+            _ => None,
+        })
+    }
+}
+
+/// A whole request through the filter's state machine.
+fn exchange(masking: &mut Masking, caller: &Caller, request: &[u8], response: &[u8]) {
+    let head = [(":method", "POST"), (":path", "/graphql"), ("content-type", "application/json")]
+        .map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec()));
+    let mut stream = MaskingStream::new();
+    let effect = stream.request_headers(masking, Headers(&head), caller, false);
+    assert!(matches!(effect, HeadEffect::Hold(_)));
+    stream.request_body(masking, request).expect("allowed");
+    let head = [(":status".to_owned(), b"200".to_vec())];
+    let effect = stream.response_headers(masking, Headers(&head), false);
+    assert!(matches!(effect, ResponseEffect::Mask(_)));
+    let effect = stream.response_body(response, true);
+    assert!(matches!(effect, BodyEffect::Replace(_)));
+    black_box(stream.record());
+}
+
+fn deciding(c: &mut Criterion) {
+    let mut masking = load::masking("hash");
+    let request = serde_json::json!({"query": load::QUERY}).to_string();
+    let response = load::body(1, 10);
+    let ann = Caller("ann");
+    c.bench_function("request, decision hit", |b| {
+        b.iter(|| exchange(&mut masking, &ann, request.as_bytes(), &response));
+    });
+    let names: Vec<&'static str> =
+        (0..50_000).map(|i| &*Box::leak(format!("user-{i}").into_boxed_str())).collect();
+    let mut next = names.iter().cycle();
+    c.bench_function("request, decision miss", |b| {
+        b.iter(|| {
+            let caller = Caller(next.next().copied().unwrap_or_default());
+            exchange(&mut masking, &caller, request.as_bytes(), &response);
+        });
+    });
+}
+
+criterion_group!(benches, rewriting, planning, deciding);
+criterion_main!(benches);
