@@ -23,8 +23,9 @@ pub const CLUSTER_HEADER: &str = "x-ig-cluster";
 /// Headers that only the gateway's filters set. Envoy takes them off every request before a filter
 /// sees it; the filters do too, for the whole `x-ig-` space but for a client's own intents
 /// (`x-ig-purpose`, `x-ig-data-region`).
-pub const RESERVED_HEADERS: [&str; 10] = [
+pub const RESERVED_HEADERS: [&str; 11] = [
     CLUSTER_HEADER,
+    "x-ig-admin",
     "x-ig-decision",
     "x-ig-mask",
     "x-ig-policy",
