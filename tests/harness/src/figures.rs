@@ -11,7 +11,8 @@ pub struct Figures {
     pub memory: usize,
     /// The most linear memory that there was, in bytes; over reloads too.
     pub memory_peak: usize,
-    /// Host calls by name, WASI's too.
+    /// Host calls by name: proxy-wasm's, and of WASI's `fd_write`, `sched_yield` and
+    /// `poll_oneoff`.
     pub host_calls: BTreeMap<&'static str, u64>,
     /// Every callback in order (streams only).
     pub callbacks: Vec<CallbackFigures>,

@@ -4,6 +4,7 @@ mod chain;
 mod http;
 mod info;
 mod local_reply;
+mod passing;
 mod state;
 mod tcp;
 

@@ -1,11 +1,13 @@
 //! A VM: one instance of a module, in which any number of plugin configurations live.
 
+mod deliver;
 pub(crate) mod engine;
 mod exports;
 mod instance;
+mod shared;
 mod store;
 
-pub(crate) use instance::{Called, ContextId, VmShared};
+pub(crate) use shared::{Called, ContextId, VmShared};
 pub(crate) use store::{Caller, Deferred, Owner, StoreData};
 
 use crate::abi::ImportReport;

@@ -266,24 +266,24 @@ fn continue_after_a_paused_body_does_not_show_it_again() {
 #[test]
 fn over_the_buffer_limit_a_request_is_413_and_a_response_500() {
     let chain = |script: &str| harness::Chain::from(&holding_plugin(script)).with_buffer_limit(4);
-    let outcome = exchange().run(&chain("request_body: return 1")).unwrap();
+    let outcome = exchange().run(chain("request_body: return 1")).unwrap();
     assert_eq!(
         (outcome.status(), outcome.text().as_str()),
         (Some(413), "Payload Too Large")
     );
     let script = "response_headers: return 1\nresponse_body: return 1";
-    let outcome = exchange().run(&chain(script)).unwrap();
+    let outcome = exchange().run(chain(script)).unwrap();
     assert_eq!(
         (outcome.status(), outcome.text().as_str()),
         (Some(500), "Internal Server Error")
     );
     // Headers were out: nothing but a cut is left.
-    let outcome = exchange().run(&chain("response_body: return 1")).unwrap();
+    let outcome = exchange().run(chain("response_body: return 1")).unwrap();
     assert!(outcome.downstream.reset.is_some());
     assert_eq!(outcome.downstream.body(), b"");
     // At the limit is not over it.
     let outcome = response(&["ab", "cd"])
-        .run(&chain("response_body#1: return 1"))
+        .run(chain("response_body#1: return 1"))
         .unwrap();
     assert_eq!(outcome.text(), "abcd");
 }
