@@ -24,14 +24,16 @@ pub(super) fn link(linker: &mut Linker<StoreData>) -> wasmtime::Result<()> {
         }
         "proxy_get_header_map_size" => |caller, map: i32, return_size: i32| {
             let map = map_type(map)?;
-            let headers = readable(caller.data(), map).ok_or(Status::BadArgument)?;
-            Ok(write_u32(caller, return_size, headers.byte_size() as u32)?)
+            // Only of a map that could be changed, which an answer of a callout is not.
+            let size = with_changeable(caller.data(), map, |headers| headers.byte_size())?;
+            Ok(write_u32(caller, return_size, size as u32)?)
         }
         "proxy_get_header_map_value" => |caller, map: i32, name: i32, name_size: i32,
             return_data: i32, return_size: i32| {
             let map = map_type(map)?;
             let name = read_text(caller, name, name_size)?;
-            let headers = readable(caller.data(), map).ok_or(Status::BadArgument)?;
+            let missing = if is_logging(caller.data()) { Status::NotFound } else { Status::BadArgument };
+            let headers = readable(caller.data(), map).ok_or(missing)?;
             let value = match headers.get_bytes(&name) {
                 Some(value) => value.to_vec(),
                 None if caller.data().abi == AbiVersion::V0_1_0 => Vec::new(),
@@ -90,18 +92,39 @@ fn readable(data: &StoreData, map: MapType) -> Option<Headers> {
     }
 }
 
-/// Changes a map that the guest may change now: the four of an HTTP stream, in their callback or
-/// while they are held.
-fn change(data: &StoreData, map: MapType, change: impl FnOnce(&mut Headers)) -> Result<(), Status> {
+fn is_logging(data: &StoreData) -> bool {
+    let Some(Owner::Http(stream, _)) = data.owner() else {
+        return false;
+    };
+    stream.upgrade().is_some_and(|stream| stream.lock().logging)
+}
+
+/// Runs something on a map that the guest may change now: the four of an HTTP stream, in their
+/// callback or while they are held.
+fn with_changeable<R>(
+    data: &StoreData,
+    map: MapType,
+    run: impl FnOnce(&mut Headers) -> R,
+) -> Result<R, Status> {
     let Some(Owner::Http(stream, filter)) = data.owner() else {
         return Err(Status::BadArgument);
     };
     let stream = stream.upgrade().ok_or(Status::BadArgument)?;
     let mut state = stream.lock();
-    change(state.visible_map(filter, map).ok_or(Status::BadArgument)?);
+    Ok(run(state
+        .visible_map(filter, map)
+        .ok_or(Status::BadArgument)?))
+}
+
+fn change(data: &StoreData, map: MapType, change: impl FnOnce(&mut Headers)) -> Result<(), Status> {
+    with_changeable(data, map, change)?;
     // Later versions leave it to the filter.
-    if data.abi == AbiVersion::V0_1_0 && map == MapType::HttpRequestHeaders {
-        state.info.route_cache_clears += 1;
+    if data.abi == AbiVersion::V0_1_0
+        && map == MapType::HttpRequestHeaders
+        && let Some(Owner::Http(stream, _)) = data.owner()
+        && let Some(stream) = stream.upgrade()
+    {
+        stream.lock().info.route_cache_clears += 1;
     }
     Ok(())
 }

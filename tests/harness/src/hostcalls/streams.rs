@@ -37,7 +37,9 @@ pub(super) fn link(linker: &mut Linker<StoreData>) -> wasmtime::Result<()> {
             let headers = read(caller, headers, headers_size)?;
             // As in Envoy, pairs that cannot be read are no pairs.
             let headers = Headers::from_pairs(decode_pairs(&headers).unwrap_or_default());
-            let grpc_status = u32::try_from(grpc_status).ok();
+            // Codes that gRPC does not have are none; -1 is what the SDKs mean by none.
+            let grpc_status = u32::try_from(grpc_status).ok().filter(|status| *status <= 16);
+            let details = details.replace(char::is_whitespace, "_");
             let reply = LocalReply { status: status as u32, details, headers, body, grpc_status };
             if let Some(Owner::Http(stream, _)) = caller.data().owner() {
                 caller.data_mut().deferred.push(Deferred::Reply(stream, reply));
@@ -50,6 +52,15 @@ pub(super) fn link(linker: &mut Linker<StoreData>) -> wasmtime::Result<()> {
 }
 
 fn resume(caller: &mut Caller<'_>, kind: StreamType) -> Result<(), Status> {
+    if let (Some(Owner::Http(stream, filter)), StreamType::HttpRequest | StreamType::HttpResponse) =
+        (caller.data().owner(), kind)
+        && let Some(stream) = stream.upgrade()
+    {
+        // Envoy forgets the request's maps, whichever direction is continued.
+        let mut state = stream.lock();
+        let side = state.side(Direction::Request, filter);
+        (side.headers_visible, side.trailers_visible) = (false, false);
+    }
     let deferred = match (caller.data().owner(), kind) {
         (Some(Owner::Http(stream, filter)), StreamType::HttpRequest) => {
             Deferred::Continue(stream, filter, Direction::Request)

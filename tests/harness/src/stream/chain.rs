@@ -50,7 +50,7 @@ impl HttpShared {
             responding: false,
             replies: Vec::new(),
             shown: vec![false; plugins.len()],
-            failed_once: false,
+            failed: vec![false; plugins.len()],
             logging: false,
             warnings: Vec::new(),
             callbacks: Vec::new(),
@@ -123,18 +123,14 @@ impl HttpShared {
                 Verdict::Pass
             }
             Called::Failed => {
-                // `CHECK_FAIL_HTTP`: one reply a stream, whoever fails.
-                let first = {
-                    let mut state = self.lock();
-                    // The reply itself must pass the filter that failed.
-                    if direction == Direction::Response && !state.replies.is_empty() {
-                        return Verdict::Pass;
-                    }
-                    !std::mem::replace(&mut state.failed_once, true)
-                };
-                if first {
-                    self.reply(LocalReply::failed_stream());
+                // `CHECK_FAIL_HTTP`: one reply a filter, which then passes that filter.
+                if std::mem::replace(&mut self.lock().failed[filter], true) {
+                    return match direction {
+                        Direction::Request => Verdict::Halt,
+                        Direction::Response => Verdict::Pass,
+                    };
                 }
+                self.reply(LocalReply::failed_stream());
                 Verdict::Halt
             }
         }

@@ -151,7 +151,8 @@ pub(crate) struct HttpState {
     pub(crate) replies: Vec<LocalReplyRecord>,
     /// Filters that were shown the request's headers, by position.
     pub(crate) shown: Vec<bool>,
-    pub(crate) failed_once: bool,
+    /// Filters whose VM failed during this stream, by position.
+    pub(crate) failed: Vec<bool>,
     pub(crate) logging: bool,
     pub(crate) warnings: Vec<String>,
     pub(crate) callbacks: Vec<CallbackFigures>,

@@ -22,7 +22,7 @@ fn an_answer_is_read_in_its_callback_and_nowhere_else() {
         &format!(
             "request_headers: {CALL}\n\
              http_call_response: buf 4 0 99; get 6 :status; get 7 t; status; effective @; \
-             get 0 :path; continue 0; buf 4 0 99"
+             get 0 :path; size 6; continue 0; get 0 :path; buf 4 0 99"
         ),
         |host| {
             host.on_http_call("auth", |call| {
@@ -47,7 +47,9 @@ fn an_answer_is_read_in_its_callback_and_nowhere_else() {
             "status 0 0 -",
             "effective 0",
             "get 0 /p",
+            "size 2",
             "continue 0",
+            "get 2",
             "buf 0 body!"
         ]
     );

@@ -117,6 +117,17 @@ fn a_trap_of_one_vm_leaves_the_other_vms_alone() {
 }
 
 #[test]
+fn a_trap_on_the_way_of_anothers_reply_is_503_and_not_that_reply() {
+    let (_, plugins) = plugins(
+        &["response_headers: trap", "request_headers: reply 403 no ''"],
+        FailurePolicy::Closed,
+    );
+    let outcome = exchange().run(Chain::new(&plugins)).unwrap();
+    assert_eq!((outcome.status(), outcome.text().as_str()), (Some(503), ""));
+    assert_eq!(outcome.local_replies[1].path, ReplyPath::Direct);
+}
+
+#[test]
 fn two_plugins_of_one_vm_in_one_chain() {
     let vm = vm(VmOptions::default());
     let one = vm.plugin("request_headers: add 0 x a").unwrap();

@@ -74,13 +74,21 @@ fn maps_that_are_not_there_are_bad_arguments_or_empty() {
 
 #[test]
 fn the_log_callback_reads_headers_of_both_ways_and_cannot_change_them() {
-    let plugin = plugin("log: get 0 :path; get 2 :status; get 3 x-t; replace 2 a b");
+    let plugin =
+        plugin("log: get 0 :path; get 2 :status; get 3 x-t; get 1 x-t; size 0; replace 2 a b");
     let mut exchange = exchange();
     exchange.response.trailers = Some([("x-t", "1")].into());
     exchange.run(&plugin).unwrap();
     assert_eq!(
         said(&plugin.host()),
-        ["get 0 /p", "get 0 200", "get 0 1", "replace 2"]
+        [
+            "get 0 /p",
+            "get 0 200",
+            "get 0 1",
+            "get 1",
+            "size 2",
+            "replace 2"
+        ]
     );
 }
 
