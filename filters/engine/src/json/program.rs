@@ -40,11 +40,23 @@ pub struct Field {
     pub action: Action,
 }
 
+impl Field {
+    /// The member's name as JSON writers write it, quotes and colon included.
+    fn written(&self) -> Box<[u8]> {
+        let mut text = Vec::with_capacity(self.key.len() + 3);
+        super::push_string(&self.key, &mut text);
+        text.push(b':');
+        text.into()
+    }
+}
+
 /// What may stand in an object. A member that no field names is dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Node {
     /// The known members, in the order in which they are expected.
     pub fields: Box<[Field]>,
+    /// The fields' names as they are usually written, in the order of `fields`.
+    written: Box<[Box<[u8]>]>,
     /// Indices into `fields`, sorted by key.
     sorted: Box<[u16]>,
     /// Index of the member whose string value names the object's type.
@@ -63,11 +75,21 @@ impl Node {
         sorted.sort_by(|a, b| key(*a).cmp(&key(*b)));
         sorted.dedup_by(|a, b| key(*a) == key(*b));
         Self {
+            written: fields.iter().map(Field::written).collect(),
             sorted: sorted.into_boxed_slice(),
             fields: fields.into_boxed_slice(),
             typename: None,
             switch: Box::default(),
         }
+    }
+
+    /// If `bytes` start with the name and colon of the field at `hint`: its action and their length.
+    pub(super) fn expected(&self, bytes: &[u8], hint: usize) -> Option<(Action, usize)> {
+        let written = self.written.get(hint)?;
+        let field = self.fields.get(hint)?;
+        bytes
+            .starts_with(written)
+            .then_some((field.action, written.len()))
     }
 
     /// The index of the member `key`; `hint` is looked at first.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::scan::{self, StringScan};
 use super::utf8::Utf8;
-use super::{Action, JsonError, Masker, NodeId, Problem, Program, RawString, Scalar};
+use super::{Action, JsonError, Masker, Node, NodeId, Problem, Program, RawString, Scalar};
 
 /// Bounds on what the rewriter holds and follows.
 #[derive(Debug, Clone, Copy)]
@@ -73,11 +73,56 @@ struct Frame {
     /// Which of the node's fields were seen.
     seen: u64,
     seen_more: Vec<u64>,
-    /// Hashes of other names seen: the first few in order, all in the set.
-    others: Vec<u64>,
-    others_set: HashSet<u64>,
+    /// Hashes of other names seen.
+    others: Option<Box<Others>>,
     /// The next value is the object's type name.
     typename_next: bool,
+}
+
+impl Frame {
+    /// Notes that the node's field `index` is there and the one after it is expected next; false if
+    /// it was there before.
+    fn mark(&mut self, node: &Node, index: usize) -> bool {
+        let (word, bit) = (index / 64, 1u64 << (index % 64));
+        let seen = if word == 0 {
+            &mut self.seen
+        } else {
+            if self.seen_more.len() < word {
+                self.seen_more.resize(word, 0);
+            }
+            match self.seen_more.get_mut(word - 1) {
+                Some(more) => more,
+                None => return false,
+            }
+        };
+        let new = *seen & bit == 0;
+        *seen |= bit;
+        self.hint = index + 1;
+        self.typename_next = node.typename.map(usize::from) == Some(index);
+        new
+    }
+}
+
+/// Hashes of names: the first few in order, all in the set once there are more.
+#[derive(Debug, Default)]
+struct Others {
+    few: Vec<u64>,
+    all: HashSet<u64>,
+}
+
+impl Others {
+    /// Adds a hash; whether it is new.
+    fn add(&mut self, hash: u64) -> bool {
+        if self.few.len() < 16 {
+            let new = !self.few.contains(&hash);
+            self.few.push(hash);
+            return new;
+        }
+        if self.all.is_empty() {
+            self.all.extend(self.few.iter().copied());
+        }
+        self.all.insert(hash)
+    }
 }
 
 /// Rewrites one document. See the module's description.
@@ -347,8 +392,7 @@ impl Rewriter {
             wrote: false,
             seen: 0,
             seen_more: Vec::new(),
-            others: Vec::new(),
-            others_set: HashSet::new(),
+            others: None,
             typename_next: false,
         });
         c.at += 1;
@@ -428,29 +472,37 @@ impl Rewriter {
             }
         };
         at += scan::white(from(at));
-        match buf.get(at) {
-            None => return wait(self),
-            Some(b'"') => at += 1,
-            Some(_) => return Err(self.error(at, Problem::Unexpected)),
-        }
-        let key_start = at;
-        let key_end = match scan::string(buf, at) {
-            StringScan::Closed(end) => end,
-            StringScan::Open(_) => return wait(self),
-            StringScan::Bad(at) => return Err(self.error(at, Problem::BadString)),
+        let action = match self.expected(from(at)) {
+            Some((action, length)) => {
+                at += length;
+                action
+            }
+            None => {
+                match buf.get(at) {
+                    None => return wait(self),
+                    Some(b'"') => at += 1,
+                    Some(_) => return Err(self.error(at, Problem::Unexpected)),
+                }
+                let key_start = at;
+                let key_end = match scan::string(buf, at) {
+                    StringScan::Closed(end) => end,
+                    StringScan::Open(_) => return wait(self),
+                    StringScan::Bad(at) => return Err(self.error(at, Problem::BadString)),
+                };
+                at = key_end + 1;
+                at += scan::white(from(at));
+                match buf.get(at) {
+                    None => return wait(self),
+                    Some(b':') => at += 1,
+                    Some(_) => return Err(self.error(at, Problem::Unexpected)),
+                }
+                self.name(c.slice(key_start, key_end), key_start)?
+            }
         };
-        at = key_end + 1;
-        at += scan::white(from(at));
-        match buf.get(at) {
-            None => return wait(self),
-            Some(b':') => at += 1,
-            Some(_) => return Err(self.error(at, Problem::Unexpected)),
-        }
         if at - start > self.limits.token {
             return Err(self.error(start, Problem::TooLong));
         }
 
-        let action = self.name(c.slice(key_start, key_end), key_start)?;
         self.depth = 0;
         self.state = State::Value;
         self.action = action;
@@ -472,10 +524,25 @@ impl Rewriter {
         Ok(Step::On)
     }
 
+    /// If the member that comes is the one that is expected, written as most servers write it: its
+    /// action, and the length of its name and colon.
+    fn expected(&mut self, bytes: &[u8]) -> Option<(Action, usize)> {
+        let frame = self.stack.last_mut()?;
+        let node = self.program.nodes.get(frame.node? as usize)?;
+        let (action, length) = node.expected(bytes, frame.hint)?;
+        frame.mark(node, frame.hint).then_some((action, length))
+    }
+
     /// Looks a member's name up, minding repetition.
     fn name(&mut self, raw: &[u8], at: usize) -> Result<Action, JsonError> {
-        let text = std::str::from_utf8(raw).map_err(|_| self.error(at, Problem::Utf8))?;
-        let key = RawString(text).decode();
+        let decoded;
+        let key = match RawString(raw).plain() {
+            Some(bytes) => bytes,
+            None => {
+                decoded = RawString(raw).decode();
+                decoded.as_bytes()
+            }
+        };
         let duplicate = JsonError {
             offset: self.base + at as u64,
             problem: Problem::DuplicateKey,
@@ -487,47 +554,24 @@ impl Rewriter {
             .node
             .and_then(|id| self.program.nodes.get(id as usize));
         let found = node.and_then(|n| {
-            let index = n.find(key.as_bytes(), frame.hint)?;
+            let index = n.find(key, frame.hint)?;
             n.fields.get(index).map(|f| (n, index, f.action))
         });
         if let Some((node, index, action)) = found {
-            let (word, bit) = (index / 64, 1u64 << (index % 64));
-            let seen = if word == 0 {
-                &mut frame.seen
+            return if frame.mark(node, index) {
+                Ok(action)
             } else {
-                if frame.seen_more.len() < word {
-                    frame.seen_more.resize(word, 0);
-                }
-                match frame.seen_more.get_mut(word - 1) {
-                    Some(w) => w,
-                    None => return Err(duplicate),
-                }
+                Err(duplicate)
             };
-            if *seen & bit != 0 {
-                return Err(duplicate);
-            }
-            *seen |= bit;
-            frame.hint = index + 1;
-            frame.typename_next = node.typename == u16::try_from(index).ok();
-            return Ok(action);
         }
         frame.typename_next = false;
-        let hash = self.hasher.hash_one(key.as_bytes());
-        if frame.others.len() < 16 {
-            if frame.others.contains(&hash) {
-                return Err(duplicate);
-            }
-            frame.others.push(hash);
-        } else {
-            if frame.others_set.is_empty() {
-                frame.others_set.extend(frame.others.iter().copied());
-            }
-            if !frame.others_set.insert(hash) {
-                return Err(duplicate);
-            }
-            if frame.others_set.len() > self.limits.keys {
-                return Err(self.error(at, Problem::TooManyKeys));
-            }
+        let hash = self.hasher.hash_one(key);
+        let others = frame.others.get_or_insert_default();
+        if !others.add(hash) {
+            return Err(duplicate);
+        }
+        if others.all.len() > self.limits.keys {
+            return Err(self.error(at, Problem::TooManyKeys));
         }
         Ok(if frame.node.is_some() {
             Action::Drop
@@ -600,8 +644,7 @@ impl Rewriter {
         if end - start > self.limits.held {
             return Ok(self.too_long(c, end, masker, out));
         }
-        let raw = std::str::from_utf8(c.slice(start + 1, end))
-            .map_err(|_| self.error(start, Problem::Utf8))?;
+        let raw = c.slice(start + 1, end);
         match self.action {
             Action::Mask(id) => {
                 masker.scalar(id, self.depth, Scalar::String(RawString(raw)), out);

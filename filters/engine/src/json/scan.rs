@@ -68,7 +68,12 @@ pub(super) fn string(bytes: &[u8], mut at: usize) -> StringScan {
 }
 
 /// Bytes at the start of `bytes` that JSON counts as white space.
+#[inline]
 pub(super) fn white(bytes: &[u8]) -> usize {
+    // Most JSON has none between tokens.
+    if bytes.first().is_some_and(|b| *b > b' ') {
+        return 0;
+    }
     bytes
         .iter()
         .position(|b| !matches!(b, b' ' | b'\n' | b'\r' | b'\t'))

@@ -17,21 +17,28 @@ pub enum Scalar<'a> {
 
 /// The content of a JSON string, without its quotes, escapes not yet resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RawString<'a>(pub(super) &'a str);
+pub struct RawString<'a>(pub(super) &'a [u8]);
 
 impl<'a> RawString<'a> {
     /// The content of a JSON string that was already found to be valid.
     pub fn new(escaped: &'a str) -> Self {
-        Self(escaped)
+        Self(escaped.as_bytes())
+    }
+
+    /// The bytes of the string that is meant, if they stand in the document as they are.
+    pub fn plain(self) -> Option<&'a [u8]> {
+        (!self.0.contains(&b'\\')).then_some(self.0)
     }
 
     /// The string that is meant. A lone surrogate becomes U+FFFD.
     pub fn decode(self) -> Cow<'a, str> {
-        if !self.0.as_bytes().contains(&b'\\') {
-            return Cow::Borrowed(self.0);
+        // The document was found to be UTF-8 before any of it was looked at.
+        let escaped = String::from_utf8_lossy(self.0);
+        if !self.0.contains(&b'\\') {
+            return escaped;
         }
-        let mut text = String::with_capacity(self.0.len());
-        let mut chars = self.0.chars();
+        let mut text = String::with_capacity(escaped.len());
+        let mut chars = escaped.chars();
         let mut high: Option<u32> = None;
         while let Some(c) = chars.next() {
             if c != '\\' {
@@ -109,9 +116,12 @@ mod tests {
 
     #[test]
     fn decodes_surrogates() {
-        assert_eq!(RawString(r"\ud83d\ude00\u0061").decode(), "😀a");
-        assert_eq!(RawString(r"\ud83dx\ude00").decode(), "\u{fffd}x\u{fffd}");
-        assert_eq!(RawString(r"\ud83d\ud83d\ude00").decode(), "\u{fffd}😀");
+        assert_eq!(RawString::new(r"\ud83d\ude00\u0061").decode(), "😀a");
+        assert_eq!(
+            RawString::new(r"\ud83dx\ude00").decode(),
+            "\u{fffd}x\u{fffd}"
+        );
+        assert_eq!(RawString::new(r"\ud83d\ud83d\ude00").decode(), "\u{fffd}😀");
     }
 
     proptest! {
@@ -121,7 +131,7 @@ mod tests {
             push_string(&text, &mut ours);
             let escaped = std::str::from_utf8(&ours).unwrap();
             prop_assert_eq!(serde_json::from_str::<String>(escaped).unwrap(), text.clone());
-            prop_assert_eq!(RawString(&escaped[1..escaped.len() - 1]).decode(), text);
+            prop_assert_eq!(RawString::new(&escaped[1..escaped.len() - 1]).decode(), text);
         }
     }
 }

@@ -12,19 +12,22 @@ pub(super) const ABOUT: &str = "`h:KEYID:` and 128 bits of HMAC-SHA-256 of the v
 
 pub(super) fn apply(value: Scalar<'_>, site: &Site<'_>, out: &mut Vec<u8>) {
     let decoded;
-    let text: &str = match (value, &site.spec.leaf) {
+    let text: &[u8] = match (value, &site.spec.leaf) {
         (Scalar::Null, _) => return out.extend_from_slice(b"null"),
-        (Scalar::String(s), Leaf::Text) => {
-            decoded = s.decode();
-            &decoded
-        }
-        (Scalar::Number(n), Leaf::Text) => n,
+        (Scalar::String(s), Leaf::Text) => match s.plain() {
+            Some(bytes) => bytes,
+            None => {
+                decoded = s.decode();
+                decoded.as_bytes()
+            }
+        },
+        (Scalar::Number(n), Leaf::Text) => n.as_bytes(),
         _ => return site.placeholder(out),
     };
     // No key: nothing that could be looked up in a dictionary goes out.
     let Some((key_id, mac)) = &site.spec.mac else { return site.placeholder(out) };
     let mut mac = mac.clone();
-    mac.update(text.as_bytes());
+    mac.update(text);
     let tag = mac.finalize().into_bytes();
     let mut encoded = [0; 22];
     let Some(Ok(_)) = tag.get(..16).map(|t| URL_SAFE_NO_PAD.encode_slice(t, &mut encoded)) else {

@@ -16,12 +16,21 @@ pub(super) fn apply(value: Scalar<'_>, site: &Site<'_>, out: &mut Vec<u8>) {
     };
     let (first, last) = (usize::from(site.spec.keep_first), usize::from(site.spec.keep_last));
     let shown = first + last;
-    let count = text.graphemes(true).count();
+    // In ASCII without line breaks a byte is a character.
+    let bytes = text.is_ascii() && !text.contains('\r');
+    let count = if bytes { text.len() } else { text.graphemes(true).count() };
     if count < shown * 2 || count < shown + 4 {
         return site.placeholder(out);
     }
-    let mut masked: String = text.graphemes(true).take(first).collect();
-    masked.push_str("****");
-    masked.extend(text.graphemes(true).skip(count - last));
-    push_string(&masked, out);
+    let (start, end) = if bytes {
+        (first, count - last)
+    } else {
+        let mut starts = text.grapheme_indices(true).map(|(at, _)| at);
+        let start = starts.by_ref().nth(first).unwrap_or(0);
+        (start, starts.nth(count - last - first - 1).unwrap_or(text.len()))
+    };
+    let (Some(head), Some(tail)) = (text.get(..start), text.get(end..)) else {
+        return site.placeholder(out);
+    };
+    push_string(&[head, "****", tail].concat(), out);
 }
