@@ -199,7 +199,6 @@ impl Inner {
         let mut results = vec![Val::I32(0); usize::from(callback.returns)];
         let data = self.store.data_mut();
         data.current = context;
-        data.effective = 0;
         data.stop_iteration = false;
         let outcome = self.metered(fuel_limit, |store| {
             callback.function.call(store, &arguments, &mut results)
