@@ -2,7 +2,7 @@
 
 mod pairs;
 
-pub use pairs::list;
+pub use pairs::{list, map};
 
 /// The verified claims, as the host gives them: one encoded value a claim.
 pub trait Claims {

@@ -2,8 +2,16 @@
 //!
 //! Only translation happens here; what is decided is in [`engine::filter`].
 
-#![expect(missing_docs, reason = "the entry point that the SDK's macro exports has none")]
-#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![expect(
+    missing_docs,
+    reason = "the entry point that the SDK's macro exports has none"
+)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -53,8 +61,7 @@ impl Root {
         let config = config.ok().flatten().unwrap_or_default();
         let variable = Masking::keys_env(&config).map_err(|e| e.to_string())?;
         let keys = std::env::var(&variable).ok();
-        let masking =
-            Masking::configure(&config, keys.as_deref()).map_err(|e| e.to_string())?;
+        let masking = Masking::configure(&config, keys.as_deref()).map_err(|e| e.to_string())?;
         if !masking.has_keys() {
             let message = format!("ig.masking: {variable} is not set: `hash` redacts");
             shell::log(LogLevel::Warn, &message);
@@ -70,7 +77,11 @@ impl Root {
             rewrite_us: Metric::histogram("ig.masking.rewrite_us"),
         };
         let claims = masking.config().claims.clone();
-        Ok(Loaded { masking: RefCell::new(masking), claims, metrics })
+        Ok(Loaded {
+            masking: RefCell::new(masking),
+            claims,
+            metrics,
+        })
     }
 }
 
@@ -208,9 +219,10 @@ impl HttpContext for Stream {
             return self.unavailable("the masking filter is not in working order");
         };
         let headers = shell::headers(MapType::HttpRequestHeaders);
-        let claims = MetadataClaims { path: &loaded.claims };
+        let claims = MetadataClaims::read(&loaded.claims);
         let effect =
-            self.stream.request_headers(&mut masking, Headers(&headers), &claims, end_of_stream);
+            self.stream
+                .request_headers(&mut masking, Headers(&headers), &claims, end_of_stream);
         match effect {
             HeadEffect::Hold(edits) => {
                 if shell::edit(MapType::HttpRequestHeaders, &edits).is_err() {
@@ -227,7 +239,9 @@ impl HttpContext for Stream {
         if end_of_stream {
             return self.request_complete(size);
         }
-        let Some(loaded) = self.filter.clone() else { return Action::Pause };
+        let Some(loaded) = self.filter.clone() else {
+            return Action::Pause;
+        };
         let Ok(masking) = loaded.masking.try_borrow() else {
             return self.unavailable("the masking filter is not in working order");
         };
@@ -245,12 +259,16 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        let Some(loaded) = self.filter.clone() else { return Action::Continue };
+        let Some(loaded) = self.filter.clone() else {
+            return Action::Continue;
+        };
         let Ok(masking) = loaded.masking.try_borrow() else {
             return self.unavailable("the masking filter is not in working order");
         };
         let headers = shell::headers(MapType::HttpResponseHeaders);
-        let effect = self.stream.response_headers(&masking, Headers(&headers), end_of_stream);
+        let effect = self
+            .stream
+            .response_headers(&masking, Headers(&headers), end_of_stream);
         match effect {
             ResponseEffect::Pass => Action::Continue,
             ResponseEffect::Reply(reply) => self.answer(&reply),
@@ -273,8 +291,9 @@ impl HttpContext for Stream {
         if !self.stream.took_part() {
             return Action::Continue;
         }
-        let started = shell::now();
         let fresh = size.saturating_sub(self.held);
+        // The last part is often empty: not worth two looks at the clock.
+        let started = (fresh > 0).then(shell::now);
         let Ok(chunk) = shell::body(BufferType::HttpResponseBody, self.held, fresh) else {
             return self.unavailable("the response body can't be read");
         };
@@ -290,7 +309,9 @@ impl HttpContext for Stream {
         let Ok(written) = written else {
             return self.unavailable("the response body can't be changed");
         };
-        self.spent_us += shell::now().saturating_sub(started).as_micros() as u64;
+        if let Some(started) = started {
+            self.spent_us += shell::now().saturating_sub(started).as_micros() as u64;
+        }
         self.held += written;
         if !self.released && self.stream.holds(self.held, end_of_stream) {
             return Action::Pause;

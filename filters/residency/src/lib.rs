@@ -2,8 +2,16 @@
 //!
 //! Only translation happens here; what is decided is in [`engine::residency`].
 
-#![expect(missing_docs, reason = "the entry point that the SDK's macro exports has none")]
-#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![expect(
+    missing_docs,
+    reason = "the entry point that the SDK's macro exports has none"
+)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -51,8 +59,10 @@ impl RootContext for Root {
                     denied: Metric::counter("ig.residency.denied"),
                     failed: Metric::counter("ig.residency.failed"),
                 };
-                self.filter =
-                    Some(Rc::new(Loaded { residency: RefCell::new(residency), metrics }));
+                self.filter = Some(Rc::new(Loaded {
+                    residency: RefCell::new(residency),
+                    metrics,
+                }));
                 true
             }
             Err(e) => {
@@ -67,7 +77,9 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream { filter: self.filter.clone() }))
+        Some(Box::new(Stream {
+            filter: self.filter.clone(),
+        }))
     }
 }
 
@@ -92,7 +104,7 @@ impl HttpContext for Stream {
         };
         let headers = shell::headers(MapType::HttpRequestHeaders);
         let path = residency.claims_path().to_vec();
-        let routing = residency.route(Headers(&headers), &MetadataClaims { path: &path });
+        let routing = residency.route(Headers(&headers), &MetadataClaims::read(&path));
         match engine::audit::json(&routing.record) {
             Some(json) => shell::leave_record("ig.residency", &json),
             None => return unavailable("the decision can't be recorded"),

@@ -3,24 +3,46 @@
 //! The SDK's traits unwrap what the host answers; these do not. Where the host fails, the caller
 //! fails closed.
 
-#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 
 use std::time::Duration;
 
 use engine::filter::Edit;
-use engine::identity::{Claims, Unreadable};
+use engine::identity::{self, Claims, Unreadable};
 use engine::reply::Reply;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
 
 /// The claims that `jwt_authn` left in the dynamic metadata.
 pub struct MetadataClaims<'a> {
-    /// The property path of the payload.
-    pub path: &'a [String],
+    path: &'a [String],
+    /// All claims at once, as one encoded map.
+    payload: Option<Vec<u8>>,
+}
+
+impl<'a> MetadataClaims<'a> {
+    /// Asks for the payload at `path`, whole: one call instead of one a claim. The host can't give a
+    /// payload that holds a null anywhere; then claims are asked for one by one.
+    pub fn read(path: &'a [String]) -> Self {
+        let payload = hostcalls::get_property(path.iter().map(String::as_str).collect());
+        Self {
+            path,
+            payload: payload.ok().flatten(),
+        }
+    }
 }
 
 impl Claims for MetadataClaims<'_> {
     fn claim(&self, name: &str) -> Result<Option<Vec<u8>>, Unreadable> {
+        if let Some(claims) = self.payload.as_deref().and_then(identity::map) {
+            let claim = claims.into_iter().find(|(key, _)| *key == name.as_bytes());
+            return Ok(claim.map(|(_, value)| value.to_vec()));
+        }
         let mut path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         path.push(name);
         hostcalls::get_property(path).map_err(|_| Unreadable)
@@ -63,17 +85,27 @@ pub fn body(buffer: BufferType, start: usize, size: usize) -> Result<Vec<u8>, St
 /// Sends a reply in the place of the response; after its headers have gone out, the proxy cuts the
 /// response off.
 pub fn send(reply: &Reply) {
-    let headers: Vec<(&str, &str)> = reply.headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let headers: Vec<(&str, &str)> = reply
+        .headers
+        .iter()
+        .map(|(n, v)| (*n, v.as_str()))
+        .collect();
     let body = Some(reply.body.as_bytes());
     if hostcalls::send_http_response(u32::from(reply.status), headers, body).is_err() {
-        log(LogLevel::Critical, "the proxy refused to send the filter's reply");
+        log(
+            LogLevel::Critical,
+            "the proxy refused to send the filter's reply",
+        );
     }
 }
 
 /// Leaves a record where the access log finds it: `%FILTER_STATE(wasm.NAME:PLAIN)%`.
 pub fn leave_record(name: &str, json: &str) {
     if hostcalls::set_property(vec![name], Some(json.as_bytes())).is_err() {
-        log(LogLevel::Error, "the decision could not be left for the access log");
+        log(
+            LogLevel::Error,
+            "the decision could not be left for the access log",
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! Envoy's encoding of a list in a property.
+//! Envoy's encoding of maps and lists in a property.
 //!
 //! A list is a map whose keys are the elements and whose values are empty: a count, then for each
 //! pair the lengths of key and value, then for each pair the bytes of both, each followed by a NUL
@@ -6,26 +6,34 @@
 
 /// The elements of an encoded list, or `None` if the bytes are not exactly one.
 pub fn list(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    map(bytes)?
+        .into_iter()
+        .map(|(item, value)| value.is_empty().then_some(item))
+        .collect()
+}
+
+/// The members of an encoded map, or `None` if the bytes are not exactly one.
+pub fn map(bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let (count, mut sizes) = number(bytes)?;
     // Two lengths a pair: a count that the bytes can't hold is refused before anything is reserved.
     let mut body = sizes.get(count.checked_mul(8)?..)?;
-    let mut items = Vec::with_capacity(count);
+    let mut members = Vec::with_capacity(count);
     for _ in 0..count {
         let (key, rest) = number(sizes)?;
         let (value, rest) = number(rest)?;
         sizes = rest;
-        if value != 0 {
-            return None;
-        }
-        let item = body.get(..key)?;
-        let end = body.get(key..key.checked_add(2)?)?;
-        if end != [0, 0] {
-            return None;
-        }
-        items.push(item);
-        body = body.get(key.checked_add(2)?..)?;
+        let key = terminated(&mut body, key)?;
+        let value = terminated(&mut body, value)?;
+        members.push((key, value));
     }
-    body.is_empty().then_some(items)
+    body.is_empty().then_some(members)
+}
+
+/// Takes `length` bytes and the NUL after them.
+fn terminated<'b>(body: &mut &'b [u8], length: usize) -> Option<&'b [u8]> {
+    let (bytes, rest) = body.split_at_checked(length)?;
+    *body = rest.strip_prefix(&[0])?;
+    Some(bytes)
 }
 
 fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {

@@ -13,7 +13,7 @@ mod text;
 mod utf8;
 
 pub use error::{JsonError, Problem};
-pub use program::{Action, Field, Node, NodeId, Program, SetId};
+pub use program::{Action, Field, Literal, Node, NodeId, Program, SetId};
 pub use rewriter::{Limits, Rewriter, Stats};
 pub use text::{RawString, Scalar, push_string};
 

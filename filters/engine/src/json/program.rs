@@ -5,7 +5,23 @@ pub type NodeId = u32;
 /// Index of a set of strings in its [`Program`].
 pub type SetId = u32;
 
-/// What happens to a value.
+/// A JSON text that stands in the place of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Literal {
+    /// The message of every error whose own message is withheld.
+    ErrorMessage,
+}
+
+impl Literal {
+    /// The text.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::ErrorMessage => r#""the upstream reported an error""#,
+        }
+    }
+}
+
+/// What happens to a value. Kept at eight bytes: one is moved about for every value.
 ///
 /// Every action but [`Action::Replace`] and [`Action::Drop`] applies to an array by applying to
 /// each of its elements.
@@ -20,7 +36,7 @@ pub enum Action {
     /// The [`super::Masker`] writes the replacement.
     Mask(u32),
     /// The value becomes this JSON text.
-    Replace(&'static str),
+    Replace(Literal),
     /// The member is left out, its name included.
     Drop,
     /// A string of the set passes; anything else becomes `null`.

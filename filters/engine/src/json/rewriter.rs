@@ -347,7 +347,7 @@ impl Rewriter {
                 self.mute(c, "", out);
                 masker.whole(id, self.depth, out);
             }
-            Action::Replace(text) => self.mute(c, text, out),
+            Action::Replace(literal) => self.mute(c, literal.text(), out),
             Action::Scalar | Action::OneOf(_) | Action::Path(_) | Action::Number | Action::Drop => {
                 self.stats.mismatched += 1;
                 self.mute(c, "null", out);
@@ -360,7 +360,7 @@ impl Rewriter {
 
     fn open_array(&mut self, c: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<Step, JsonError> {
         match self.action {
-            Action::Replace(text) => self.mute(c, text, out),
+            Action::Replace(literal) => self.mute(c, literal.text(), out),
             Action::Drop => self.mute(c, "null", out),
             _ => {}
         }
@@ -589,7 +589,7 @@ impl Rewriter {
             Action::Mask(_) | Action::OneOf(_) | Action::Path(_) => return self.hold(c, out),
             Action::Scalar if typename => return self.hold(c, out),
             Action::Any | Action::Scalar => {}
-            Action::Replace(text) => self.mute(c, text, out),
+            Action::Replace(literal) => self.mute(c, literal.text(), out),
             Action::Object(_) | Action::Number | Action::Drop => {
                 self.stats.mismatched += 1;
                 self.mute(c, "null", out);
@@ -727,7 +727,7 @@ impl Rewriter {
                 masker.scalar(id, self.depth, scalar, out);
                 Some("")
             }
-            Action::Replace(text) => Some(text),
+            Action::Replace(literal) => Some(literal.text()),
             Action::Path(_) | Action::Number if matches!(scalar, Scalar::Number(_)) => None,
             Action::Object(_)
             | Action::OneOf(_)

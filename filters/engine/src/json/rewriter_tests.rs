@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::{Action, Field, Masker, Node, Problem, Program, Scalar, push_string};
+use super::super::{Action, Field, Literal, Masker, Node, Problem, Program, Scalar, push_string};
 use super::*;
 
 /// Writes what it was given between angle brackets, so that a test sees it.
@@ -49,7 +49,7 @@ fn program() -> Arc<Program> {
                 field("m", Action::Mask(1)),
                 field("o", Action::Object(1)),
                 field("t", Action::Object(2)),
-                field("r", Action::Replace("\"gone\"")),
+                field("r", Action::Replace(Literal::ErrorMessage)),
                 field("p", Action::Path(0)),
                 field("c", Action::OneOf(0)),
                 field("n", Action::Number),
@@ -158,8 +158,11 @@ fn shapes_that_the_schema_does_not_know_become_null() {
     becomes(r#"{"s":{"x":"secret"}}"#, r#"{"s":null}"#);
     becomes(r#"{"o":"secret"}"#, r#"{"o":null}"#);
     becomes(r#"{"o":[12,{"m":"x"}]}"#, r#"{"o":[null,{"m":"<2.0 x>"}]}"#);
-    becomes(r#"{"r":[1,{"q":2}]}"#, r#"{"r":"gone"}"#);
-    becomes(r#"{"r":"x"}"#, r#"{"r":"gone"}"#);
+    becomes(
+        r#"{"r":[1,{"q":2}]}"#,
+        r#"{"r":"the upstream reported an error"}"#,
+    );
+    becomes(r#"{"r":"x"}"#, r#"{"r":"the upstream reported an error"}"#);
     becomes(
         r#"{"p":["data",0,"x","secret",{"a":1},true]}"#,
         r#"{"p":["data",0,"x",null,null,null]}"#,

@@ -1,6 +1,6 @@
 //! What stands around `data` in a response (GraphQL specification §7.1).
 
-use crate::json::{Action, Field, Node, Program};
+use crate::json::{Action, Field, Literal, Node, Program};
 
 /// What is let through of `errors` and `extensions`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +14,6 @@ pub enum Envelope {
         codes: Vec<Box<str>>,
     },
 }
-
-/// The message in the place of every error's own.
-const MESSAGE: &str = r#""the upstream reported an error""#;
 
 fn field(key: &str, action: Action) -> Field {
     Field {
@@ -57,7 +54,7 @@ pub(super) fn enclose(
             let error = push(
                 program,
                 vec![
-                    field("message", Action::Replace(MESSAGE)),
+                    field("message", Action::Replace(Literal::ErrorMessage)),
                     field("locations", Action::Object(locations)),
                     field("path", Action::Path(0)),
                     field("extensions", Action::Object(extensions)),
