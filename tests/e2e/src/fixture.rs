@@ -1,0 +1,43 @@
+//! What the cases are run with.
+
+use std::path::PathBuf;
+
+use bundle::Bundle;
+
+/// The root key of the cases' pseudonyms: the bytes 0 to 31. It protects nothing.
+pub const KEYS: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+/// The variable that holds it.
+pub const KEYS_VARIABLE: &str = "IG_MASK_KEYS";
+/// The masked paths.
+pub const GRAPHQL_PATHS: [&str; 1] = ["/graphql"];
+/// The clusters that every gateway knows, by region. There is none for `apac`: a gateway without a
+/// way into a region is a case too.
+pub const CLUSTERS: [(&str, &str); 2] = [("eu", "assets-eu"), ("us", "assets-us")];
+
+/// The checkout that this was built from.
+///
+/// # Panics
+/// There is none.
+pub fn checkout() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    artifacts::checkout(&here).expect("the tests run in a checkout")
+}
+
+/// The repository's own policies.
+///
+/// # Panics
+/// They can't be read.
+pub fn bundle() -> Bundle {
+    Bundle::read(&checkout().join("policies")).expect("the policies can be read")
+}
+
+pub(crate) fn masking_config(bundle: &Bundle, region: &str) -> Vec<u8> {
+    let config = bundle.masking(region, &GRAPHQL_PATHS.map(str::to_owned));
+    serde_json::to_vec(&config).expect("a configuration is JSON")
+}
+
+pub(crate) fn residency_config(bundle: &Bundle, region: &str) -> Vec<u8> {
+    let clusters = CLUSTERS.map(|(region, cluster)| (region.to_owned(), cluster.to_owned()));
+    let config = bundle.residency(region, &clusters, &GRAPHQL_PATHS.map(str::to_owned));
+    serde_json::to_vec(&config).expect("a configuration is JSON")
+}

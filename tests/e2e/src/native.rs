@@ -1,0 +1,183 @@
+//! The engine alone, driven as the shells drive it.
+
+use std::collections::HashMap;
+
+use bundle::Bundle;
+use engine::audit;
+use engine::filter::{
+    BodyEffect, Edit, HeadEffect, Headers, Masking, MaskingStream, ResponseEffect,
+};
+use engine::reply::Reply;
+use engine::residency::Residency;
+
+use crate::case::{Case, Kind};
+use crate::claims::EncodedClaims;
+use crate::fixture::{self, KEYS};
+use crate::outcome::Outcome;
+
+type Pairs = Vec<(String, Vec<u8>)>;
+
+/// The filters of the gateways, by region.
+#[derive(Debug)]
+pub struct Native {
+    bundle: Bundle,
+    gateways: HashMap<String, (Residency, Masking)>,
+}
+
+impl Native {
+    /// Filters with these policies.
+    pub fn new(bundle: Bundle) -> Self {
+        Self {
+            bundle,
+            gateways: HashMap::new(),
+        }
+    }
+
+    /// Runs a case with the response's body in these pieces.
+    ///
+    /// # Panics
+    /// The policies do not load.
+    pub fn run(&mut self, case: &Case, pieces: &[Vec<u8>]) -> Outcome {
+        let region = &case.input.gateway_region;
+        let (residency, masking) = self.gateways.entry(region.clone()).or_insert_with(|| {
+            let residency = fixture::residency_config(&self.bundle, region);
+            let masking = fixture::masking_config(&self.bundle, region);
+            (
+                Residency::configure(&residency).expect("the residency policy loads"),
+                Masking::configure(&masking, Some(KEYS)).expect("the masking policy loads"),
+            )
+        });
+        let mut run = Run::default();
+        run.residency(residency, case);
+        match case.kind {
+            _ if run.answered => {}
+            Kind::Residency => run.pass(case, pieces),
+            Kind::Masking => run.masking(masking, case, pieces),
+        }
+        Outcome::new(
+            &self.bundle.revision,
+            run.headers,
+            run.body,
+            run.reset,
+            run.reached.then_some(run.request),
+            run.residency,
+            run.masking,
+        )
+    }
+}
+
+#[derive(Default)]
+struct Run {
+    request: Pairs,
+    reached: bool,
+    answered: bool,
+    headers: Pairs,
+    body: Vec<u8>,
+    reset: bool,
+    residency: Option<String>,
+    masking: Option<String>,
+}
+
+impl Run {
+    fn residency(&mut self, filter: &mut Residency, case: &Case) {
+        self.request = case.input.request.headers();
+        let claims = EncodedClaims(&case.input.claims);
+        let routing = filter.route(Headers(&self.request), &claims);
+        self.residency = audit::json(&routing.record);
+        match routing.effect {
+            Ok(edits) => apply(&mut self.request, edits),
+            Err(reply) => self.answer(&reply),
+        }
+    }
+
+    fn answer(&mut self, reply: &Reply) {
+        self.answered = true;
+        self.headers = vec![(":status".into(), reply.status.to_string().into_bytes())];
+        let own = reply
+            .headers
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), v.clone().into_bytes()));
+        self.headers.extend(own);
+        let length = reply.body.len().to_string().into_bytes();
+        self.headers.push(("content-length".into(), length));
+        self.body = reply.body.clone().into_bytes();
+    }
+
+    /// What the upstream says comes through.
+    fn pass(&mut self, case: &Case, pieces: &[Vec<u8>]) {
+        self.reached = true;
+        self.headers = case.input.response.headers();
+        self.body = pieces.concat();
+    }
+
+    fn masking(&mut self, filter: &mut Masking, case: &Case, pieces: &[Vec<u8>]) {
+        let mut stream = MaskingStream::new();
+        self.masked(&mut stream, filter, case, pieces);
+        stream.close();
+        self.masking = Some(stream.record());
+    }
+
+    fn masked(
+        &mut self,
+        stream: &mut MaskingStream,
+        filter: &mut Masking,
+        case: &Case,
+        pieces: &[Vec<u8>],
+    ) {
+        let claims = EncodedClaims(&case.input.claims);
+        let body = case.input.request.body();
+        match stream.request_headers(filter, Headers(&self.request), &claims, body.is_none()) {
+            HeadEffect::Hold(edits) => apply(&mut self.request, edits),
+            HeadEffect::Reply(reply) => return self.answer(&reply),
+        }
+        if let Err(reply) = stream.request_body(filter, &body.unwrap_or_default()) {
+            return self.answer(&reply);
+        }
+        self.reached = true;
+        let mut headers = case.input.response.headers();
+        let trailers = case.input.response.trailers.is_some();
+        let end = pieces.is_empty() && !trailers;
+        match stream.response_headers(filter, Headers(&headers), end) {
+            ResponseEffect::Pass => {}
+            ResponseEffect::Mask(edits) => apply(&mut headers, edits),
+            ResponseEffect::Reply(reply) => return self.answer(&reply),
+        }
+        let mut released = false;
+        let mut out = Vec::new();
+        // The end of a body comes as an empty piece, or as trailers.
+        let last: &[&[u8]] = if end || trailers { &[] } else { &[b""] };
+        let all = pieces.iter().map(Vec::as_slice).map(|p| (p, false));
+        for (piece, end) in all.chain(last.iter().map(|p| (*p, true))) {
+            match stream.response_body(piece, end) {
+                BodyEffect::Pass => out.extend_from_slice(piece),
+                BodyEffect::Replace(bytes) => out.extend(bytes),
+                BodyEffect::Fail(reply) => return self.failed(released, headers, out, &reply),
+            }
+            released |= !stream.holds(out.len(), end);
+        }
+        if trailers && let Err(reply) = stream.response_end() {
+            return self.failed(released, headers, out, &reply);
+        }
+        (self.headers, self.body) = (headers, out);
+    }
+
+    fn failed(&mut self, released: bool, headers: Pairs, out: Vec<u8>, reply: &Reply) {
+        if released {
+            (self.headers, self.body, self.reset) = (headers, out, true);
+        } else {
+            self.answer(reply);
+        }
+    }
+}
+
+fn apply(headers: &mut Pairs, edits: Vec<Edit>) {
+    for edit in edits {
+        match edit {
+            Edit::Remove(name) => headers.retain(|(n, _)| *n != name),
+            Edit::Set(name, value) => {
+                headers.retain(|(n, _)| n != name);
+                headers.push((name.to_owned(), value.into_bytes()));
+            }
+        }
+    }
+}

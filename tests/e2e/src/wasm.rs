@@ -1,0 +1,151 @@
+//! The filters' own Wasm under the harness.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use bundle::Bundle;
+use harness::{Chain, EndOfBody, Exchange, Headers, Message, Plugin, PluginOptions, Vm, VmOptions};
+
+use crate::case::{Case, Kind};
+use crate::fixture::{self, KEYS, KEYS_VARIABLE, checkout};
+use crate::outcome::Outcome;
+
+/// The packages that are filters.
+pub const FILTERS: [&str; 2] = ["residency", "masking"];
+
+/// The filters' modules, in the order in which a request passes them: built once a process.
+///
+/// # Panics
+/// The build fails.
+pub fn filters() -> &'static [PathBuf] {
+    static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        artifacts::build_filters(&checkout(), &FILTERS).expect("the filters can be built")
+    })
+}
+
+/// The filters of the gateways, by region, each filter in a VM of its own.
+pub struct Wasm {
+    bundle: Bundle,
+    residency: Vm,
+    masking: Vm,
+    gateways: HashMap<String, (Plugin, Plugin)>,
+}
+
+impl Wasm {
+    /// Filters with these policies.
+    ///
+    /// # Panics
+    /// The modules can't be built or loaded.
+    pub fn new(bundle: Bundle) -> Self {
+        let load = |path: &PathBuf, options: VmOptions| {
+            let wasm = std::fs::read(path).expect("the module was built");
+            Vm::load(&wasm, options).expect("the module can be loaded")
+        };
+        let env = vec![(KEYS_VARIABLE.to_owned(), KEYS.to_owned())];
+        let cache_directory = Some(checkout().join("target/filters/compiled"));
+        let [residency, masking] = filters() else {
+            panic!("there are two filters");
+        };
+        let residency = load(
+            residency,
+            VmOptions {
+                vm_id: "residency".into(),
+                cache_directory: cache_directory.clone(),
+                ..VmOptions::default()
+            },
+        );
+        let masking = load(
+            masking,
+            VmOptions {
+                vm_id: "masking".into(),
+                env,
+                host: Some(residency.host()),
+                cache_directory,
+                ..VmOptions::default()
+            },
+        );
+        Self {
+            bundle,
+            residency,
+            masking,
+            gateways: HashMap::new(),
+        }
+    }
+
+    fn chain(&mut self, kind: Kind, region: &str) -> Chain {
+        let (residency, masking) = self.gateways.entry(region.to_owned()).or_insert_with(|| {
+            let plugin = |vm: &Vm, name: &str, configuration| {
+                let options = PluginOptions {
+                    name: name.into(),
+                    configuration,
+                    allow_on_headers_stop_iteration: true,
+                    ..PluginOptions::default()
+                };
+                vm.plugin(options).expect("the policies load")
+            };
+            let residency = fixture::residency_config(&self.bundle, region);
+            let masking = fixture::masking_config(&self.bundle, region);
+            (
+                plugin(&self.residency, "residency", residency),
+                plugin(&self.masking, "masking", masking),
+            )
+        });
+        match kind {
+            Kind::Masking => Chain::new([&*residency, &*masking]),
+            Kind::Residency => Chain::new([&*residency]),
+        }
+    }
+
+    /// Runs a case with the response's body in these pieces.
+    ///
+    /// # Panics
+    /// A filter traps, or does what Envoy would not like.
+    pub fn run(&mut self, case: &Case, pieces: &[Vec<u8>], end_of_body: EndOfBody) -> Outcome {
+        let chain = self.chain(case.kind, &case.input.gateway_region);
+        let mut request = Message::new(Headers::from_iter(case.input.request.headers()));
+        request.chunks = case.input.request.body().into_iter().collect();
+        let mut response = Message::new(Headers::from_iter(case.input.response.headers()));
+        response.chunks = pieces.to_vec();
+        response.trailers = case.input.response.trailers.clone().map(Headers::from_iter);
+        let exchange = Exchange {
+            end_of_body,
+            ..Exchange::new(request, response)
+        }
+        .with_claims(case.input.claims.clone());
+        let outcome = exchange.run(chain).expect("the exchange is well-formed");
+        assert!(
+            outcome.traps.is_empty(),
+            "{}: {:?}",
+            case.name,
+            outcome.traps
+        );
+        assert!(
+            outcome.problems.is_empty(),
+            "{}: {:?}",
+            case.name,
+            outcome.problems
+        );
+        let pairs = |headers: &Headers| -> Vec<(String, Vec<u8>)> {
+            headers
+                .iter()
+                .map(|(n, v)| (n.to_owned(), v.to_vec()))
+                .collect()
+        };
+        Outcome::new(
+            &self.bundle.revision,
+            outcome
+                .downstream
+                .headers
+                .as_ref()
+                .map(pairs)
+                .unwrap_or_default(),
+            outcome.downstream.body(),
+            outcome.downstream.reset.is_some(),
+            outcome.upstream.headers.as_ref().map(pairs),
+            outcome.wasm_state("ig.residency"),
+            outcome.wasm_state("ig.decision"),
+        )
+    }
+}
