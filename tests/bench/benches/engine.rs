@@ -89,9 +89,13 @@ fn rewriting(c: &mut Criterion) {
         for strategy in ["redact", "partial", "hash"] {
             let plan = plan(&schema, &document, strategy);
             let mut out = Vec::new();
-            group.bench_function(strategy, |b| b.iter(|| rewrite(&plan, black_box(&body), &mut out)));
+            group.bench_function(strategy, |b| {
+                b.iter(|| rewrite(&plan, black_box(&body), &mut out))
+            });
         }
-        group.bench_function("serde_json DOM, redact", |b| b.iter(|| dom(black_box(&body))));
+        group.bench_function("serde_json DOM, redact", |b| {
+            b.iter(|| dom(black_box(&body)))
+        });
         group.finish();
     }
 }
@@ -102,7 +106,9 @@ fn planning(c: &mut Criterion) {
     c.bench_function("parse a query", |b| {
         b.iter(|| Document::parse(black_box(load::QUERY), graphql::Limits::default()));
     });
-    c.bench_function("build a plan", |b| b.iter(|| plan(&schema, &document, black_box("hash"))));
+    c.bench_function("build a plan", |b| {
+        b.iter(|| plan(&schema, &document, black_box("hash")))
+    });
 }
 
 struct Caller(&'static str);
@@ -129,8 +135,12 @@ impl Claims for Caller {
 
 /// A whole request through the filter's state machine.
 fn exchange(masking: &mut Masking, caller: &Caller, request: &[u8], response: &[u8]) {
-    let head = [(":method", "POST"), (":path", "/graphql"), ("content-type", "application/json")]
-        .map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec()));
+    let head = [
+        (":method", "POST"),
+        (":path", "/graphql"),
+        ("content-type", "application/json"),
+    ]
+    .map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec()));
     let mut stream = MaskingStream::new();
     let effect = stream.request_headers(masking, Headers(&head), caller, false);
     assert!(matches!(effect, HeadEffect::Hold(_)));
@@ -151,8 +161,9 @@ fn deciding(c: &mut Criterion) {
     c.bench_function("request, decision hit", |b| {
         b.iter(|| exchange(&mut masking, &ann, request.as_bytes(), &response));
     });
-    let names: Vec<&'static str> =
-        (0..50_000).map(|i| &*Box::leak(format!("user-{i}").into_boxed_str())).collect();
+    let names: Vec<&'static str> = (0..50_000)
+        .map(|i| &*Box::leak(format!("user-{i}").into_boxed_str()))
+        .collect();
     let mut next = names.iter().cycle();
     c.bench_function("request, decision miss", |b| {
         b.iter(|| {

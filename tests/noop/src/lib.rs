@@ -1,6 +1,9 @@
 //! A filter that does nothing: the floor for what any Wasm filter costs.
 
-#![expect(missing_docs, reason = "the entry point that the SDK's macro exports has none")]
+#![expect(
+    missing_docs,
+    reason = "the entry point that the SDK's macro exports has none"
+)]
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;

@@ -36,7 +36,10 @@ pub fn config(strategy: &str) -> MaskingConfig {
         revision: "bench".into(),
         region: "eu".into(),
         policy: PolicySource {
-            modules: vec![Module { path: "masking.rego".into(), text: POLICY.into() }],
+            modules: vec![Module {
+                path: "masking.rego".into(),
+                text: POLICY.into(),
+            }],
             data: serde_json::json!({
                 "ig": {"strategies": {"Person.email": strategy, "Person.phone": strategy}}
             }),
@@ -52,7 +55,10 @@ pub fn config(strategy: &str) -> MaskingConfig {
 }
 
 /// The filter itself.
-#[allow(dead_code, reason = "the benchmark of the whole Envoy loads the filter as Wasm")]
+#[allow(
+    dead_code,
+    reason = "the benchmark of the whole Envoy loads the filter as Wasm"
+)]
 pub fn masking(strategy: &str) -> Masking {
     let keys = format!("k1:{}", "A".repeat(43));
     Masking::load(config(strategy), Some(&keys)).expect("a configuration")
