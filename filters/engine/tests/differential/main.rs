@@ -99,8 +99,20 @@ fn fail(
     ))
 }
 
+/// Each case is a seed: there is nothing to shrink.
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    ProptestConfig {
+        cases: cases.unwrap_or(600),
+        max_shrink_iters: 0,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, max_shrink_iters: 0, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_rewriter_agrees_with_an_executor_that_masks_at_the_resolver(seed in any::<u64>()) {

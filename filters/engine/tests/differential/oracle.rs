@@ -157,7 +157,7 @@ impl<'w> Executor<'w, '_> {
         let mut masked = Map::new();
         for field in collected {
             if field.field == "__typename" {
-                raw.push(format!("\"{}\":\"{}\"", field.key, place.concrete));
+                raw.push(self.member(&field.key, &json!(place.concrete).to_string()));
                 masked.insert(field.key.clone(), json!(place.concrete));
                 if field.key == "__typename" && tells {
                     candidates = BTreeSet::from([place.concrete.clone()]);
@@ -174,10 +174,21 @@ impl<'w> Executor<'w, '_> {
                 self.hidden.push(noise);
             }
             let (text, value) = self.field(place, &candidates, &field);
-            raw.push(format!("\"{}\" :{text}", field.key));
+            raw.push(self.member(&field.key, &text));
             masked.insert(field.key, value);
         }
-        (format!("{{{}}}", raw.join(" , ")), Value::Object(masked))
+        let comma = [",", " , ", ",\n"][self.dice.below(3)];
+        (format!("{{{}}}", raw.join(comma)), Value::Object(masked))
+    }
+
+    /// A member as one server or another may write it.
+    fn member(&mut self, key: &str, value: &str) -> String {
+        match self.dice.below(8) {
+            0 => format!("\"{key}\" : {value}"),
+            1 => format!("{}:{value}", escaped(&json!(key))),
+            2 => format!("\"{key}\":{value} "),
+            _ => format!("\"{key}\":{value}"),
+        }
     }
 
     fn field(
