@@ -189,3 +189,6 @@ impl Residency {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

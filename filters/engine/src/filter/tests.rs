@@ -32,6 +32,8 @@ decision := {"allow": true, "secret_of_the_policy": 1} if "broken" in input.role
 decision := {"allow": true, "rules": {"P.nope": {"strategy": "null", "reason": "typo"}}} if "typo" in input.roles
 
 decision := {"allow": false} if "mute" in input.roles
+
+decision := {"allow": to_number(input.subject) > 0} if "crash" in input.roles
 "#;
 
 /// What stands in the responses, and in nothing else.

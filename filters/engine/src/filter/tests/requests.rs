@@ -343,3 +343,41 @@ fn configurations_that_are_broken_are_refused_with_the_place() {
     assert!(error.to_string().contains("mask key 1") && !error.to_string().contains("short:"));
     assert!(Masking::configure(b"not JSON", None).is_err());
 }
+
+#[test]
+fn a_policy_that_fails_for_one_caller_still_serves_the_next() {
+    let mut masking = masking();
+    let body = json!({"query": "{me{salary}}"}).to_string();
+    let ambiguous = |masking: &mut Masking, roles: &[&str]| {
+        let mut token = token("analyst");
+        token.0.insert("roles", names(roles));
+        let mut stream = MaskingStream::new();
+        stream.request_headers(masking, Headers(&post()), &token, false);
+        stream.request_body(masking, body.as_bytes())
+    };
+    for roles in [
+        &["crash"][..],
+        &["broken"],
+        &["analyst", "admin"],
+        &["typo"],
+    ] {
+        for _ in 0..2 {
+            let reply = ambiguous(&mut masking, roles).unwrap_err();
+            assert_eq!(
+                (reply.status, reply.code.as_str()),
+                (500, "POLICY_FAILED"),
+                "{roles:?}"
+            );
+            assert!(
+                ambiguous(&mut masking, &["analyst"]).is_ok(),
+                "after {roles:?}"
+            );
+            // Another caller: nothing that was remembered helps.
+            let mut token = token("analyst");
+            token.0.insert("sub", format!("{roles:?}").into_bytes());
+            let mut stream = MaskingStream::new();
+            stream.request_headers(&mut masking, Headers(&post()), &token, false);
+            assert!(stream.request_body(&mut masking, body.as_bytes()).is_ok());
+        }
+    }
+}
