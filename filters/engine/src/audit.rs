@@ -70,6 +70,8 @@ pub enum Outcome {
     Allowed,
     /// Refused before the upstream saw it.
     Denied,
+    /// The upstream gave no response: the proxy answered in its place.
+    Unavailable,
     /// The response could not be masked, and was withheld or cut off.
     Failed,
 }

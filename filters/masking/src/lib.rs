@@ -37,6 +37,7 @@ struct Metrics {
     denied: Metric,
     failures: Metric,
     incomplete: Metric,
+    unavailable: Metric,
     values: Metric,
     dropped: Metric,
     mismatched: Metric,
@@ -71,6 +72,7 @@ impl Root {
             denied: Metric::counter("ig.masking.denied"),
             failures: Metric::counter("ig.masking.failures"),
             incomplete: Metric::counter("ig.masking.incomplete"),
+            unavailable: Metric::counter("ig.masking.upstream_unavailable"),
             values: Metric::counter("ig.masking.values_masked"),
             dropped: Metric::counter("ig.masking.members_dropped"),
             mismatched: Metric::counter("ig.masking.values_mismatched"),
@@ -142,6 +144,7 @@ impl Stream {
             Outcome::Denied => metrics.denied,
             Outcome::Failed => metrics.failures,
             Outcome::Incomplete => metrics.incomplete,
+            Outcome::Unavailable => metrics.unavailable,
         };
         outcome.add(1);
         let tally = self.stream.tally();
@@ -266,9 +269,23 @@ impl HttpContext for Stream {
             return self.unavailable("the masking filter is not in working order");
         };
         let headers = shell::headers(MapType::HttpResponseHeaders);
+        let headers = headers.as_slice();
+        let failed = Headers(headers).text(":status").is_some_and(|s| s >= "400");
+        if failed
+            && !shell::from_upstream()
+            && let Some(edits) = self.stream.proxy_reply(Headers(headers))
+        {
+            if shell::edit(MapType::HttpResponseHeaders, &edits).is_err() {
+                return self.unavailable("the response headers can't be changed");
+            }
+            if end_of_stream {
+                self.conclude();
+            }
+            return Action::Continue;
+        }
         let effect = self
             .stream
-            .response_headers(&masking, Headers(&headers), end_of_stream);
+            .response_headers(&masking, Headers(headers), end_of_stream);
         match effect {
             ResponseEffect::Pass => Action::Continue,
             ResponseEffect::Reply(reply) => self.answer(&reply),

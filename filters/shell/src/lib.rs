@@ -109,6 +109,15 @@ pub fn leave_record(name: &str, json: &str) {
     }
 }
 
+/// Whether the response at hand is the upstream's and not the proxy's own. A proxy that does not say
+/// is taken to pass on its upstream's.
+pub fn from_upstream() -> bool {
+    let details = hostcalls::get_property(vec!["response", "code_details"])
+        .ok()
+        .flatten();
+    details.is_none_or(|d| d == b"via_upstream")
+}
+
 /// Makes the proxy choose the route anew.
 ///
 /// # Errors

@@ -60,9 +60,10 @@ pub fn build_filters(checkout: &Path, packages: &[&str]) -> Result<Vec<PathBuf>,
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("CARGO_BUILD_TARGET")
         .stdin(Stdio::null());
-    let status = command
-        .status()
-        .map_err(|source| ArtifactError::Start { command: cargo, source })?;
+    let status = command.status().map_err(|source| ArtifactError::Start {
+        command: cargo,
+        source,
+    })?;
     if !status.success() {
         return Err(ArtifactError::Build);
     }
@@ -70,7 +71,11 @@ pub fn build_filters(checkout: &Path, packages: &[&str]) -> Result<Vec<PathBuf>,
         .iter()
         .map(|package| {
             let path = target.join(format!("wasm32-wasip1/filter/{package}.wasm"));
-            if path.is_file() { Ok(path) } else { Err(ArtifactError::Missing(path)) }
+            if path.is_file() {
+                Ok(path)
+            } else {
+                Err(ArtifactError::Missing(path))
+            }
         })
         .collect()
 }

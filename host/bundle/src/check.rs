@@ -26,14 +26,21 @@ pub struct Examined {
 /// # Errors
 /// The bundle does not load, or a decision is missing or malformed.
 pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
-    let invalid = |error| BundleError::Invalid { path: bundle.path.clone(), error };
+    let invalid = |error| BundleError::Invalid {
+        path: bundle.path.clone(),
+        error,
+    };
     let paths = ["/graphql".to_owned()];
     let config = |value: Result<Vec<u8>, serde_json::Error>| {
         value.map_err(|e| invalid(ConfigError::Form(e)))
     };
     let masking = config(serde_json::to_vec(&bundle.masking("examination", &paths)))?;
     Masking::configure(&masking, None).map_err(invalid)?;
-    let residency = config(serde_json::to_vec(&bundle.residency("examination", &[], &paths)))?;
+    let residency = config(serde_json::to_vec(&bundle.residency(
+        "examination",
+        &[],
+        &paths,
+    )))?;
     Residency::configure(&residency).map_err(invalid)?;
 
     let undecided = |caller: String, reason: String| BundleError::Undecided {
@@ -42,16 +49,23 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
         reason,
     };
     let schema = Schema::parse(&bundle.schema).map_err(|e| invalid(e.into()))?;
-    let mut examined = Examined { masking: 0, residency: 0 };
+    let mut examined = Examined {
+        masking: 0,
+        residency: 0,
+    };
 
-    let mut policy =
-        Policy::load::<Decision>(&bundle.policy).map_err(|e| invalid(e.into()))?;
+    let mut policy = Policy::load::<Decision>(&bundle.policy).map_err(|e| invalid(e.into()))?;
     let roles = keys(&bundle.policy.data, "/ig/roles");
     let purposes = keys(&bundle.policy.data, "/ig/purposes");
     let regions = keys(&bundle.policy.data, "/ig/regions");
     let tenants = keys(&bundle.policy.data, "/ig/tenants");
     // Large directories are sampled: what differs between tenants is data, not rules.
-    let sample: Vec<&str> = tenants.iter().copied().take(32).chain(["a-tenant-unknown"]).collect();
+    let sample: Vec<&str> = tenants
+        .iter()
+        .copied()
+        .take(32)
+        .chain(["a-tenant-unknown"])
+        .collect();
     for tenant in &sample {
         for role in &roles {
             for purpose in purposes.iter().map(|p| Some(*p)).chain([None]) {
@@ -82,10 +96,19 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
     for tenant in &sample {
         for gateway_region in &regions {
             for data_region in regions.iter().map(|r| Some(*r)).chain([None]) {
-                let input = ResidencyInput { tenant, gateway_region, data_region, warrant: None };
+                let input = ResidencyInput {
+                    tenant,
+                    gateway_region,
+                    data_region,
+                    warrant: None,
+                };
                 let decided = serde_json::to_string(&input)
                     .map_err(|e| e.to_string())
-                    .and_then(|i| policy.ask::<ResidencyDecision>(&i).map_err(|e| e.to_string()));
+                    .and_then(|i| {
+                        policy
+                            .ask::<ResidencyDecision>(&i)
+                            .map_err(|e| e.to_string())
+                    });
                 let caller = format!("tenant {tenant} at a gateway of {gateway_region}");
                 decided.map_err(|reason| undecided(caller, reason))?;
                 examined.residency += 1;
@@ -97,7 +120,9 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
 
 fn keys<'v>(data: &'v Value, pointer: &str) -> Vec<&'v str> {
     let object = data.pointer(pointer).and_then(Value::as_object);
-    object.map(|o| o.keys().map(String::as_str).collect()).unwrap_or_default()
+    object
+        .map(|o| o.keys().map(String::as_str).collect())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -113,7 +138,10 @@ mod tests {
     #[test]
     fn the_policies_of_this_repository_pass() {
         let examined = examine(&bundle()).unwrap();
-        assert!(examined.masking >= 100 && examined.residency >= 50, "{examined:?}");
+        assert!(
+            examined.masking >= 100 && examined.residency >= 50,
+            "{examined:?}"
+        );
     }
 
     #[test]
@@ -123,7 +151,10 @@ mod tests {
         assert!(text.starts_with("# What a caller may see"));
         text.push_str("\nrules[\"Person.emial\"] := {\"strategy\": \"hash\", \"reason\": \"typo\"} if \"auditor\" in roles\n");
         let error = examine(&broken).unwrap_err().to_string();
-        assert!(error.contains("role auditor") && error.contains("Person.emial"), "{error}");
+        assert!(
+            error.contains("role auditor") && error.contains("Person.emial"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -32,14 +32,27 @@ impl Bundle {
         let mut files = Vec::new();
         list(path, &mut files)?;
         files.sort();
-        let mut policy = PolicySource { modules: Vec::new(), data: Value::Object(Map::new()) };
+        let mut policy = PolicySource {
+            modules: Vec::new(),
+            data: Value::Object(Map::new()),
+        };
         for file in &files {
-            let name = file.strip_prefix(path).unwrap_or(file).to_string_lossy().into_owned();
+            let name = file
+                .strip_prefix(path)
+                .unwrap_or(file)
+                .to_string_lossy()
+                .into_owned();
             if file.extension().is_some_and(|e| e == "rego") {
-                policy.modules.push(Module { path: name, text: text(file)? });
+                policy.modules.push(Module {
+                    path: name,
+                    text: text(file)?,
+                });
             } else if file.file_name().is_some_and(|n| n == "data.json") {
-                let value = serde_json::from_str(&text(file)?)
-                    .map_err(|error| BundleError::Json { path: file.clone(), error })?;
+                let value =
+                    serde_json::from_str(&text(file)?).map_err(|error| BundleError::Json {
+                        path: file.clone(),
+                        error,
+                    })?;
                 let parent = Path::new(&name).parent().unwrap_or(Path::new(""));
                 let keys: Vec<String> = parent
                     .components()
@@ -55,11 +68,18 @@ impl Bundle {
             }
         }
         if policy.modules.is_empty() {
-            return Err(BundleError::NoModules { path: path.to_owned() });
+            return Err(BundleError::NoModules {
+                path: path.to_owned(),
+            });
         }
         let schema = text(&path.join("schema.graphql"))?;
         let revision = revision(&policy, &schema);
-        Ok(Self { path: path.to_owned(), revision, policy, schema })
+        Ok(Self {
+            path: path.to_owned(),
+            revision,
+            policy,
+            schema,
+        })
     }
 
     /// The masking filter's configuration for the gateways of a region.
@@ -104,7 +124,10 @@ impl Bundle {
 }
 
 fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), BundleError> {
-    let unreadable = |source| BundleError::Read { path: path.to_owned(), source };
+    let unreadable = |source| BundleError::Read {
+        path: path.to_owned(),
+        source,
+    };
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
@@ -119,8 +142,10 @@ fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), BundleError> {
 }
 
 fn text(path: &Path) -> Result<String, BundleError> {
-    std::fs::read_to_string(path)
-        .map_err(|source| BundleError::Read { path: path.to_owned(), source })
+    std::fs::read_to_string(path).map_err(|source| BundleError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Lays `from` into `into`; two values for one place are an error, which names the place.
@@ -128,7 +153,11 @@ fn merge(into: &mut Value, from: Value, at: &str) -> Result<(), String> {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (key, value) in from {
-                let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                let at = if at.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{at}.{key}")
+                };
                 match into.get_mut(&key) {
                     Some(standing) => merge(standing, value, &at)?,
                     None => {
@@ -138,7 +167,11 @@ fn merge(into: &mut Value, from: Value, at: &str) -> Result<(), String> {
             }
             Ok(())
         }
-        _ => Err(if at.is_empty() { "data".into() } else { at.to_owned() }),
+        _ => Err(if at.is_empty() {
+            "data".into()
+        } else {
+            at.to_owned()
+        }),
     }
 }
 
@@ -185,7 +218,10 @@ mod tests {
             ("schema.graphql", "type Query { a: Int }"),
         ]);
         let bundle = Bundle::read(dir.path()).unwrap();
-        assert_eq!(bundle.policy.data, serde_json::json!({"ig": {"a": {"x": 1, "y": 2}}}));
+        assert_eq!(
+            bundle.policy.data,
+            serde_json::json!({"ig": {"a": {"x": 1, "y": 2}}})
+        );
         assert_eq!(bundle.policy.modules[0].path, "ig/m.rego");
         assert_eq!(Bundle::read(dir.path()).unwrap().revision, bundle.revision);
         std::fs::write(dir.path().join("ig/a/data.json"), r#"{"y": 3}"#).unwrap();
@@ -195,6 +231,9 @@ mod tests {
         assert!(error.contains("`ig.a.x`"), "{error}");
         std::fs::write(dir.path().join("ig/a/data.json"), "{").unwrap();
         let error = Bundle::read(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("ig/a/data.json is not JSON") && error.contains("line 1"), "{error}");
+        assert!(
+            error.contains("ig/a/data.json is not JSON") && error.contains("line 1"),
+            "{error}"
+        );
     }
 }

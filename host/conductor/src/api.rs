@@ -72,7 +72,9 @@ pub async fn serve(
         .route("/api/xds", get(status))
         .route("/filters/{name}", get(filter))
         .with_state(state);
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop)
+        .await
 }
 
 async fn policies(Shared(state): Shared<State>) -> Json<PolicyState> {
@@ -89,7 +91,11 @@ async fn filter(Shared(state): Shared<State>, Path(name): Path<String>) -> Respo
         code.by_hash(sha256).map(|c| c.path.clone())
     });
     let Some(path) = known else {
-        return (StatusCode::NOT_FOUND, "no filter of that hash is in force\n").into_response();
+        return (
+            StatusCode::NOT_FOUND,
+            "no filter of that hash is in force\n",
+        )
+            .into_response();
     };
     match tokio::fs::read(&path).await {
         Ok(bytes) => ([(header::CONTENT_TYPE, "application/wasm")], bytes).into_response(),

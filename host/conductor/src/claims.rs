@@ -34,7 +34,11 @@ fn encode(value: &Value) -> Result<Vec<u8>, Unreadable> {
 }
 
 fn pairs(pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Vec<u8>, Unreadable> {
-    let size = |n: usize| u32::try_from(n).map(u32::to_le_bytes).map_err(|_| Unreadable);
+    let size = |n: usize| {
+        u32::try_from(n)
+            .map(u32::to_le_bytes)
+            .map_err(|_| Unreadable)
+    };
     let mut out = size(pairs.len())?.to_vec();
     for (key, value) in &pairs {
         out.extend(size(key.len())?);

@@ -62,7 +62,9 @@ pub struct Api {
 
 impl Default for Api {
     fn default() -> Self {
-        Self { listen: ([127, 0, 0, 1], 7080).into() }
+        Self {
+            listen: ([127, 0, 0, 1], 7080).into(),
+        }
     }
 }
 
@@ -135,7 +137,12 @@ impl Config {
             bail!("in {}: there are no [[gateways]]", path.display());
         }
         for (i, gateway) in config.gateways.iter().enumerate() {
-            if config.gateways.iter().take(i).any(|g| g.region == gateway.region) {
+            if config
+                .gateways
+                .iter()
+                .take(i)
+                .any(|g| g.region == gateway.region)
+            {
                 bail!(
                     "in {}: region `{}` has two [[gateways]]: one configuration serves all Envoys \
                      of a region",
@@ -195,6 +202,11 @@ access_log = "/tmp/eu.log"
         }
         let (head, gateway) = GOOD.split_once("[[gateways]]").unwrap();
         let twice = format!("{head}[[gateways]]{gateway}[[gateways]]{gateway}");
-        assert!(read(&twice).unwrap_err().to_string().contains("two [[gateways]]"));
+        assert!(
+            read(&twice)
+                .unwrap_err()
+                .to_string()
+                .contains("two [[gateways]]")
+        );
     }
 }

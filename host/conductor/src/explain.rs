@@ -40,7 +40,9 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<End> {
     let query = match args.query.as_str() {
         "-" => {
             let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("can't read standard input")?;
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .context("can't read standard input")?;
             text
         }
         other => text(other)?,
@@ -60,9 +62,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<End> {
 /// The text itself, or the content of the file after `@`.
 fn text(argument: &str) -> anyhow::Result<String> {
     match argument.strip_prefix('@') {
-        Some(file) => {
-            std::fs::read_to_string(file).with_context(|| format!("can't read {file}"))
-        }
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("can't read {file}")),
         None => Ok(argument.to_owned()),
     }
 }
@@ -73,10 +73,24 @@ fn work_out(
     claims: Map<String, Value>,
     bundle: &Bundle,
 ) -> anyhow::Result<Explanation> {
-    let home = claims.get("tenant").and_then(Value::as_str).and_then(|tenant| {
-        bundle.policy.data.pointer("/ig/tenants")?.get(tenant)?.get("region")?.as_str()
-    });
-    let region = args.region.as_deref().or(home).unwrap_or("unknown").to_owned();
+    let home = claims
+        .get("tenant")
+        .and_then(Value::as_str)
+        .and_then(|tenant| {
+            bundle
+                .policy
+                .data
+                .pointer("/ig/tenants")?
+                .get(tenant)?
+                .get("region")?
+                .as_str()
+        });
+    let region = args
+        .region
+        .as_deref()
+        .or(home)
+        .unwrap_or("unknown")
+        .to_owned();
     let claims = JsonClaims(claims);
     let mut headers: Vec<(String, Vec<u8>)> = [
         (":method", "POST"),
@@ -85,10 +99,15 @@ fn work_out(
     ]
     .map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec()))
     .into();
-    for (name, value) in
-        [("x-ig-purpose", &args.purpose), ("x-ig-data-region", &args.data_region)]
-    {
-        headers.extend(value.iter().map(|v| (name.to_owned(), v.clone().into_bytes())));
+    for (name, value) in [
+        ("x-ig-purpose", &args.purpose),
+        ("x-ig-data-region", &args.data_region),
+    ] {
+        headers.extend(
+            value
+                .iter()
+                .map(|v| (name.to_owned(), v.clone().into_bytes())),
+        );
     }
     let paths = [PATH.to_owned()];
 
@@ -130,7 +149,9 @@ fn work_out(
     if let Err(reply) = stream.request_body(&mut masking, body.to_string().as_bytes()) {
         return Ok(refuse(explanation, reply));
     }
-    let Some(plan) = stream.plan() else { bail!("the filter made no plan") };
+    let Some(plan) = stream.plan() else {
+        bail!("the filter made no plan")
+    };
     explanation.outcome = Outcome::Allowed;
     explanation.reason = plan.reasons();
     explanation.masked = explain(plan);
@@ -150,7 +171,12 @@ fn print(e: &Explanation) {
         residency("reason")
     );
     if e.outcome != Outcome::Allowed {
-        println!("denied     {} {}: {}", e.status, e.code.as_deref().unwrap_or("-"), e.reason);
+        println!(
+            "denied     {} {}: {}",
+            e.status,
+            e.code.as_deref().unwrap_or("-"),
+            e.reason
+        );
         return;
     }
     if e.masked.is_empty() {
@@ -162,7 +188,10 @@ fn print(e: &Explanation) {
         let path = width(|m| m.path.chars().count(), 4);
         let coordinates = width(|m| m.coordinates.join(" | ").len(), 10);
         println!("masked");
-        println!("  {:path$}  {:coordinates$}  strategy  why", "path", "coordinate");
+        println!(
+            "  {:path$}  {:coordinates$}  strategy  why",
+            "path", "coordinate"
+        );
         for m in &e.masked {
             println!(
                 "  {:path$}  {:coordinates$}  {:8}  {} ({})",

@@ -46,7 +46,9 @@ impl FilterCode {
 
     /// The code of that hash.
     pub fn by_hash(&self, sha256: &str) -> Option<&Code> {
-        [&self.residency, &self.masking].into_iter().find(|c| c.sha256 == sha256)
+        [&self.residency, &self.masking]
+            .into_iter()
+            .find(|c| c.sha256 == sha256)
     }
 }
 
@@ -58,14 +60,18 @@ fn keep(module: &Path, state: &Path, name: &str) -> anyhow::Result<Code> {
         "the {name} filter {} is no WebAssembly module",
         module.display()
     );
-    let sha256: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let sha256: String = Sha256::digest(&bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     let directory = state.join("filters");
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("can't make {}", directory.display()))?;
     let path = directory.join(format!("{name}-{sha256}.wasm"));
     if !path.exists() {
         let draft = directory.join(format!(".{name}-{}", std::process::id()));
-        std::fs::write(&draft, &bytes).and_then(|()| std::fs::rename(&draft, &path))
+        std::fs::write(&draft, &bytes)
+            .and_then(|()| std::fs::rename(&draft, &path))
             .with_context(|| format!("can't write {}", path.display()))?;
     }
     Ok(Code { sha256, path })
@@ -79,11 +85,16 @@ pub fn spec(
     bundle: &Bundle,
     jwks: &str,
 ) -> anyhow::Result<GatewaySpec> {
-    let cluster = (gateway.region.clone(), gateway::cluster_name(&gateway.region));
+    let cluster = (
+        gateway.region.clone(),
+        gateway::cluster_name(&gateway.region),
+    );
     let residency = bundle.residency(&gateway.region, &[cluster], &gateway.graphql_paths);
     let masking = bundle.masking(&gateway.region, &gateway.graphql_paths);
     let wasm = |code: &Code| match config.filters.delivery {
-        Delivery::Path => WasmSource::Local { path: code.path.clone() },
+        Delivery::Path => WasmSource::Local {
+            path: code.path.clone(),
+        },
         Delivery::Http => WasmSource::Http {
             url: format!("http://{}/filters/{}.wasm", config.api.listen, code.sha256),
             sha256: code.sha256.clone(),
@@ -134,19 +145,29 @@ pub fn spec(
 
 /// The snapshot that a gateway is served, labelled with the policies' revision.
 pub fn snapshot(spec: &GatewaySpec, revision: &str) -> anyhow::Result<xds::Snapshot> {
-    let planned = gateway::plan(spec)
-        .with_context(|| format!("the gateway of region {}", spec.region))?;
-    let resources = planned.into_iter().map(|p| xds::Resource::new(p.type_url, p.name, p.bytes));
+    let planned =
+        gateway::plan(spec).with_context(|| format!("the gateway of region {}", spec.region))?;
+    let resources = planned
+        .into_iter()
+        .map(|p| xds::Resource::new(p.type_url, p.name, p.bytes));
     Ok(xds::Snapshot::new(resources)?.labelled(revision))
 }
 
 /// Prints the bootstrap of a gateway.
 pub fn print_bootstrap(args: &BootstrapArgs) -> anyhow::Result<End> {
     let config = Config::read(&args.config)?;
-    let gateway = config.gateways.iter().find(|g| g.region == args.region).with_context(|| {
-        let regions: Vec<&str> = config.gateways.iter().map(|g| g.region.as_str()).collect();
-        format!("there is no gateway of region `{}`: use {}", args.region, regions.join(", "))
-    })?;
+    let gateway = config
+        .gateways
+        .iter()
+        .find(|g| g.region == args.region)
+        .with_context(|| {
+            let regions: Vec<&str> = config.gateways.iter().map(|g| g.region.as_str()).collect();
+            format!(
+                "there is no gateway of region `{}`: use {}",
+                args.region,
+                regions.join(", ")
+            )
+        })?;
     print!("{}", bootstrap(&config, gateway, args.node_id.as_deref())?);
     Ok(End::Done)
 }
@@ -158,8 +179,13 @@ pub fn bootstrap(
     node_id: Option<&str>,
 ) -> anyhow::Result<String> {
     let bundle = Bundle::read(&config.policies)?;
-    let mut spec =
-        spec(config, gateway, &FilterCode::keep(config)?, &bundle, &jwks(config)?)?;
+    let mut spec = spec(
+        config,
+        gateway,
+        &FilterCode::keep(config)?,
+        &bundle,
+        &jwks(config)?,
+    )?;
     if let Some(id) = node_id {
         spec.node_id = id.to_owned();
     }

@@ -31,9 +31,11 @@ enum Command {
     #[command(after_help = "Example: conductor serve --config conductor.toml")]
     Serve(ServeArgs),
     /// Says what would be masked or denied for a request, and why. Needs no gateway.
-    #[command(after_help = "Example: conductor explain --query '{ people { email phone } }' \
+    #[command(
+        after_help = "Example: conductor explain --query '{ people { email phone } }' \
         --claims '{\"sub\":\"ann\",\"tenant\":\"acme\",\"roles\":[\"analyst\"],\
-        \"purposes\":[\"support\"]}' --purpose support")]
+        \"purposes\":[\"support\"]}' --purpose support"
+    )]
     Explain(ExplainArgs),
     /// Prints the bootstrap of a gateway: what its Envoy is started with.
     #[command(after_help = "Example: conductor bootstrap --config conductor.toml --region eu")]
@@ -124,7 +126,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("CONDUCTOR_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let ended = match cli.command {
         Command::Explain(args) => explain::run(&args),
         Command::Bootstrap(args) => fleet::print_bootstrap(&args),
@@ -142,5 +147,7 @@ fn main() -> ExitCode {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
 }

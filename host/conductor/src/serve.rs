@@ -44,7 +44,9 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     offer(&cache, first, &policies);
 
     let bind = async |address, what: &str| {
-        TcpListener::bind(address).await.with_context(|| format!("can't listen on {address} ({what})"))
+        TcpListener::bind(address)
+            .await
+            .with_context(|| format!("can't listen on {address} ({what})"))
     };
     let xds_listener = bind(config.xds.listen, "xds.listen").await?;
     let api_listener = bind(config.api.listen, "api.listen").await?;
@@ -53,9 +55,17 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         let stop = stop.clone();
         async move { stop.notified().await }
     };
-    let xds_server =
-        tokio::spawn(xds::run::serve(xds_listener, cache.clone(), config.xds.clone(), stopped(&stop)));
-    let state = api::State { cache: cache.clone(), policies: seen, code: code.clone() };
+    let xds_server = tokio::spawn(xds::run::serve(
+        xds_listener,
+        cache.clone(),
+        config.xds.clone(),
+        stopped(&stop),
+    ));
+    let state = api::State {
+        cache: cache.clone(),
+        policies: seen,
+        code: code.clone(),
+    };
     let api_server = tokio::spawn(api::serve(api_listener, state, stopped(&stop)));
     let events = tokio::spawn(tell(cache.subscribe()));
     tracing::info!(
@@ -68,10 +78,13 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
 
     let mut watch = Watch::new(
         &[&config.policies],
-        &[&config.filters.residency, &config.filters.masking, &config.jwt.jwks_file],
+        &[
+            &config.filters.residency,
+            &config.filters.masking,
+            &config.jwt.jwks_file,
+        ],
     )?;
-    let mut terminate =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     loop {
         tokio::select! {
             () = watch.changed() => reload(&config, &cache, &policies, &code).await,
@@ -110,10 +123,18 @@ impl Release {
             .iter()
             .map(|gateway| {
                 let spec = fleet::spec(config, gateway, &code, &bundle, &jwks)?;
-                Ok((gateway.region.clone(), fleet::snapshot(&spec, &bundle.revision)?))
+                Ok((
+                    gateway.region.clone(),
+                    fleet::snapshot(&spec, &bundle.revision)?,
+                ))
             })
             .collect::<anyhow::Result<_>>()?;
-        Ok(Self { bundle, examined, code, snapshots })
+        Ok(Self {
+            bundle,
+            examined,
+            code,
+            snapshots,
+        })
     }
 }
 
@@ -121,7 +142,10 @@ fn offer(cache: &Cache, release: Release, policies: &watch::Sender<PolicyState>)
     for (region, snapshot) in release.snapshots {
         let offered = cache.set(&region, snapshot);
         if offered == Offered::Parked {
-            tracing::warn!(region, "still holds what a gateway refused: the last good one stays");
+            tracing::warn!(
+                region,
+                "still holds what a gateway refused: the last good one stays"
+            );
         }
     }
     policies.send_modify(|state| state.accepted(&release.bundle.revision));
@@ -163,20 +187,46 @@ async fn reload(
 async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>) {
     loop {
         match events.recv().await {
-            Ok(Event::Connected { node, group, variant }) => {
+            Ok(Event::Connected {
+                node,
+                group,
+                variant,
+            }) => {
                 tracing::info!(node, region = group, variant, "gateway connected");
             }
             Ok(Event::Disconnected { node, group }) => {
                 tracing::info!(node, region = group, "gateway disconnected");
             }
-            Ok(Event::Nacked { node, type_url, resources, error, .. }) => {
-                tracing::error!(node, type_url, ?resources, "gateway refused its configuration: {error}");
+            Ok(Event::Nacked {
+                node,
+                type_url,
+                resources,
+                error,
+                ..
+            }) => {
+                tracing::error!(
+                    node,
+                    type_url,
+                    ?resources,
+                    "gateway refused its configuration: {error}"
+                );
             }
-            Ok(Event::RolledBack { group, from, to, .. }) => {
-                tracing::warn!(region = group, from, to, "went back to the last good configuration");
+            Ok(Event::RolledBack {
+                group, from, to, ..
+            }) => {
+                tracing::warn!(
+                    region = group,
+                    from,
+                    to,
+                    "went back to the last good configuration"
+                );
             }
             Ok(Event::Proven { group, version }) => {
-                tracing::info!(region = group, version = version.get(..12), "all gateways have it");
+                tracing::info!(
+                    region = group,
+                    version = version.get(..12),
+                    "all gateways have it"
+                );
             }
             Ok(Event::Acked { .. }) => {}
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}

@@ -23,15 +23,18 @@ impl Watch {
     /// The operating system can't watch one.
     pub fn new(directories: &[&Path], files: &[&Path]) -> anyhow::Result<Self> {
         let (sender, changes) = mpsc::channel(1);
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let looked_at = event.is_ok_and(|e| e.kind.is_access());
-            if !looked_at {
-                // A full channel already says what there is to say.
-                let _ = sender.try_send(());
-            }
-        })?;
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                let looked_at = event.is_ok_and(|e| e.kind.is_access());
+                if !looked_at {
+                    // A full channel already says what there is to say.
+                    let _ = sender.try_send(());
+                }
+            })?;
         let mut watch = |path: &Path, mode| {
-            watcher.watch(path, mode).with_context(|| format!("can't watch {}", path.display()))
+            watcher
+                .watch(path, mode)
+                .with_context(|| format!("can't watch {}", path.display()))
         };
         for directory in directories {
             watch(directory, RecursiveMode::Recursive)?;
@@ -41,7 +44,10 @@ impl Watch {
                 watch(parent, RecursiveMode::NonRecursive)?;
             }
         }
-        Ok(Self { _watcher: watcher, changes })
+        Ok(Self {
+            _watcher: watcher,
+            changes,
+        })
     }
 
     /// Waits for a change, and then until nothing has changed for a moment.
@@ -49,6 +55,9 @@ impl Watch {
         if self.changes.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
-        while tokio::time::timeout(QUIET, self.changes.recv()).await.is_ok() {}
+        while tokio::time::timeout(QUIET, self.changes.recv())
+            .await
+            .is_ok()
+        {}
     }
 }

@@ -13,6 +13,7 @@ mod cluster;
 mod filter;
 mod jwt;
 mod listener;
+mod local_reply;
 mod route;
 
 pub use filter::{DENY_ALL_TYPE_URL, WASM_TYPE_URL};

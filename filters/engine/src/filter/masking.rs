@@ -68,6 +68,8 @@ enum State {
     Request,
     /// The request went on; its response is masked by the plan.
     Forwarded { plan: Arc<Plan>, admin: bool },
+    /// The proxy answered in the upstream's place: these bytes are the body.
+    Substitute(Vec<u8>),
     /// The response is being rewritten.
     Response {
         rewriter: Box<Rewriter>,
@@ -522,6 +524,37 @@ impl MaskingStream {
         Ok((plan, decided.decision.admin))
     }
 
+    /// The proxy answers in the upstream's place, which is down or too slow: its words become a
+    /// GraphQL error under the same status. Asked before [`MaskingStream::response_headers`], which
+    /// is not asked then; `None` where the answer is not for a request that went on.
+    pub fn proxy_reply(&mut self, headers: Headers<'_>) -> Option<Vec<Edit>> {
+        if !matches!(self.state, State::Forwarded { .. }) {
+            return None;
+        }
+        let status = headers
+            .text(":status")
+            .and_then(|s| s.parse().ok())
+            .unwrap_or(503);
+        let reason = "the upstream can't be reached or does not answer";
+        let reply = Reply::graphql(status, "UPSTREAM_UNAVAILABLE", reason);
+        self.record.outcome = Outcome::Unavailable;
+        self.record.code = Some(reply.code);
+        self.record.reason = reply.reason;
+        let mut edits: Vec<Edit> = headers
+            .names()
+            .filter(|n| is_reserved(n) || n.eq_ignore_ascii_case("content-length"))
+            .map(|n| Edit::Remove(n.to_owned()))
+            .collect();
+        edits.extend(
+            reply
+                .headers
+                .into_iter()
+                .map(|(name, value)| Edit::Set(name, value)),
+        );
+        self.state = State::Substitute(reply.body.into_bytes());
+        Some(edits)
+    }
+
     /// Response headers have come.
     pub fn response_headers(
         &mut self,
@@ -538,7 +571,7 @@ impl MaskingStream {
                 self.state = State::Answered;
                 return ResponseEffect::Pass;
             }
-            State::Response { .. } | State::Complete => {
+            State::Response { .. } | State::Substitute(_) | State::Complete => {
                 let reason = "the upstream's response has two heads, so it is withheld";
                 return ResponseEffect::Reply(self.fail("MASKING_FAILED", reason));
             }
@@ -585,6 +618,7 @@ impl MaskingStream {
                 rewriter, masker, ..
             } => (rewriter, masker),
             State::Fresh | State::Answered => return BodyEffect::Pass,
+            State::Substitute(body) => return BodyEffect::Replace(std::mem::take(body)),
             State::Failed => return BodyEffect::Replace(Vec::new()),
             State::Complete if chunk.is_empty() => return BodyEffect::Pass,
             State::Request | State::Forwarded { .. } | State::Complete => {

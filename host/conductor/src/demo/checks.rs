@@ -21,16 +21,30 @@ impl Seen {
     fn note(&mut self, name: &'static str, expected: &str, seen: String, passed: bool) {
         let verdict = if passed { "ok" } else { "FAIL" };
         eprintln!("demo: {verdict:4} {name}");
-        self.0.push(Check { name, expected: expected.to_owned(), seen, passed });
+        self.0.push(Check {
+            name,
+            expected: expected.to_owned(),
+            seen,
+            passed,
+        });
     }
 
     /// A refusal: status, code, and no word of the upstream's data.
     fn refused(&mut self, name: &'static str, answer: &Answer, status: u16, code: &str) {
         let leaks = leaks(&answer.body);
         let code_seen = answer.code();
-        let expected = if code == "-" { format!("{status}") } else { format!("{status} {code}") };
+        let expected = if code == "-" {
+            format!("{status}")
+        } else {
+            format!("{status} {code}")
+        };
         let passed = answer.status == status && (code == "-" || code_seen == code) && leaks == 0;
-        self.note(name, &expected, format!("{} {code_seen}", answer.status), passed);
+        self.note(
+            name,
+            &expected,
+            format!("{} {code_seen}", answer.status),
+            passed,
+        );
     }
 }
 
@@ -48,7 +62,10 @@ fn query(text: &str) -> String {
 }
 
 fn at<'v>(value: &'v Value, pointer: &str) -> &'v str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 const VIEWER: &str = "{ viewer { name email phone salary nationalId } }";
@@ -67,11 +84,14 @@ pub async fn run(stage: &mut Stage) -> anyhow::Result<Vec<Check>> {
     records(stage, &mut seen).await?;
     pushes(stage, &mut seen).await?;
     orphaned(stage, &mut seen).await?;
+    unreachable(stage, &mut seen).await?;
     Ok(seen.0)
 }
 
 async fn masking(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
-    let answer = stage.ask("eu", ANALYST, "analytics", query(VIEWER), &[]).await?;
+    let answer = stage
+        .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+        .await?;
     let v = answer.json()["data"]["viewer"].clone();
     let (email, phone) = (at(&v, "/email"), at(&v, "/phone"));
     let masked = email.starts_with("h:demo:")
@@ -88,7 +108,9 @@ async fn masking(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         answer.status == 200 && masked && answer.header("x-ig-mask").is_empty(),
     );
 
-    let answer = stage.ask("eu", ADMIN, "administration", query(VIEWER), &[]).await?;
+    let answer = stage
+        .ask("eu", ADMIN, "administration", query(VIEWER), &[])
+        .await?;
     let clear = answer.json()["data"]["viewer"].clone();
     let header = answer.header("x-ig-mask");
     seen.note(
@@ -102,24 +124,35 @@ async fn masking(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
 
     let text = "query Q { viewer { a: email ...F ... on Person { c: email } } }
                 fragment F on Person { b: email ...G } fragment G on Contact { d: email }";
-    let answer = stage.ask("eu", ANALYST, "analytics", query(text), &[]).await?;
+    let answer = stage
+        .ask("eu", ANALYST, "analytics", query(text), &[])
+        .await?;
     let v = answer.json()["data"]["viewer"].clone();
     let all: Vec<&str> = ["/a", "/b", "/c", "/d"].map(|p| at(&v, p)).into();
     seen.note(
         "aliases and fragments of one field",
         "four times the same pseudonym",
-        format!("{} x{}", all[0], all.iter().filter(|x| **x == all[0]).count()),
+        format!(
+            "{} x{}",
+            all[0],
+            all.iter().filter(|x| **x == all[0]).count()
+        ),
         all.iter().all(|x| *x == email) && leaks(&answer.body) == 0,
     );
 
     for (name, q) in [
         ("union members, with __typename", queries::SEARCH),
-        ("union members, without __typename", queries::SEARCH_WITHOUT_TYPENAME),
+        (
+            "union members, without __typename",
+            queries::SEARCH_WITHOUT_TYPENAME,
+        ),
         ("an interface", queries::CONTACTS),
         ("every masked field by every road", queries::EVERYTHING),
     ] {
         let answer = stage.ask("eu", ANALYST, "analytics", q.body(), &[]).await?;
-        let plain = stage.ask("eu", ADMIN, "administration", q.body(), &[]).await?;
+        let plain = stage
+            .ask("eu", ADMIN, "administration", q.body(), &[])
+            .await?;
         seen.note(
             name,
             "0 personal values (an admin sees some)",
@@ -140,33 +173,47 @@ async fn masking(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         format!("{} {}", at(&renamed, "/name"), at(&renamed, "/email")),
         at(&renamed, "/name") == "lathe" && at(&renamed, "/email").starts_with("h:demo:"),
     );
-    let answer =
-        stage.ask("eu", &personas::SUPPORT_ACME, "support", query(VIEWER), &[]).await?;
+    let answer = stage
+        .ask("eu", &personas::SUPPORT_ACME, "support", query(VIEWER), &[])
+        .await?;
     let v = answer.json()["data"]["viewer"].clone();
     seen.note(
         "support, for support",
         "contact clear, the rest masked",
-        format!("{} {} {}", at(&v, "/email"), v["salary"], at(&v, "/nationalId")),
+        format!(
+            "{} {} {}",
+            at(&v, "/email"),
+            v["salary"],
+            at(&v, "/nationalId")
+        ),
         at(&v, "/email").contains('@') && v["salary"].is_null() && v["nationalId"] == "[REDACTED]",
     );
     Ok(())
 }
 
 async fn identity(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
-    let answer = stage.ask("eu", ANALYST, "administration", query(VIEWER), &[]).await?;
-    seen.refused("a purpose that the token does not list", &answer, 403, "PURPOSE_NOT_ALLOWED");
+    let answer = stage
+        .ask("eu", ANALYST, "administration", query(VIEWER), &[])
+        .await?;
+    seen.refused(
+        "a purpose that the token does not list",
+        &answer,
+        403,
+        "PURPOSE_NOT_ALLOWED",
+    );
     for (name, persona) in [
         ("a token that ran out", personas::EXPIRED_ACME),
         ("a token signed by somebody else", personas::FORGED_ACME),
     ] {
-        let answer = stage.ask("eu", &persona, "administration", query(VIEWER), &[]).await?;
-        seen.refused(name, &answer, 401, "-");
+        let answer = stage
+            .ask("eu", &persona, "administration", query(VIEWER), &[])
+            .await?;
+        seen.refused(name, &answer, 401, "UNAUTHENTICATED");
     }
     let none = [("content-type", "application/json")];
     let listen = stage.region("eu")?.listen;
-    let answer =
-        super::client::send(listen, "POST", "/graphql", &none, query(VIEWER)).await?;
-    seen.refused("no token", &answer, 401, "-");
+    let answer = super::client::send(listen, "POST", "/graphql", &none, query(VIEWER)).await?;
+    seen.refused("no token", &answer, 401, "UNAUTHENTICATED");
 
     let forged = [
         ("x-ig-tenant", "globex"),
@@ -175,13 +222,24 @@ async fn identity(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         ("x-ig-mask", "off"),
         ("x-ig-roles", "admin"),
     ];
-    let answer = stage.ask("eu", ANALYST, "analytics", query(VIEWER), &forged).await?;
-    let last = stage.region("eu")?.upstream.last_request();
+    let answer = stage
+        .ask("eu", ANALYST, "analytics", query(VIEWER), &forged)
+        .await?;
+    let last = stage.region("eu")?.upstream()?.last_request();
     let reached = last.map(|r| {
         let header = |n: &str| {
-            r.headers.get(n).and_then(|v| v.to_str().ok()).unwrap_or("-").to_owned()
+            r.headers
+                .get(n)
+                .and_then(|v| v.to_str().ok())
+                .unwrap_or("-")
+                .to_owned()
         };
-        (header("x-ig-tenant"), header("x-ig-mask"), header("x-ig-roles"), header("authorization"))
+        (
+            header("x-ig-tenant"),
+            header("x-ig-mask"),
+            header("x-ig-roles"),
+            header("authorization"),
+        )
     });
     let (tenant, mask, roles, authorization) = reached.unwrap_or_default();
     seen.note(
@@ -202,17 +260,38 @@ async fn identity(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
 }
 
 async fn residency(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
-    let requests = |name: &str| stage.region(name).map(|r| r.upstream.stats().requests);
+    let requests = |name: &str| stage.region(name).map(|r| r.requests());
     let before = (requests("eu")?, requests("us")?);
     let initech = &personas::ANALYST_INITECH;
-    let answer = stage.ask("eu", initech, "analytics", query(VIEWER), &[]).await?;
-    seen.refused("a US tenant at the EU gateway", &answer, 403, "CROSS_REGION");
+    let answer = stage
+        .ask("eu", initech, "analytics", query(VIEWER), &[])
+        .await?;
+    seen.refused(
+        "a US tenant at the EU gateway",
+        &answer,
+        403,
+        "CROSS_REGION",
+    );
     let elsewhere = [("x-ig-data-region", "us")];
-    let answer = stage.ask("eu", ANALYST, "analytics", query(VIEWER), &elsewhere).await?;
-    seen.refused("an EU tenant that asks for US data", &answer, 403, "CROSS_REGION");
+    let answer = stage
+        .ask("eu", ANALYST, "analytics", query(VIEWER), &elsewhere)
+        .await?;
+    seen.refused(
+        "an EU tenant that asks for US data",
+        &answer,
+        403,
+        "CROSS_REGION",
+    );
     let nobody = &personas::NOBODY_NOWHERE;
-    let answer = stage.ask("eu", nobody, "analytics", query(VIEWER), &[]).await?;
-    seen.refused("a tenant that no directory knows", &answer, 403, "TENANT_UNKNOWN");
+    let answer = stage
+        .ask("eu", nobody, "analytics", query(VIEWER), &[])
+        .await?;
+    seen.refused(
+        "a tenant that no directory knows",
+        &answer,
+        403,
+        "TENANT_UNKNOWN",
+    );
     let after = (requests("eu")?, requests("us")?);
     seen.note(
         "what upstreams saw of the three above",
@@ -224,7 +303,9 @@ async fn residency(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         ("a US tenant at home", initech, "us"),
         ("an APAC tenant at home", &personas::ANALYST_HOOLI, "apac"),
     ] {
-        let answer = stage.ask(region, persona, "analytics", query(VIEWER), &[]).await?;
+        let answer = stage
+            .ask(region, persona, "analytics", query(VIEWER), &[])
+            .await?;
         let by = answer.header("x-upstream-region");
         seen.note(
             name,
@@ -237,53 +318,106 @@ async fn residency(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
 }
 
 async fn bad_requests(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
-    let deep = format!("{{ people {}{} }}", "{ manager ".repeat(200), "}".repeat(200));
+    let deep = format!(
+        "{{ people {}{} }}",
+        "{ manager ".repeat(200),
+        "}".repeat(200)
+    );
     for (name, body, code) in [
-        ("a query that does not parse", query("{ viewer { "), "GRAPHQL_PARSE_FAILED"),
-        ("a query 200 levels deep", query(&deep), "OPERATION_TOO_COMPLEX"),
-        ("a batch", format!("[{}]", query(VIEWER)), "BATCHING_NOT_SUPPORTED"),
-        ("a body that is not JSON", "query={viewer}".to_owned(), "BAD_REQUEST"),
+        (
+            "a query that does not parse",
+            query("{ viewer { "),
+            "GRAPHQL_PARSE_FAILED",
+        ),
+        (
+            "a query 200 levels deep",
+            query(&deep),
+            "OPERATION_TOO_COMPLEX",
+        ),
+        (
+            "a batch",
+            format!("[{}]", query(VIEWER)),
+            "BATCHING_NOT_SUPPORTED",
+        ),
+        (
+            "a body that is not JSON",
+            "query={viewer}".to_owned(),
+            "BAD_REQUEST",
+        ),
     ] {
         let answer = stage.ask("eu", ANALYST, "analytics", body, &[]).await?;
         seen.refused(name, &answer, 400, code);
     }
-    let big = query(&format!("{{ viewer {{ name }} }} # {}", "x".repeat(600_000)));
+    let big = query(&format!(
+        "{{ viewer {{ name }} }} # {}",
+        "x".repeat(600_000)
+    ));
     let answer = stage.ask("eu", ANALYST, "analytics", big, &[]).await?;
     seen.refused("a body of 600 KB", &answer, 413, "REQUEST_TOO_LARGE");
     let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
-    let answer = stage.ask("eu", ANALYST, "analytics", query(VIEWER), &upgrade).await?;
+    let answer = stage
+        .ask("eu", ANALYST, "analytics", query(VIEWER), &upgrade)
+        .await?;
     seen.refused("an upgrade to WebSocket", &answer, 403, "-");
     Ok(())
 }
 
 async fn bad_upstreams(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
-    let upstream = &stage.region("eu")?.upstream;
+    let upstream = stage.region("eu")?.upstream()?;
     for (name, fault) in [
         ("upstream: JSON that breaks off", Fault::Truncated),
         ("upstream: no JSON at all", Fault::Garbage),
-        ("upstream: JSON that breaks after a value", Fault::BrokenAfterValue),
+        (
+            "upstream: JSON that breaks after a value",
+            Fault::BrokenAfterValue,
+        ),
         ("upstream: bytes that are not UTF-8", Fault::BadUtf8),
         ("upstream: one key twice", Fault::DuplicateKey),
         ("upstream: a page of HTML with status 500", Fault::Html500),
         ("upstream: compressed in spite of all", Fault::Gzip),
     ] {
         upstream.set_fault(Some(fault));
-        let answer = stage.ask("eu", ANALYST, "analytics", query(VIEWER), &[]).await?;
+        let answer = stage
+            .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+            .await?;
         let code = answer.code();
-        let code = if code == "UPSTREAM_ENCODING" { "UPSTREAM_ENCODING" } else { "MASKING_FAILED" };
+        let code = if code == "UPSTREAM_ENCODING" {
+            "UPSTREAM_ENCODING"
+        } else {
+            "MASKING_FAILED"
+        };
         seen.refused(name, &answer, 502, code);
     }
     for (name, fault) in [
         ("upstream: an error that quotes values", Fault::ErrorValues),
-        ("upstream: a member that was not asked for", Fault::UnknownKey),
+        (
+            "upstream: a member that was not asked for",
+            Fault::UnknownKey,
+        ),
         ("upstream: an object in a string's place", Fault::WrongType),
-        ("upstream: one byte at a time", Fault::SlowChunks { bytes: 1, pause_ms: 0 }),
-        ("upstream: a type that lies", Fault::LyingContentType { content_type: "image/png".into() }),
-        ("upstream: headers that only a gateway sets", Fault::ForgedMaskHeader),
+        (
+            "upstream: one byte at a time",
+            Fault::SlowChunks {
+                bytes: 1,
+                pause_ms: 0,
+            },
+        ),
+        (
+            "upstream: a type that lies",
+            Fault::LyingContentType {
+                content_type: "image/png".into(),
+            },
+        ),
+        (
+            "upstream: headers that only a gateway sets",
+            Fault::ForgedMaskHeader,
+        ),
         ("upstream: values in trailers", Fault::Trailers),
     ] {
         upstream.set_fault(Some(fault));
-        let answer = stage.ask("eu", ANALYST, "analytics", query(VIEWER), &[]).await?;
+        let answer = stage
+            .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+            .await?;
         let headers = format!("{:?}", answer.headers);
         let all = leaks(&answer.body) + leaks(&headers);
         seen.note(
@@ -305,7 +439,10 @@ async fn bad_upstreams(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         "upstream: 16 MB",
         "complete, valid, 0 personal values",
         format!("{megabytes} MB, {} values", leaks(&answer.body)),
-        answer.complete && megabytes >= 8 && answer.json()["data"]["people"].is_array() && leaks(&answer.body) == 0,
+        answer.complete
+            && megabytes >= 8
+            && answer.json()["data"]["people"].is_array()
+            && leaks(&answer.body) == 0,
     );
     Ok(())
 }
@@ -333,12 +470,19 @@ async fn decision(stage: &Stage, subject: &str) -> anyhow::Result<(String, Value
 
 async fn records(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
     let auditor = &personas::AUDITOR_ACME;
-    stage.ask("eu", auditor, "audit", query(VIEWER), &[]).await?;
+    stage
+        .ask("eu", auditor, "audit", query(VIEWER), &[])
+        .await?;
     let (log, record) = decision(stage, auditor.name).await?;
     seen.note(
         "the decision in the access log",
         "id, sets, counts; no value, no token",
-        format!("{} mask={} redact={}", at(&record, "/decisionId"), record["maskSet"], record["redactSet"]),
+        format!(
+            "{} mask={} redact={}",
+            at(&record, "/decisionId"),
+            record["maskSet"],
+            record["redactSet"]
+        ),
         at(&record, "/decisionId").starts_with("dec_")
             && record["tenant"] == "acme"
             && record["maskSet"] == json!(["Person.email", "Person.phone"])
@@ -353,7 +497,10 @@ async fn records(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         if let Some(envoy) = &region.envoy {
             let dump = envoy.config_dump().await?.to_string();
             copies += usize::from(dump.contains(&stage.key));
-            anyhow::ensure!(dump.contains("IG_MASK_KEYS"), "the dump holds the configuration");
+            anyhow::ensure!(
+                dump.contains("IG_MASK_KEYS"),
+                "the dump holds the configuration"
+            );
         }
     }
     seen.note(
@@ -372,7 +519,9 @@ async fn until(
 ) -> anyhow::Result<(Option<Duration>, Answer)> {
     let started = Instant::now();
     loop {
-        let answer = stage.ask("eu", ANALYST, "analytics", query(VIEWER), &[]).await?;
+        let answer = stage
+            .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+            .await?;
         if wanted(&answer) {
             return Ok((Some(started.elapsed()), answer));
         }
@@ -394,7 +543,9 @@ async fn pushes(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
     changed["Contact.email"]["strategy"] = json!("redact");
     std::fs::write(&fields, changed.to_string())?;
     let (took, answer) = until(stage, |a| email(a) == "[REDACTED]").await?;
-    let ms = took.map_or("never".to_owned(), |t| format!("after {} ms", t.as_millis()));
+    let ms = took.map_or("never".to_owned(), |t| {
+        format!("after {} ms", t.as_millis())
+    });
     seen.note(
         "a policy edited on disk: e-mail redacted",
         "in force in under 1 s",
@@ -408,10 +559,30 @@ async fn pushes(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
     let module = stage.policies().join("ig/masking.rego");
     let schema = stage.policies().join("schema.graphql");
     for (name, file, text, says) in [
-        ("broken Rego", &module, "package ig.masking\nrules := {", "ig/masking.rego"),
-        ("broken data", &fields, "{\"Contact.email\": ", "is not JSON"),
-        ("data that names no field", &fields, "{\"Person.emial\": {\"class\": \"x\", \"strategy\": \"hash\"}}", "`Person.emial`"),
-        ("broken SDL", &schema, "type Query {\n  a: Nope\n}", "schema line 2, column 3"),
+        (
+            "broken Rego",
+            &module,
+            "package ig.masking\nrules := {",
+            "ig/masking.rego",
+        ),
+        (
+            "broken data",
+            &fields,
+            "{\"Contact.email\": ",
+            "is not JSON",
+        ),
+        (
+            "data that names no field",
+            &fields,
+            "{\"Person.emial\": {\"class\": \"x\", \"strategy\": \"hash\"}}",
+            "`Person.emial`",
+        ),
+        (
+            "broken SDL",
+            &schema,
+            "type Query {\n  a: Nope\n}",
+            "schema line 2, column 3",
+        ),
     ] {
         let original = std::fs::read_to_string(file)?;
         std::fs::write(file, text)?;
@@ -424,9 +595,15 @@ async fn pushes(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        let answer = stage.ask("eu", ANALYST, "analytics", query(VIEWER), &[]).await?;
+        let answer = stage
+            .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+            .await?;
         std::fs::write(file, original)?;
-        let short: String = refused.replace(&stage.directory().display().to_string(), "").chars().take(110).collect();
+        let short: String = refused
+            .replace(&stage.directory().display().to_string(), "")
+            .chars()
+            .take(110)
+            .collect();
         seen.note(
             name,
             "refused with the place, the old one stays in force",
@@ -445,7 +622,10 @@ async fn pushes(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
 async fn nack(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
     let module = stage.directory().join("filters/masking.wasm");
     let original = std::fs::read(&module)?;
-    std::fs::write(&module, b"\0asm\x01\0\0\0 and then nothing that is WebAssembly")?;
+    std::fs::write(
+        &module,
+        b"\0asm\x01\0\0\0 and then nothing that is WebAssembly",
+    )?;
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut status;
     loop {
@@ -456,14 +636,19 @@ async fn nack(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let answer = stage.ask("eu", ANALYST, "analytics", query(VIEWER), &[]).await?;
+    let answer = stage
+        .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+        .await?;
     let parked = &status["groups"]["eu"]["parked"][0];
     let why: String = at(parked, "/error").chars().take(60).collect();
     std::fs::write(&module, original)?;
     seen.note(
         "a filter that Envoy refuses (NACK)",
         "rolled back, parked, the old one stays in force",
-        format!("rolled_back={} {why}", status["groups"]["eu"]["rolled_back"]),
+        format!(
+            "rolled_back={} {why}",
+            status["groups"]["eu"]["rolled_back"]
+        ),
         status["groups"]["eu"]["rolled_back"] == true
             && !why.is_empty()
             && answer.status == 200
@@ -476,16 +661,44 @@ async fn orphaned(stage: &mut Stage, seen: &mut Seen) -> anyhow::Result<()> {
     stage.kill_conductor().await?;
     let mut fine = 0;
     for _ in 0..20 {
-        let answer = stage.ask("eu", ANALYST, "analytics", queries::EVERYTHING.body(), &[]).await?;
+        let answer = stage
+            .ask("eu", ANALYST, "analytics", queries::EVERYTHING.body(), &[])
+            .await?;
         fine += usize::from(answer.status == 200 && leaks(&answer.body) == 0);
     }
     let initech = &personas::ANALYST_INITECH;
-    let answer = stage.ask("eu", initech, "analytics", query(VIEWER), &[]).await?;
+    let answer = stage
+        .ask("eu", initech, "analytics", query(VIEWER), &[])
+        .await?;
     seen.note(
         "the conductor killed",
         "gateways go on: 20 of 20 masked, borders closed",
         format!("{fine} of 20, {}", answer.code()),
         fine == 20 && answer.code() == "CROSS_REGION",
+    );
+    Ok(())
+}
+
+/// A region whose upstream is gone: no other region takes over.
+async fn unreachable(stage: &mut Stage, seen: &mut Seen) -> anyhow::Result<()> {
+    stage.stop_upstream("apac").await?;
+    let before: u64 = stage.requests();
+    let hooli = &personas::ANALYST_HOOLI;
+    let answer = stage
+        .ask("apac", hooli, "analytics", query(VIEWER), &[])
+        .await?;
+    seen.refused(
+        "a region whose upstream is down",
+        &answer,
+        503,
+        "UPSTREAM_UNAVAILABLE",
+    );
+    let elsewhere = stage.requests() - before;
+    seen.note(
+        "what other regions saw of that",
+        "0 requests",
+        format!("{elsewhere} requests"),
+        elsewhere == 0,
     );
     Ok(())
 }

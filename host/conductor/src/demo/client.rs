@@ -36,13 +36,18 @@ impl Answer {
 
     /// A header's text; empty if it is not there.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// `extensions.code` of the first error, or the problem's code.
     pub fn code(&self) -> String {
         let json = self.json();
-        let code = json.pointer("/errors/0/extensions/code").or(json.get("code"));
+        let code = json
+            .pointer("/errors/0/extensions/code")
+            .or(json.get("code"));
         code.and_then(Value::as_str).unwrap_or("-").to_owned()
     }
 }
@@ -63,12 +68,16 @@ pub async fn send(
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(connection);
-        let mut request =
-            Request::builder().method(method).uri(path).header("host", address.to_string());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", address.to_string());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
+        let response = sender
+            .send_request(request.body(Full::new(Bytes::from(body)))?)
+            .await?;
         let (head, mut rest) = response.into_parts();
         let mut body = Vec::new();
         let mut complete = true;

@@ -28,12 +28,29 @@ pub struct RegionStage {
     pub listen: SocketAddr,
     /// The gateway's administration port.
     pub admin: SocketAddr,
-    /// The region's data.
-    pub upstream: Upstream,
+    /// The region's data, while it is served.
+    upstream: Option<Upstream>,
     /// The gateway's process.
     pub envoy: Option<Envoy>,
     /// The gateway's access log.
     pub access_log: PathBuf,
+}
+
+impl RegionStage {
+    /// The region's upstream.
+    ///
+    /// # Errors
+    /// It was stopped.
+    pub fn upstream(&self) -> anyhow::Result<&Upstream> {
+        self.upstream
+            .as_ref()
+            .with_context(|| format!("the upstream of {} is stopped", self.name))
+    }
+
+    /// Requests that the upstream has seen.
+    pub fn requests(&self) -> u64 {
+        self.upstream.as_ref().map_or(0, |u| u.stats().requests)
+    }
 }
 
 /// The running demo.
@@ -80,7 +97,9 @@ impl Stage {
             .context("looking for Envoy")?;
         tell(&format!("Envoy is {}", binary.display()));
 
-        let directory = tempfile::Builder::new().prefix("demo-").tempdir_in(&target)?;
+        let directory = tempfile::Builder::new()
+            .prefix("demo-")
+            .tempdir_in(&target)?;
         let at = directory.path();
         copy(&checkout.join("policies"), &at.join("policies"))?;
         std::fs::create_dir_all(at.join("filters"))?;
@@ -103,12 +122,23 @@ impl Stage {
                 listen: port(10_000 + offset)?,
                 admin: port(9_901 + offset)?,
                 access_log: at.join(format!("access-{region}.log")),
-                upstream,
+                upstream: Some(upstream),
                 envoy: None,
             });
         }
-        std::fs::write(at.join("conductor.toml"), configuration(args, xds, api, &regions))?;
-        let mut stage = Self { directory, regions, issuer, xds, api, key, conductor: None };
+        std::fs::write(
+            at.join("conductor.toml"),
+            configuration(args, xds, api, &regions)?,
+        )?;
+        let mut stage = Self {
+            directory,
+            regions,
+            issuer,
+            xds,
+            api,
+            key,
+            conductor: None,
+        };
         stage.start_conductor().await?;
         stage.start_gateways(&binary).await?;
         Ok(stage)
@@ -151,16 +181,18 @@ impl Stage {
             }
         })
         .await;
-        let log = || {
-            std::fs::read_to_string(self.directory().join("conductor.log")).unwrap_or_default()
-        };
+        let log =
+            || std::fs::read_to_string(self.directory().join("conductor.log")).unwrap_or_default();
         match healthy {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(error.context(log())),
             Err(_) => bail!("the conductor does not answer; its log:\n{}", log()),
         }
         self.conductor = Some(child);
-        tell(&format!("the conductor serves xDS on {} and HTTP on {}", self.xds, self.api));
+        tell(&format!(
+            "the conductor serves xDS on {} and HTTP on {}",
+            self.xds, self.api
+        ));
         Ok(())
     }
 
@@ -171,14 +203,15 @@ impl Stage {
             let work = directory.join(format!("envoy-{}", region.name));
             std::fs::create_dir_all(&work)?;
             let bootstrap = fleet::bootstrap(&config, gateway, None)?;
-            let mut options =
-                EnvoyOptions::new(binary.to_owned(), bootstrap, work, region.admin);
+            let mut options = EnvoyOptions::new(binary.to_owned(), bootstrap, work, region.admin);
             options.env = vec![(fleet::KEYS_ENV.into(), format!("demo:{}", self.key))];
             let envoy = Envoy::start(&options).await;
-            region.envoy = Some(
-                envoy.with_context(|| format!("starting the gateway of {}", region.name))?,
-            );
-            tell(&format!("the gateway of {} serves on {}", region.name, region.listen));
+            region.envoy =
+                Some(envoy.with_context(|| format!("starting the gateway of {}", region.name))?);
+            tell(&format!(
+                "the gateway of {} serves on {}",
+                region.name, region.listen
+            ));
         }
         Ok(())
     }
@@ -188,7 +221,10 @@ impl Stage {
     /// # Errors
     /// There is none.
     pub fn region(&self, name: &str) -> anyhow::Result<&RegionStage> {
-        self.regions.iter().find(|r| r.name == name).with_context(|| format!("no region {name}"))
+        self.regions
+            .iter()
+            .find(|r| r.name == name)
+            .with_context(|| format!("no region {name}"))
     }
 
     /// Asks a gateway as a persona, for a purpose.
@@ -204,12 +240,22 @@ impl Stage {
         extra: &[(&str, &str)],
     ) -> anyhow::Result<Answer> {
         let token = format!("Bearer {}", persona.token(&self.issuer, now()));
-        let mut headers = vec![("authorization", token.as_str()), ("content-type", "application/json")];
+        let mut headers = vec![
+            ("authorization", token.as_str()),
+            ("content-type", "application/json"),
+        ];
         if !purpose.is_empty() {
             headers.push(("x-ig-purpose", purpose));
         }
         headers.extend(extra);
-        client::send(self.region(region)?.listen, "POST", "/graphql", &headers, body).await
+        client::send(
+            self.region(region)?.listen,
+            "POST",
+            "/graphql",
+            &headers,
+            body,
+        )
+        .await
     }
 
     /// Asks the conductor's HTTP port.
@@ -217,7 +263,9 @@ impl Stage {
     /// # Errors
     /// There is no answer.
     pub async fn api(&self, path: &str) -> anyhow::Result<serde_json::Value> {
-        Ok(client::send(self.api, "GET", path, &[], String::new()).await?.json())
+        Ok(client::send(self.api, "GET", path, &[], String::new())
+            .await?
+            .json())
     }
 
     /// Kills the conductor, as a crash would.
@@ -229,6 +277,27 @@ impl Stage {
             child.kill().await?;
         }
         Ok(())
+    }
+
+    /// Stops a region's upstream.
+    ///
+    /// # Errors
+    /// There is no such region.
+    pub async fn stop_upstream(&mut self, name: &str) -> anyhow::Result<()> {
+        let region = self.regions.iter_mut().find(|r| r.name == name);
+        let upstream = region
+            .with_context(|| format!("no region {name}"))?
+            .upstream
+            .take();
+        if let Some(upstream) = upstream {
+            upstream.shutdown().await;
+        }
+        Ok(())
+    }
+
+    /// Requests that the running upstreams have seen.
+    pub fn requests(&self) -> u64 {
+        self.regions.iter().map(RegionStage::requests).sum()
     }
 
     /// Waits for Ctrl-C, or for a part that ends by itself.
@@ -244,8 +313,12 @@ impl Stage {
                 _ = terminate.recv() => return Ok(()),
                 () = tokio::time::sleep(Duration::from_millis(500)) => {}
             }
-            if let Some(status) =
-                self.conductor.as_mut().map(Child::try_wait).transpose()?.flatten()
+            if let Some(status) = self
+                .conductor
+                .as_mut()
+                .map(Child::try_wait)
+                .transpose()?
+                .flatten()
             {
                 bail!("the conductor ended with {status}");
             }
@@ -253,7 +326,11 @@ impl Stage {
                 if let Some(envoy) = &mut region.envoy
                     && let Some(status) = envoy.exited()?
                 {
-                    bail!("the gateway of {} ended with {status}:\n{}", region.name, envoy.log_tail());
+                    bail!(
+                        "the gateway of {} ended with {status}:\n{}",
+                        region.name,
+                        envoy.log_tail()
+                    );
                 }
             }
         }
@@ -271,7 +348,9 @@ impl Stage {
         }
         let _ = self.kill_conductor().await;
         for region in self.regions {
-            region.upstream.shutdown().await;
+            if let Some(upstream) = region.upstream {
+                upstream.shutdown().await;
+            }
         }
     }
 }
@@ -289,7 +368,7 @@ fn configuration(
     xds: SocketAddr,
     api: SocketAddr,
     regions: &[RegionStage],
-) -> String {
+) -> anyhow::Result<String> {
     let delivery = match args.delivery {
         Delivery::Path => "path",
         Delivery::Http => "http",
@@ -308,18 +387,20 @@ fn configuration(
             region.name,
             region.listen,
             region.admin,
-            region.upstream.address(),
+            region.upstream()?.address(),
             region.access_log,
             args.xds,
         );
     }
-    text
+    Ok(text)
 }
 
 /// Copies a directory, whole.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from).with_context(|| format!("can't read {}", from.display()))? {
+    for entry in
+        std::fs::read_dir(from).with_context(|| format!("can't read {}", from.display()))?
+    {
         let entry = entry?;
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {

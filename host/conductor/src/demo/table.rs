@@ -20,10 +20,16 @@ pub fn print(checks: &[Check]) {
     let width = |f: fn(&Check) -> usize| checks.iter().map(f).max().unwrap_or(0);
     let name = width(|c| c.name.chars().count());
     let expected = width(|c| c.expected.chars().count()).min(60);
-    println!("{:4}  {:name$}  {:expected$}  seen", "", "check", "expected");
+    println!(
+        "{:4}  {:name$}  {:expected$}  seen",
+        "", "check", "expected"
+    );
     for check in checks {
         let verdict = if check.passed { "ok" } else { "FAIL" };
-        println!("{verdict:4}  {:name$}  {:expected$}  {}", check.name, check.expected, check.seen);
+        println!(
+            "{verdict:4}  {:name$}  {:expected$}  {}",
+            check.name, check.expected, check.seen
+        );
     }
     let failed = checks.iter().filter(|c| !c.passed).count();
     println!("\n{} passed, {failed} failed", checks.len() - failed);
