@@ -62,13 +62,18 @@ impl<'a> Headers<'a> {
         path.split('?').next().unwrap_or_default()
     }
 
-    /// The names, each once.
-    pub fn names(self) -> impl Iterator<Item = &'a str> {
-        let all = self.0;
-        all.iter()
-            .enumerate()
-            .filter(move |(i, (n, _))| !all.iter().take(*i).any(|(m, _)| m == n))
-            .map(|(_, (n, _))| n.as_str())
+    /// The removal of every header whose name the predicate picks.
+    pub fn removals(self, pick: impl Fn(&str) -> bool) -> Vec<Edit> {
+        let mut edits: Vec<Edit> = Vec::new();
+        for (name, _) in self.0 {
+            if pick(name) {
+                let edit = Edit::Remove(name.clone());
+                if !edits.contains(&edit) {
+                    edits.push(edit);
+                }
+            }
+        }
+        edits
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod pairs;
 
-pub use pairs::{list, map};
+pub use pairs::{list, map, member};
 
 /// The verified claims, as the host gives them: one encoded value a claim.
 pub trait Claims {

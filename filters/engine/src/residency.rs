@@ -97,11 +97,7 @@ impl Residency {
         let effect = match self.decide(headers, claims, &mut record) {
             Ok((tenant, region, cluster)) => {
                 record.outcome = Outcome::Allowed;
-                let mut edits: Vec<Edit> = headers
-                    .names()
-                    .filter(|n| is_reserved(n) && !is_intent(n))
-                    .map(|n| Edit::Remove(n.to_owned()))
-                    .collect();
+                let mut edits: Vec<Edit> = headers.removals(|n| is_reserved(n) && !is_intent(n));
                 edits.push(Edit::Set(CLUSTER_HEADER, cluster));
                 edits.push(Edit::Set(TENANT_HEADER, tenant));
                 edits.push(Edit::Set(REGION_HEADER, region));

@@ -187,6 +187,9 @@ impl Stream {
     }
 
     fn request_complete(&mut self, size: usize) -> Action {
+        if !self.stream.awaits_request() {
+            return Action::Pause;
+        }
         let Some(loaded) = self.filter.clone() else {
             return self.unavailable("the masking filter has no configuration");
         };

@@ -30,18 +30,18 @@ impl<'a> MetadataClaims<'a> {
     /// payload that holds a null anywhere; then claims are asked for one by one.
     pub fn read(path: &'a [String]) -> Self {
         let payload = hostcalls::get_property(path.iter().map(String::as_str).collect());
-        Self {
-            path,
-            payload: payload.ok().flatten(),
-        }
+        let payload = payload
+            .ok()
+            .flatten()
+            .filter(|p| identity::map(p).is_some());
+        Self { path, payload }
     }
 }
 
 impl Claims for MetadataClaims<'_> {
     fn claim(&self, name: &str) -> Result<Option<Vec<u8>>, Unreadable> {
-        if let Some(claims) = self.payload.as_deref().and_then(identity::map) {
-            let claim = claims.into_iter().find(|(key, _)| *key == name.as_bytes());
-            return Ok(claim.map(|(_, value)| value.to_vec()));
+        if let Some(payload) = &self.payload {
+            return Ok(identity::member(payload, name.as_bytes()).map(<[u8]>::to_vec));
         }
         let mut path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         path.push(name);

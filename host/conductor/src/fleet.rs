@@ -9,7 +9,7 @@ use gateway::spec::{FilterSpec, HostPort, JwtSpec, WasmSource, XdsSpec};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Delivery, Gateway};
-use crate::{BootstrapArgs, End};
+use crate::{BootstrapArgs, End, FilterConfigArgs};
 
 /// The environment variable with the mask keys, in the gateway's environment.
 pub const KEYS_ENV: &str = "IG_MASK_KEYS";
@@ -151,6 +151,20 @@ pub fn snapshot(spec: &GatewaySpec, revision: &str) -> anyhow::Result<xds::Snaps
         .into_iter()
         .map(|p| xds::Resource::new(p.type_url, p.name, p.bytes));
     Ok(xds::Snapshot::new(resources)?.labelled(revision))
+}
+
+/// Prints the configuration of a filter.
+pub fn print_filter_config(args: &FilterConfigArgs) -> anyhow::Result<End> {
+    let bundle = Bundle::read(&args.policies)?;
+    bundle::examine(&bundle)?;
+    let config = if args.filter == "masking" {
+        serde_json::to_string_pretty(&bundle.masking(&args.region, &args.paths))?
+    } else {
+        let cluster = (args.region.clone(), gateway::cluster_name(&args.region));
+        serde_json::to_string_pretty(&bundle.residency(&args.region, &[cluster], &args.paths))?
+    };
+    println!("{config}");
+    Ok(End::Done)
 }
 
 /// Prints the bootstrap of a gateway.

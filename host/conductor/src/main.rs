@@ -40,6 +40,9 @@ enum Command {
     /// Prints the bootstrap of a gateway: what its Envoy is started with.
     #[command(after_help = "Example: conductor bootstrap --config conductor.toml --region eu")]
     Bootstrap(BootstrapArgs),
+    /// Prints the configuration that a filter is given under these policies.
+    #[command(after_help = "Example: conductor filter-config masking --region eu > masking.json")]
+    FilterConfig(FilterConfigArgs),
 }
 
 /// Arguments of `demo`.
@@ -114,6 +117,23 @@ pub(crate) struct BootstrapArgs {
     node_id: Option<String>,
 }
 
+/// Arguments of `filter-config`.
+#[derive(Args)]
+pub(crate) struct FilterConfigArgs {
+    /// The filter.
+    #[arg(value_parser = ["masking", "residency"])]
+    filter: String,
+    /// The gateway's region.
+    #[arg(long)]
+    region: String,
+    /// The policy directory.
+    #[arg(long, default_value = "policies", value_name = "DIR")]
+    policies: PathBuf,
+    /// A path that serves GraphQL; may be given several times.
+    #[arg(long = "path", default_value = "/graphql", value_name = "PATH")]
+    paths: Vec<String>,
+}
+
 /// How a command ended.
 pub(crate) enum End {
     /// It did what it was asked.
@@ -133,6 +153,7 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Explain(args) => explain::run(&args),
         Command::Bootstrap(args) => fleet::print_bootstrap(&args),
+        Command::FilterConfig(args) => fleet::print_filter_config(&args),
         Command::Serve(args) => runtime().and_then(|r| r.block_on(serve::run(&args))),
         Command::Demo(args) => runtime().and_then(|r| r.block_on(demo::run(&args))),
     };

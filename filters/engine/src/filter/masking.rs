@@ -394,19 +394,15 @@ impl MaskingStream {
                 "the request has no body",
             ));
         }
-        let mut edits: Vec<Edit> = headers
-            .names()
-            .filter(|n| {
-                let own = is_reserved(n)
-                    && !is_intent(n)
-                    && !config
-                        .trusted_headers
-                        .iter()
-                        .any(|t| t.eq_ignore_ascii_case(n));
-                own || CONDITIONAL.iter().any(|c| c.eq_ignore_ascii_case(n))
-            })
-            .map(|n| Edit::Remove(n.to_owned()))
-            .collect();
+        let mut edits: Vec<Edit> = headers.removals(|n| {
+            let own = is_reserved(n)
+                && !is_intent(n)
+                && !config
+                    .trusted_headers
+                    .iter()
+                    .any(|t| t.eq_ignore_ascii_case(n));
+            own || CONDITIONAL.iter().any(|c| c.eq_ignore_ascii_case(n))
+        });
         edits.push(Edit::Set("accept-encoding", "identity".into()));
         Ok(edits)
     }
@@ -421,6 +417,11 @@ impl MaskingStream {
         }
         let message = "the request body is longer than the gateway accepts";
         Err(self.deny(Reply::graphql(413, "REQUEST_TOO_LARGE", message)))
+    }
+
+    /// Whether the request's body is awaited: after a refusal nothing more of it matters.
+    pub fn awaits_request(&self) -> bool {
+        matches!(self.state, State::Request)
     }
 
     /// The request's body is there.
@@ -540,11 +541,8 @@ impl MaskingStream {
         self.record.outcome = Outcome::Unavailable;
         self.record.code = Some(reply.code);
         self.record.reason = reply.reason;
-        let mut edits: Vec<Edit> = headers
-            .names()
-            .filter(|n| is_reserved(n) || n.eq_ignore_ascii_case("content-length"))
-            .map(|n| Edit::Remove(n.to_owned()))
-            .collect();
+        let mut edits: Vec<Edit> =
+            headers.removals(|n| is_reserved(n) || n.eq_ignore_ascii_case("content-length"));
         edits.extend(
             reply
                 .headers
@@ -584,11 +582,9 @@ impl MaskingStream {
             let reason = "the upstream compressed its response although it was asked not to";
             return ResponseEffect::Reply(self.fail("UPSTREAM_ENCODING", reason));
         }
-        let mut edits: Vec<Edit> = headers
-            .names()
-            .filter(|n| is_reserved(n) || DESCRIBES_BODY.iter().any(|d| d.eq_ignore_ascii_case(n)))
-            .map(|n| Edit::Remove(n.to_owned()))
-            .collect();
+        let mut edits: Vec<Edit> = headers.removals(|n| {
+            is_reserved(n) || DESCRIBES_BODY.iter().any(|d| d.eq_ignore_ascii_case(n))
+        });
         edits.push(Edit::Set("cache-control", "private, no-store".into()));
         if admin {
             edits.push(Edit::Set("x-ig-mask", self.mask_header()));

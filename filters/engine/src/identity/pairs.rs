@@ -29,6 +29,23 @@ pub fn map(bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     body.is_empty().then_some(members)
 }
 
+/// The value of a member of an encoded map that [`map`] has accepted.
+pub fn member<'b>(bytes: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
+    let (count, mut sizes) = number(bytes)?;
+    let mut body = sizes.get(count.checked_mul(8)?..)?;
+    for _ in 0..count {
+        let (key, rest) = number(sizes)?;
+        let (value, rest) = number(rest)?;
+        sizes = rest;
+        let key = terminated(&mut body, key)?;
+        let value = terminated(&mut body, value)?;
+        if key == name {
+            return Some(value);
+        }
+    }
+    None
+}
+
 /// Takes `length` bytes and the NUL after them.
 fn terminated<'b>(body: &mut &'b [u8], length: usize) -> Option<&'b [u8]> {
     let (bytes, rest) = body.split_at_checked(length)?;

@@ -138,6 +138,9 @@ struct Compiler<'s> {
     revealed: BTreeSet<Box<str>>,
 }
 
+/// Why a hash is redacted where the object's type is not known.
+const OPEN_TYPE: &str = "the value's type is open, so there is no one key for its hash";
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct SpecKey {
     coordinates: Vec<Box<str>>,
@@ -145,6 +148,8 @@ struct SpecKey {
     strategy: StrategyKind,
     leaf: Leaf,
     shape: Shape,
+    /// Why the strategy is another than the rules'.
+    note: Option<&'static str>,
 }
 
 impl<'s> Compiler<'s> {
@@ -535,6 +540,7 @@ impl<'s> Compiler<'s> {
                 lists: 0,
                 nullable: u32::MAX,
             },
+            note: None,
         };
         self.intern_spec(key, None)
     }
@@ -556,6 +562,7 @@ impl<'s> Compiler<'s> {
             .max()
             .unwrap_or(StrategyKind::Redact);
         let mut domain = None;
+        let mut note = None;
         if strategy == StrategyKind::Hash {
             let domains: BTreeSet<Box<str>> = masked
                 .iter()
@@ -565,11 +572,16 @@ impl<'s> Compiler<'s> {
             if domains.len() > 1 {
                 // One value would get one pseudonym or another by the luck of its type.
                 strategy = StrategyKind::Redact;
+                note = Some(OPEN_TYPE);
+            } else if self.keys.is_none() {
+                strategy = StrategyKind::Redact;
+                note = Some("there is no key to hash with");
             }
             domain = domains.into_iter().next();
         }
         if force.is_some() {
             strategy = StrategyKind::Redact;
+            note = None;
         }
         let mut rules: Vec<RuleId> = masked.iter().map(|(_, id, _)| *id).collect();
         rules.sort_unstable();
@@ -606,6 +618,7 @@ impl<'s> Compiler<'s> {
                 strategy,
                 leaf,
                 shape,
+                note,
             },
             domain,
         )
@@ -638,7 +651,7 @@ impl<'s> Compiler<'s> {
                 super::Source::Policy => "policy",
             });
             (
-                join(rules.iter().map(|r| &*r.reason).collect()),
+                join(rules.iter().map(|r| &*r.reason).chain(key.note).collect()),
                 join(source.collect()),
             )
         };
@@ -656,6 +669,7 @@ impl<'s> Compiler<'s> {
             source,
             leaf: key.leaf.clone(),
             shape: key.shape,
+            fallback: key.note == Some(OPEN_TYPE),
             mac,
         });
         self.spec_index.insert(key, id);

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hmac::Hmac;
@@ -38,6 +39,9 @@ pub struct Spec {
     pub leaf: Leaf,
     /// The field's lists and nullability.
     pub shape: Shape,
+    /// Whether this stands in only where the object's type has not been seen: where it has, other
+    /// specs tell what happens to the same coordinates.
+    pub fallback: bool,
     /// For `hash`: key id and keyed state.
     pub mac: Option<(Box<str>, Hmac<Sha256>)>,
 }
@@ -68,13 +72,18 @@ impl Plan {
 
     /// Why values are masked: the distinct reasons of all masks.
     pub fn reasons(&self) -> String {
-        let reasons: std::collections::BTreeSet<&str> =
-            self.specs.iter().map(|s| &*s.reason).collect();
+        let reasons: BTreeSet<&str> = self.specs.iter().map(|s| &*s.reason).collect();
         reasons.into_iter().collect::<Vec<_>>().join("; ")
     }
 
     /// Coordinates that the plan redacts, and those that it masks otherwise; each sorted.
     pub fn sets(&self) -> (Vec<&str>, Vec<&str>) {
+        let certain: BTreeSet<&str> = self
+            .specs
+            .iter()
+            .filter(|s| !s.fallback)
+            .flat_map(|s| s.coordinates.iter().map(|c| &**c))
+            .collect();
         let (mut masked, mut redacted) = (Vec::new(), Vec::new());
         for spec in &self.specs {
             let set = if spec.strategy == StrategyKind::Redact {
@@ -82,7 +91,13 @@ impl Plan {
             } else {
                 &mut masked
             };
-            set.extend(spec.coordinates.iter().map(|c| &**c));
+            let told_elsewhere = |c: &&str| spec.fallback && certain.contains(c);
+            set.extend(
+                spec.coordinates
+                    .iter()
+                    .map(|c| &**c)
+                    .filter(|c| !told_elsewhere(c)),
+            );
         }
         for set in [&mut masked, &mut redacted] {
             set.sort_unstable();

@@ -173,7 +173,7 @@ fn without_a_key_nothing_that_can_be_looked_up_goes_out() {
     bench.check(
         "{me{email}}",
         r#"{"me":{"email":null}}"#,
-        r#"{"me":{"email":null}}"#,
+        r#"{"me":{"email":"[REDACTED]"}}"#,
     );
 }
 

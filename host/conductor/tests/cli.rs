@@ -1,0 +1,206 @@
+//! The command line: what it prints, and how it refuses.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn conductor(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_conductor"))
+        .args(args)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+        .output()
+        .expect("the conductor starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+const ANALYST: &str =
+    r#"{"sub":"ann","tenant":"acme","roles":["analyst"],"purposes":["analytics"]}"#;
+
+fn explain(query: &str, claims: &str, more: &[&str]) -> Output {
+    let mut args = vec!["explain", "--query", query, "--claims", claims];
+    args.extend(more);
+    conductor(&args)
+}
+
+/// What `explain` prints, its revision blanked: it changes with every edit of the policies.
+fn explained(query: &str, claims: &str, more: &[&str]) -> String {
+    let output = explain(query, claims, more);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let text = text(&output.stdout);
+    let (first, rest) = text.split_once('\n').expect("several lines");
+    assert!(first.starts_with("policies   r-"), "{first}");
+    rest.to_owned()
+}
+
+#[test]
+fn explain_says_what_is_masked_and_why() {
+    let query = "{ people { name mail: email phone salary } search(text: \"a\") { __typename \
+                 ... on Asset { email } ... on Person { email } } }";
+    insta::assert_snapshot!(explained(query, ANALYST, &["--purpose", "analytics"]));
+}
+
+#[test]
+fn explain_says_that_a_value_of_open_type_is_redacted() {
+    let query = "{ search(text: \"a\") { ... on Asset { v: email } ... on Person { v: email } } }";
+    insta::assert_snapshot!(explained(query, ANALYST, &[]));
+}
+
+#[test]
+fn explain_says_what_is_revealed_to_an_admin() {
+    let admin = r#"{"sub":"root","tenant":"acme","roles":["admin"],"purposes":["administration"]}"#;
+    let query = "{ viewer { email salary } }";
+    insta::assert_snapshot!(explained(query, admin, &["--purpose", "administration"]));
+}
+
+#[test]
+fn explain_says_why_a_request_is_refused() {
+    insta::assert_snapshot!(
+        [
+            explained("{ viewer { email } }", ANALYST, &["--region", "us"]),
+            explained("{ viewer { email } }", ANALYST, &["--data-region", "us"]),
+            explained("{ viewer { email } }", ANALYST, &["--purpose", "marketing"]),
+            explained("{ viewer { email }", ANALYST, &[]),
+            explained(
+                "{ viewer { nope { email } } }",
+                r#"{"sub":"x","tenant":"nowhere"}"#,
+                &[]
+            ),
+        ]
+        .join("--\n")
+    );
+}
+
+#[test]
+fn explain_prints_json() {
+    let output = explain("{ viewer { email } }", ANALYST, &["--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["outcome"], "allowed");
+    assert_eq!(json["masked"][0]["path"], "data.viewer.email");
+    assert_eq!(json["masked"][0]["strategy"], "hash");
+    assert_eq!(json["residency"]["regionDst"], "eu");
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_names_the_place() {
+    let no_directory = [
+        "explain",
+        "--query",
+        "{a}",
+        "--claims",
+        "{}",
+        "--policies",
+        "nowhere",
+    ];
+    for (args, want) in [
+        (
+            &["explain", "--query", "{a}", "--claims", "{"][..],
+            "--claims must be a JSON object",
+        ),
+        (
+            &["explain", "--query", "@nowhere.graphql", "--claims", "{}"],
+            "can't read nowhere.graphql",
+        ),
+        (&no_directory, "can't read nowhere"),
+        (&["serve"], "--config"),
+        (
+            &["serve", "--config", "nowhere.toml"],
+            "can't read the configuration nowhere.toml",
+        ),
+        (&["serve", "--config", "Cargo.toml"], "in Cargo.toml"),
+        (&["filter-config", "nope", "--region", "eu"], "masking"),
+        (&["demo", "--json"], "--check"),
+        (&["nope"], "unrecognized subcommand"),
+        (&[], "Usage"),
+    ] {
+        let output = conductor(args);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.contains(want), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn filter_config_is_what_the_engine_loads() {
+    let output = conductor(&["filter-config", "masking", "--region", "eu"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    engine::filter::Masking::configure(&output.stdout, None).expect("a configuration");
+    let output = conductor(&["filter-config", "residency", "--region", "eu"]);
+    engine::residency::Residency::configure(&output.stdout).expect("a configuration");
+}
+
+/// A directory with a configuration, and the policies of this repository.
+fn installed() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+    let file = |name: &str, content: &str| {
+        std::fs::write(directory.path().join(name), content).expect("written");
+    };
+    file("filter.wasm", "\0asm\u{1}\0\0\0");
+    file("jwks.json", r#"{"keys":[{"kty":"EC"}]}"#);
+    file(
+        "conductor.toml",
+        &format!(
+            "policies = {:?}\nstate = \"state\"\n[filters]\nresidency = \"filter.wasm\"\n\
+             masking = \"filter.wasm\"\n[jwt]\nissuer = \"https://issuer.example\"\n\
+             audiences = [\"assets\"]\njwks_file = \"jwks.json\"\n[[gateways]]\nregion = \"eu\"\n\
+             listen = \"0.0.0.0:10000\"\nadmin = \"127.0.0.1:9901\"\n\
+             endpoints = [{{ address = \"127.0.0.1:9000\" }}]\naccess_log = \"/var/log/eu.log\"\n",
+            policies.canonicalize().expect("the policies")
+        ),
+    );
+    directory
+}
+
+#[test]
+fn check_config_tries_everything_and_names_what_is_broken() {
+    let directory = installed();
+    let config = directory.path().join("conductor.toml");
+    let check = || {
+        conductor(&[
+            "serve",
+            "--check-config",
+            "--config",
+            &config.to_string_lossy(),
+        ])
+    };
+    let output = check();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stdout).contains("masking and"),
+        "{}",
+        text(&output.stdout)
+    );
+    for (file, content, want) in [
+        ("filter.wasm", "ELF", "is no WebAssembly module"),
+        ("jwks.json", "{}", "jwt.jwks"),
+    ] {
+        let path = directory.path().join(file);
+        let original = std::fs::read(&path).expect("read");
+        std::fs::write(&path, content).expect("written");
+        let output = check();
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{file}");
+        assert!(error.contains(want), "{file}: {error}");
+        std::fs::write(&path, original).expect("written");
+    }
+    let bootstrap = |region: &str| {
+        conductor(&[
+            "bootstrap",
+            "--config",
+            &config.to_string_lossy(),
+            "--region",
+            region,
+        ])
+    };
+    let output = bootstrap("eu");
+    assert!(
+        text(&output.stdout).contains("id: \"gateway-eu\""),
+        "{}",
+        text(&output.stdout)
+    );
+    let output = bootstrap("mars");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("no gateway of region `mars`: use eu"));
+}

@@ -1,0 +1,31 @@
+//! The demo checks itself, on real Envoys: by every way that configuration and code can take.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+fn demo(args: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_conductor"))
+        .args(["demo", "--check", "--json"])
+        .args(args)
+        .output()
+        .expect("the conductor starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let log = String::from_utf8_lossy(&output.stderr);
+    let checks: Vec<Value> =
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}\n{log}"));
+    let failed: Vec<&Value> = checks.iter().filter(|c| c["passed"] != true).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(checks.len() >= 50, "only {} checks ran", checks.len());
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn over_delta_with_code_from_a_file() {
+    demo(&["--xds", "delta", "--delivery", "path"]);
+}
+
+#[test]
+fn over_state_of_the_world_with_code_by_http() {
+    demo(&["--xds", "sotw", "--delivery", "http"]);
+}

@@ -1,0 +1,42 @@
+# What a developer does. `just` lists it.
+
+default:
+    @just --list --unsorted
+
+# Everything on this machine: three regions, real Envoys, tokens, curl lines.
+demo *args:
+    cargo run --release -- demo {{args}}
+
+# All tests: engine, policies, filters as Wasm, real Envoys.
+test *args:
+    cargo test {{args}}
+
+# What CI asks beside the tests.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --exclude masking --exclude residency --exclude shell --exclude noop --all-targets -- -D warnings
+    cargo clippy --target wasm32-wasip1 -p masking -p residency -p noop -- -D warnings
+
+fmt:
+    cargo fmt --all
+
+# The filters, into target/filters/wasm32-wasip1/filter/.
+wasm:
+    cargo build --profile filter --target wasm32-wasip1 --target-dir target/filters -p residency -p masking
+
+# Run the filters on a recorded exchange, without Envoy: what came out, what it logged and cost.
+# With arguments: `just try my.json --filter my.wasm --config my-config.json`.
+try exchange="tests/exchanges/analyst.json" *args="": wasm
+    @mkdir -p target/try
+    cargo run -q --release -- filter-config masking --region eu > target/try/masking.json
+    cargo run -q --release -- filter-config residency --region eu > target/try/residency.json
+    cargo run -q --release -p harness --example try -- {{args}} {{exchange}}
+
+# The engine by criterion, then masking in a whole Envoy against none, no-op Wasm and Lua.
+bench:
+    cargo bench -p bench --bench engine
+    cargo bench -p bench --bench envoy
+
+# What would be masked for this caller and query, and why.
+explain query claims *args:
+    cargo run -q --release -- explain --query '{{query}}' --claims '{{claims}}' {{args}}
