@@ -23,17 +23,19 @@ impl Site<'_> {
 
     /// Writes the constant that stands for any value of the field's type, seen or not.
     pub fn placeholder(&self, out: &mut Vec<u8>) {
-        let text: &[u8] = match &self.spec.leaf {
-            _ if self.spec.strategy == StrategyKind::Null && self.nullable() => b"null",
-            Leaf::Text => br#""[REDACTED]""#,
-            _ if self.nullable() => b"null",
-            Leaf::Int => b"0",
-            Leaf::Float => b"0.0",
-            Leaf::Boolean => b"false",
-            Leaf::Enum(first) => return crate::json::push_string(first, out),
-            Leaf::Other => br#""[REDACTED]""#,
-        };
-        out.extend_from_slice(text);
+        match &self.spec.leaf {
+            _ if self.spec.strategy == StrategyKind::Null && self.nullable() => {
+                out.extend_from_slice(b"null");
+            }
+            // A constant of known length is stored, not copied by a call.
+            Leaf::Text => out.extend_from_slice(br#""[REDACTED]""#),
+            _ if self.nullable() => out.extend_from_slice(b"null"),
+            Leaf::Int => out.extend_from_slice(b"0"),
+            Leaf::Float => out.extend_from_slice(b"0.0"),
+            Leaf::Boolean => out.extend_from_slice(b"false"),
+            Leaf::Enum(first) => crate::json::push_string(first, out),
+            Leaf::Other => out.extend_from_slice(br#""[REDACTED]""#),
+        }
     }
 }
 
