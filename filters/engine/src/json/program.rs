@@ -146,6 +146,12 @@ pub struct Program {
 }
 
 impl Program {
+    /// The node of an id.
+    #[inline]
+    pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id as usize)
+    }
+
     /// Whether the set has the string.
     pub(super) fn set_has(&self, set: SetId, text: &str) -> bool {
         self.sets
