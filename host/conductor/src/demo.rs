@@ -62,118 +62,113 @@ fn introduce(stage: &Stage) -> anyhow::Result<()> {
             region.upstream()?.address()
         );
     }
+    let (xds, api) = (stage.xds, stage.api);
+    println!("  conductor  xds {xds}  http://{api}/api/xds  http://{api}/api/policies");
     println!(
-        "  conductor xds {}  api http://{}/api/xds",
-        stage.xds, stage.api
-    );
-    println!(
-        "  policies  {}  (edit a file: the next response differs)",
+        "  policies   {}  (edit a file: the next response differs)",
         stage.policies().display()
     );
-    println!("  logs      {}", stage.directory().display());
+    println!("  logs       {}", stage.directory().display());
 
-    let eu = stage.regions[0].listen;
-    let us = stage.regions[1].listen;
-    let plain = "{ viewer { name email phone salary nationalId } }";
-    let token = |p: &personas::Persona| p.token(&stage.issuer, now());
-    println!("\ntokens (8 hours)");
-    for persona in [
-        &personas::ANALYST_ACME,
-        &personas::ADMIN_ACME,
-        &personas::SUPPORT_ACME,
-        &personas::ANALYST_INITECH,
-    ] {
-        let variable = persona.name.replace('@', "_").to_uppercase();
-        println!("  {variable}={}", token(persona));
+    let file = stage.directory().join("tokens.env");
+    let mut tokens = String::new();
+    for persona in personas::ALL {
+        let token = persona.token(&stage.issuer, now());
+        tokens.push_str(&format!("{}={token}\n", variable(persona.name)));
     }
-    println!("\ntry (after setting the variables above)");
-    let curl = |what: &str,
-                at: std::net::SocketAddr,
-                who: &str,
-                purpose: &str,
-                extra: &str,
-                query: &str| {
-        println!("  # {what}");
+    std::fs::write(&file, tokens)?;
+    println!(
+        "\ntokens of {} callers, good for 8 hours",
+        personas::ALL.len()
+    );
+    println!("  source {}", file.display());
+
+    println!("\ntry");
+    for example in examples() {
+        let at = stage.region(example.region)?.listen;
+        println!("  # {}", example.shows);
         println!(
-            "  curl -si http://{at}/graphql -H \"authorization: Bearer ${who}\" \
-             -H 'x-ig-purpose: {purpose}'{extra} --json '{}'",
-            serde_json::json!({"query": query})
+            "  curl -si http://{at}/graphql -H \"authorization: Bearer ${}\" \
+             -H 'x-ig-purpose: {}'{} -H 'content-type: application/json' -d '{}'",
+            variable(example.caller.name),
+            example.purpose,
+            example.more,
+            serde_json::json!({"query": example.query})
         );
-    };
-    curl(
-        "an analyst sees pseudonyms",
-        eu,
-        "ANALYST_ACME",
-        "analytics",
-        "",
-        plain,
-    );
-    curl(
-        "support sees contacts, for support only",
-        eu,
-        "SUPPORT_ACME",
-        "support",
-        "",
-        plain,
-    );
-    curl(
-        "an admin sees all, and X-IG-Mask says what others would not",
-        eu,
-        "ADMIN_ACME",
-        "administration",
-        "",
-        plain,
-    );
-    curl(
-        "another name does not help",
-        eu,
-        "ANALYST_ACME",
-        "analytics",
-        "",
-        "{ viewer { name: email } }",
-    );
-    curl(
-        "nor does a union",
-        eu,
-        "ANALYST_ACME",
-        "analytics",
-        "",
-        &one_line(queries::SEARCH.document),
-    );
-    curl(
-        "a purpose that the token does not list: 403",
-        eu,
-        "ANALYST_ACME",
-        "administration",
-        "",
-        plain,
-    );
-    curl(
-        "a tenant of the US at the gateway of the EU: 403",
-        eu,
-        "ANALYST_INITECH",
-        "analytics",
-        "",
-        plain,
-    );
-    curl(
-        "the same at home: 200",
-        us,
-        "ANALYST_INITECH",
-        "analytics",
-        "",
-        plain,
-    );
-    curl(
-        "headers that only a gateway may set do nothing",
-        eu,
-        "ANALYST_ACME",
-        "analytics",
-        " -H 'x-ig-tenant: globex' -H 'x-ig-cluster: region-us'",
-        plain,
-    );
+    }
     println!("\nCtrl-C ends it and cleans up.");
     Ok(())
+}
+
+/// The shell variable that holds a caller's token.
+fn variable(persona: &str) -> String {
+    persona.replace('@', "_").to_uppercase()
+}
+
+/// A request to try.
+struct Example {
+    shows: &'static str,
+    region: &'static str,
+    caller: personas::Persona,
+    purpose: &'static str,
+    /// Further arguments of curl.
+    more: &'static str,
+    query: String,
+}
+
+fn examples() -> Vec<Example> {
+    let plain = Example {
+        shows: "an analyst sees pseudonyms",
+        region: "eu",
+        caller: personas::ANALYST_ACME,
+        purpose: "analytics",
+        more: "",
+        query: "{ viewer { name email phone salary nationalId } }".into(),
+    };
+    let like = |shows| Example {
+        shows,
+        query: plain.query.clone(),
+        ..plain
+    };
+    let mut all = vec![
+        Example {
+            caller: personas::SUPPORT_ACME,
+            purpose: "support",
+            ..like("support sees contacts, for support only")
+        },
+        Example {
+            caller: personas::ADMIN_ACME,
+            purpose: "administration",
+            ..like("an admin sees all, and X-IG-Mask says what others would not")
+        },
+        Example {
+            query: "{ viewer { name: email } }".into(),
+            ..like("another name does not help")
+        },
+        Example {
+            query: one_line(queries::SEARCH.document),
+            ..like("nor does a union")
+        },
+        Example {
+            purpose: "administration",
+            ..like("a purpose that the token does not list: 403")
+        },
+        Example {
+            caller: personas::ANALYST_INITECH,
+            ..like("a tenant of the US at the gateway of the EU: 403")
+        },
+        Example {
+            caller: personas::ANALYST_INITECH,
+            region: "us",
+            ..like("the same at home: 200")
+        },
+        Example {
+            more: " -H 'x-ig-tenant: globex' -H 'x-ig-cluster: region-us'",
+            ..like("headers that only a gateway may set do nothing")
+        },
+    ];
+    all.insert(0, plain);
+    all
 }
 
 fn one_line(document: &str) -> String {
