@@ -1,8 +1,10 @@
 //! What the filters share, and the masking filter's stream.
 
 mod masking;
+mod stream;
 
-pub use masking::{BodyEffect, HeadEffect, Masking, MaskingStream, ResponseEffect, Tally};
+pub use masking::Masking;
+pub use stream::{BodyEffect, HeadEffect, MaskingStream, ResponseEffect, Tally};
 
 /// The prefix of the gateway's own headers.
 const RESERVED: &str = "x-ig-";
@@ -19,7 +21,12 @@ pub fn is_reserved(name: &str) -> bool {
 
 /// Whether a client may send the header.
 pub fn is_intent(name: &str) -> bool {
-    INTENTS.iter().any(|i| i.eq_ignore_ascii_case(name))
+    is_among(name, &INTENTS)
+}
+
+/// Whether a header's name is one of these.
+fn is_among(name: &str, names: &[impl AsRef<str>]) -> bool {
+    names.iter().any(|n| n.as_ref().eq_ignore_ascii_case(name))
 }
 
 /// A change of a header map.
@@ -54,6 +61,14 @@ impl<'a> Headers<'a> {
     /// Whether the header is there.
     pub fn has(self, name: &str) -> bool {
         self.0.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether the message's body is encoded, compressed for example.
+    fn has_encoded_body(self) -> bool {
+        let encodings = self.all("content-encoding");
+        encodings
+            .iter()
+            .any(|e| !e.eq_ignore_ascii_case(b"identity"))
     }
 
     /// The path without its query string; empty if there is none.

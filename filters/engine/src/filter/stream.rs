@@ -1,0 +1,123 @@
+//! One request and its response, as a state machine: events of the proxy in, effects out.
+
+mod audit;
+mod request;
+mod response;
+
+use std::sync::Arc;
+
+use crate::audit::MaskingRecord;
+use crate::identity::Identity;
+use crate::json::Rewriter;
+use crate::mask::{Plan, PlanMasker};
+use crate::reply::Reply;
+
+use super::Edit;
+
+/// How one request stands with the filter.
+#[derive(Debug, Default)]
+pub struct MaskingStream {
+    state: State,
+    record: MaskingRecord,
+    identity: Option<Identity>,
+    tally: Tally,
+    /// Parts of the response's body so far.
+    parts: u32,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// No request headers were seen: an earlier filter answers.
+    #[default]
+    Fresh,
+    /// The request's body is awaited.
+    Request,
+    /// The request went on; its response is masked by the plan.
+    Forwarded { plan: Arc<Plan>, admin: bool },
+    /// The proxy answered in the upstream's place: these bytes are the body.
+    Substitute(Vec<u8>),
+    /// The response is being rewritten.
+    Response {
+        rewriter: Box<Rewriter>,
+        masker: PlanMasker,
+        plan: Arc<Plan>,
+    },
+    /// The proxy or this filter answers; the upstream has no part in it.
+    Answered,
+    /// The response is complete.
+    Complete,
+    /// The response was withheld or cut off: nothing more of it goes on.
+    Failed,
+}
+
+/// Figures of one stream, for the filter's metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Values masked.
+    pub masked: u64,
+    /// Members left out because they were not selected.
+    pub dropped: u64,
+    /// Values of unexpected shape.
+    pub mismatched: u64,
+}
+
+/// What follows from request headers.
+#[derive(Debug)]
+pub enum HeadEffect {
+    /// Change the headers, hold them, and collect the body.
+    Hold(Vec<Edit>),
+    /// Answer.
+    Reply(Reply),
+}
+
+/// What follows from response headers.
+#[derive(Debug)]
+pub enum ResponseEffect {
+    /// Not this filter's: an earlier filter answered, or this one did.
+    Pass,
+    /// Change the headers; if a body follows, hold them until its first part was rewritten.
+    Mask(Vec<Edit>),
+    /// Answer instead.
+    Reply(Reply),
+}
+
+/// What follows from a part of the response's body.
+#[derive(Debug)]
+pub enum BodyEffect {
+    /// The part goes on as it is.
+    Pass,
+    /// These bytes go on in its place.
+    Replace(Vec<u8>),
+    /// Nothing goes on: answer if nothing has gone on yet, else cut the response off.
+    Fail(Reply),
+}
+
+impl MaskingStream {
+    /// A stream that nothing is known of.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether the filter took part in this stream.
+    pub fn took_part(&self) -> bool {
+        !matches!(self.state, State::Fresh)
+    }
+
+    /// The figures so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// The plan, while the response is awaited or rewritten.
+    pub fn plan(&self) -> Option<&Arc<Plan>> {
+        match &self.state {
+            State::Forwarded { plan, .. } | State::Response { plan, .. } => Some(plan),
+            _ => None,
+        }
+    }
+
+    /// Whether the caller is told what masking does, while the response is awaited.
+    pub fn is_admin(&self) -> bool {
+        matches!(self.state, State::Forwarded { admin: true, .. })
+    }
+}

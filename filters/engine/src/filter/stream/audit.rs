@@ -1,0 +1,81 @@
+//! The record of the stream, and how it comes to its end.
+
+use crate::audit::Outcome;
+use crate::reply::Reply;
+
+use super::{MaskingStream, State};
+
+impl MaskingStream {
+    /// The record, as it stands, as JSON.
+    pub fn record(&self) -> String {
+        serde_json::to_string(&self.record).unwrap_or_default()
+    }
+
+    /// What came of the stream so far.
+    pub fn outcome(&self) -> Outcome {
+        self.record.outcome
+    }
+
+    /// The stream is over, whether or not it came to its end.
+    pub fn close(&mut self) {
+        if matches!(self.state, State::Response { .. }) {
+            self.finish(Outcome::Incomplete);
+        }
+    }
+
+    pub(super) fn finish(&mut self, outcome: Outcome) {
+        self.record.outcome = outcome;
+        self.record.dropped = self.tally.dropped;
+        self.record.mismatched = self.tally.mismatched;
+        if let State::Response { masker, plan, .. } =
+            std::mem::replace(&mut self.state, State::Complete)
+        {
+            for (spec, count) in plan.specs.iter().zip(masker.counts()) {
+                if *count > 0 {
+                    *self
+                        .record
+                        .counts
+                        .entry(spec.coordinates.join("|"))
+                        .or_default() += count;
+                }
+            }
+        }
+    }
+
+    pub(super) fn deny(&mut self, reply: Reply) -> Reply {
+        self.state = State::Answered;
+        self.record.outcome = Outcome::Denied;
+        self.record.code = Some(reply.code.clone());
+        self.record.reason = reply.reason.clone();
+        reply
+    }
+
+    pub(super) fn fail(&mut self, code: &'static str, reason: &str) -> Reply {
+        self.finish(Outcome::Failed);
+        self.state = State::Failed;
+        self.record.code = Some(code.to_owned());
+        self.record.reason = reason.to_owned();
+        Reply::graphql(502, code, reason)
+    }
+
+    /// What an admin is told: which coordinates of the operation are masked, and which are shown
+    /// though the schema marks them.
+    pub(super) fn mask_header(&self) -> String {
+        let list = |set: &[String]| -> String {
+            let all = set.join(",");
+            if all.len() > 1024 {
+                format!("{} coordinates", set.len())
+            } else {
+                all
+            }
+        };
+        format!(
+            "{}; rev={}; mask=\"{}\"; redact=\"{}\"; reveal=\"{}\"",
+            self.record.decision_id,
+            self.record.revision,
+            list(&self.record.mask_set),
+            list(&self.record.redact_set),
+            list(&self.record.revealed),
+        )
+    }
+}
