@@ -55,11 +55,8 @@ impl FilterCode {
 fn keep(module: &Path, state: &Path, name: &str) -> anyhow::Result<Code> {
     let bytes = std::fs::read(module)
         .with_context(|| format!("can't read the {name} filter {}", module.display()))?;
-    anyhow::ensure!(
-        bytes.starts_with(b"\0asm"),
-        "the {name} filter {} is no WebAssembly module",
-        module.display()
-    );
+    crate::module::check(&bytes)
+        .with_context(|| format!("the {name} filter {} can't be used", module.display()))?;
     let sha256: String = Sha256::digest(&bytes)
         .iter()
         .map(|b| format!("{b:02x}"))

@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod explain;
 mod fleet;
+mod module;
 mod serve;
 mod watch;
 

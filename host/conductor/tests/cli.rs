@@ -137,7 +137,9 @@ fn installed() -> tempfile::TempDir {
     let file = |name: &str, content: &str| {
         std::fs::write(directory.path().join(name), content).expect("written");
     };
-    file("filter.wasm", "\0asm\u{1}\0\0\0");
+    let filter = "\0asm\u{1}\0\0\0\u{1}\u{4}\u{1}\u{60}\0\0\u{3}\u{2}\u{1}\0\u{7}\u{1b}\u{1}\u{17}\
+                  proxy_abi_version_0_2_1\0\0\u{a}\u{4}\u{1}\u{2}\0\u{b}";
+    file("filter.wasm", filter);
     file("jwks.json", r#"{"keys":[{"kty":"EC"}]}"#);
     file(
         "conductor.toml",
@@ -173,7 +175,7 @@ fn check_config_tries_everything_and_names_what_is_broken() {
         text(&output.stdout)
     );
     for (file, content, want) in [
-        ("filter.wasm", "ELF", "is no WebAssembly module"),
+        ("filter.wasm", "ELF", "it is no WebAssembly module"),
         ("jwks.json", "{}", "jwt.jwks"),
     ] {
         let path = directory.path().join(file);

@@ -9,6 +9,7 @@ use upstream::{Fault, Region, data, queries};
 use super::client::Answer;
 use super::stage::Stage;
 use super::table::Check;
+use crate::config::Delivery;
 
 const ANALYST: &Persona = &personas::ANALYST_ACME;
 const ADMIN: &Persona = &personas::ADMIN_ACME;
@@ -586,46 +587,82 @@ async fn pushes(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
     ] {
         let original = std::fs::read_to_string(file)?;
         std::fs::write(file, text)?;
-        let deadline = Instant::now() + Duration::from_secs(5);
-        let refused = loop {
-            let state = stage.api("/api/policies").await?;
-            let refused = at(&state, "/refused").to_owned();
-            if refused.contains(says) || Instant::now() > deadline {
-                break refused;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
+        let refused = refusal(stage, says).await?;
         let answer = stage
             .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
             .await?;
         std::fs::write(file, original)?;
-        let short: String = refused
-            .replace(&stage.directory().display().to_string(), "")
-            .chars()
-            .take(110)
-            .collect();
+        let short: String = refused.chars().take(110).collect();
         seen.note(
             name,
             "refused with the place, the old one stays in force",
             short,
-            refused.contains(says) && answer.status == 200 && email(&answer).starts_with("h:demo:"),
+            !refused.is_empty() && answer.status == 200 && email(&answer).starts_with("h:demo:"),
         );
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while !stage.api("/api/policies").await?["refused"].is_null() && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        refusal_over(stage).await?;
     }
-    nack(stage, seen).await
+    garbage(stage, seen).await?;
+    if stage.delivery == Delivery::Path {
+        nack(stage, seen).await?;
+    }
+    Ok(())
 }
 
-/// A filter that only Envoy can find to be broken.
-async fn nack(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
+/// A filter that is none.
+async fn garbage(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
     let module = stage.directory().join("filters/masking.wasm");
     let original = std::fs::read(&module)?;
     std::fs::write(
         &module,
         b"\0asm\x01\0\0\0 and then nothing that is WebAssembly",
     )?;
+    let refused = refusal(stage, "no valid WebAssembly").await?;
+    let answer = stage
+        .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+        .await?;
+    std::fs::write(&module, original)?;
+    seen.note(
+        "a filter that is no WebAssembly",
+        "refused, the old one stays in force",
+        refused.chars().take(80).collect(),
+        !refused.is_empty() && answer.status == 200 && email(&answer).starts_with("h:demo:"),
+    );
+    refusal_over(stage).await
+}
+
+/// Why the conductor refuses what is on disk, once its reason says so; empty if it does not.
+async fn refusal(stage: &Stage, says: &str) -> anyhow::Result<String> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < deadline {
+        let state = stage.api("/api/policies").await?;
+        let refused = at(&state, "/refused");
+        if refused.contains(says) {
+            return Ok(refused.replace(&stage.directory().display().to_string(), ""));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(String::new())
+}
+
+/// Waits until what is on disk is accepted again.
+async fn refusal_over(stage: &Stage) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !stage.api("/api/policies").await?["refused"].is_null() {
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "what was restored is still refused"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// A filter that only Envoy finds to be broken: it traps when it is started. With code by HTTP,
+/// Envoy accepts before it looks, so there is no NACK to see.
+async fn nack(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
+    let module = stage.directory().join("filters/masking.wasm");
+    let original = std::fs::read(&module)?;
+    std::fs::write(&module, crate::module::trapping())?;
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut status;
     loop {

@@ -64,6 +64,8 @@ pub struct Stage {
     pub xds: SocketAddr,
     /// The conductor's HTTP port.
     pub api: SocketAddr,
+    /// How gateways get the filters' code.
+    pub delivery: Delivery,
     /// The root key of the pseudonyms, to look for where it must not be.
     pub key: String,
     conductor: Option<Child>,
@@ -137,6 +139,7 @@ impl Stage {
             xds,
             api,
             key,
+            delivery: args.delivery,
             conductor: None,
         };
         stage.start_conductor().await?;
