@@ -2,6 +2,8 @@
 
 mod pairs;
 
+#[cfg(test)]
+pub(crate) use pairs::encode;
 pub use pairs::{list, map, member};
 
 /// The verified claims, as the host gives them: one encoded value a claim.

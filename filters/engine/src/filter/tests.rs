@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::identity::{Claims, Unreadable};
+use crate::identity::{Claims, Unreadable, encode};
 
 const SDL: &str = r#"
 directive @mask(fields: [String!]!, strategy: String = "hash") on FIELD_DEFINITION
@@ -50,25 +50,12 @@ impl Claims for Token {
     }
 }
 
-fn names(items: &[&str]) -> Vec<u8> {
-    let mut out = (items.len() as u32).to_le_bytes().to_vec();
-    for i in items {
-        out.extend((i.len() as u32).to_le_bytes());
-        out.extend([0; 4]);
-    }
-    for i in items {
-        out.extend(i.bytes());
-        out.extend([0, 0]);
-    }
-    out
-}
-
 fn token(role: &str) -> Token {
     Token(HashMap::from([
         ("sub", b"ann".to_vec()),
         ("tenant", b"acme".to_vec()),
-        ("roles", names(&[role])),
-        ("purposes", names(&["support"])),
+        ("roles", encode(&[role])),
+        ("purposes", encode(&["support"])),
     ]))
 }
 

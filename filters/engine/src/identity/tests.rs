@@ -11,19 +11,6 @@ impl Claims for Token {
     }
 }
 
-fn encode(items: &[&str]) -> Vec<u8> {
-    let mut out = (items.len() as u32).to_le_bytes().to_vec();
-    for i in items {
-        out.extend((i.len() as u32).to_le_bytes());
-        out.extend([0; 4]);
-    }
-    for i in items {
-        out.extend(i.bytes());
-        out.extend([0, 0]);
-    }
-    out
-}
-
 fn token() -> Token {
     Token(HashMap::from([
         ("sub", Ok(b"ann".to_vec())),

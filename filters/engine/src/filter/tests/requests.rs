@@ -350,7 +350,7 @@ fn a_policy_that_fails_for_one_caller_still_serves_the_next() {
     let body = json!({"query": "{me{salary}}"}).to_string();
     let ambiguous = |masking: &mut Masking, roles: &[&str]| {
         let mut token = token("analyst");
-        token.0.insert("roles", names(roles));
+        token.0.insert("roles", encode(roles));
         let mut stream = MaskingStream::new();
         stream.request_headers(masking, Headers(&post()), &token, false);
         stream.request_body(masking, body.as_bytes())
