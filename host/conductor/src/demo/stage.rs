@@ -114,6 +114,8 @@ impl Stage {
         std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut random)?;
         let key = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random);
 
+        // Between looking for free ports and taking them, no other demo may look.
+        let turn = tokio::task::spawn_blocking(turn).await?;
         let xds = port(18000)?;
         let api = port(7080)?;
         let mut regions = Vec::new();
@@ -144,6 +146,7 @@ impl Stage {
         };
         stage.start_conductor().await?;
         stage.start_gateways(&binary).await?;
+        drop(turn);
         Ok(stage)
     }
 
@@ -209,8 +212,12 @@ impl Stage {
             let mut options = EnvoyOptions::new(binary.to_owned(), bootstrap, work, region.admin);
             options.env = vec![(fleet::KEYS_ENV.into(), format!("demo:{}", self.key))];
             let envoy = Envoy::start(&options).await;
-            region.envoy =
-                Some(envoy.with_context(|| format!("starting the gateway of {}", region.name))?);
+            let envoy =
+                envoy.with_context(|| format!("starting the gateway of {}", region.name))?;
+            listening(&envoy, self.api)
+                .await
+                .with_context(|| format!("the gateway of {}", region.name))?;
+            region.envoy = Some(envoy);
             tell(&format!(
                 "the gateway of {} serves on {}",
                 region.name, region.listen
@@ -355,6 +362,48 @@ impl Stage {
                 upstream.shutdown().await;
             }
         }
+    }
+}
+
+/// Waits for other demos of this machine to have taken their ports. Held for as long as the file is
+/// open; without the file (another user's, say) there is no turn to wait for.
+fn turn() -> Option<std::fs::File> {
+    let path = std::env::temp_dir().join("maestro-demo.lock");
+    let file = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .ok()?;
+    if file.try_lock().is_err() {
+        tell("another demo is starting: waiting for it");
+        file.lock().ok()?;
+    }
+    Some(file)
+}
+
+/// Waits until a gateway has taken its listener: one whose port was taken meanwhile is ready too,
+/// but refuses its configuration.
+async fn listening(envoy: &Envoy, api: SocketAddr) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let active = envoy
+            .stats()
+            .await?
+            .get("listener_manager.total_listeners_active")
+            .copied();
+        if active == Some(1) {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() > deadline {
+            let status = client::send(api, "GET", "/api/xds", &[], String::new())
+                .await?
+                .json();
+            bail!(
+                "it does not listen; the control plane says {}",
+                status["groups"]
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }
 

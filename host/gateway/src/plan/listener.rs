@@ -22,6 +22,9 @@ pub(super) fn listener(spec: &GatewaySpec) -> listener::Listener {
     listener::Listener {
         name: NAME.to_owned(),
         address: address(spec.listen),
+        // With it, a second gateway on the port by mistake would take a share of the connections,
+        // without a word. Without it, the second one is refused.
+        enable_reuse_port: no(),
         per_connection_buffer_limit_bytes: uint(spec.limits.connection_buffer_bytes),
         filter_chains: vec![listener::FilterChain {
             filters: vec![listener::Filter {
