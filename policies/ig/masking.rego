@@ -54,6 +54,9 @@ default error_detail := "generic"
 error_detail := "verbatim" if is_admin
 
 # Risk: the higher of the tenant's and the caller's own; unknown levels count as the highest.
+# Without any levels every risk is the highest.
+
+default highest_risk := 0
 
 highest_risk := max({level | some level in data.ig.risk.levels})
 
@@ -68,6 +71,9 @@ subject_risk := risk_level(data.ig.risk.subjects[input.subject])
 risk_level(name) := object.get(data.ig.risk.levels, name, highest_risk)
 
 risk := max({tenant_risk, subject_risk})
+
+# How far a grant reaches. One that names an unknown level reaches nobody.
+reach(grant) := object.get(data.ig.risk.levels, grant.max_risk, -1)
 
 # One rule a classified field.
 
@@ -85,7 +91,7 @@ else := {"strategy": "reveal", "reason": reason} if {
 	grant.role in roles
 	grant.purpose == input.purpose
 	field.class in grant.classes
-	risk <= risk_level(grant.max_risk)
+	risk <= reach(grant)
 	reason := sprintf("role=%s, purpose=%s", [grant.role, grant.purpose])
 }
 

@@ -33,6 +33,16 @@ pub enum BundleError {
         /// The directory.
         path: PathBuf,
     },
+    /// The data lacks what the rules rely on, or names what does not exist.
+    #[error("the policies in {path} can't be used: policy data {at}: {reason}")]
+    Data {
+        /// The directory.
+        path: PathBuf,
+        /// Section and key, such as `ig.fields["Contact.email"]`.
+        at: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The parts are there but do not work.
     #[error("the policies in {path} can't be used: {error}")]
     Invalid {
@@ -46,7 +56,7 @@ pub enum BundleError {
     Undecided {
         /// The directory.
         path: PathBuf,
-        /// Role and purpose.
+        /// Who, where and with what: all that the decision was asked for.
         caller: String,
         /// Why.
         reason: String,

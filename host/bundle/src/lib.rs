@@ -5,6 +5,7 @@
 //! notes) is not part of the policy.
 
 mod check;
+mod data;
 mod error;
 mod load;
 

@@ -100,6 +100,7 @@ impl Bundle {
             claims: default_claims(),
             keys_env: "IG_MASK_KEYS".into(),
             error_codes: default_error_codes(),
+            response_headers: Vec::new(),
             limits: MaskingLimits::default(),
         }
     }
