@@ -32,6 +32,9 @@ pub struct MaskingConfig {
     /// Error codes of the upstream that callers may see.
     #[serde(default = "default_error_codes")]
     pub error_codes: Vec<String>,
+    /// Response headers of the upstream that pass beside the usual ones.
+    #[serde(default)]
+    pub response_headers: Vec<String>,
     /// Bounds.
     #[serde(default)]
     pub limits: MaskingLimits,

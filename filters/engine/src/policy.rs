@@ -12,8 +12,16 @@ pub use decision::{
 pub use input::{MaskingInput, ResidencyInput};
 
 use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+/// How long one evaluation may take: a policy that loops fails closed and holds nobody up for long.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Units of the interpreter's work between two looks at the clock.
+const WORK_BETWEEN_CHECKS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
 
 /// The source of a policy: Rego v1 modules and data.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +108,10 @@ impl Policy {
     pub fn load<Q: Question>(source: &PolicySource) -> Result<Self, PolicyError> {
         let mut engine = regorus::Engine::new();
         engine.set_strict_builtin_errors(true);
+        engine.set_execution_timer_config(regorus::utils::limits::ExecutionTimerConfig {
+            limit: PATIENCE,
+            check_interval: WORK_BETWEEN_CHECKS,
+        });
         for module in &source.modules {
             engine
                 .add_policy(module.path.clone(), module.text.clone())

@@ -200,7 +200,11 @@ impl Stream {
             return self.unavailable("the request body can't be read");
         };
         match self.stream.request_body(&mut masking, &body) {
-            Ok(()) => Action::Continue,
+            Ok(()) => {
+                // Should the stream be cut, this is what the access log tells of it.
+                shell::leave_record("ig.decision", &self.stream.record());
+                Action::Continue
+            }
             Err(reply) => self.answer(&reply),
         }
     }

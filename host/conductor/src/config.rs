@@ -24,6 +24,9 @@ pub struct Config {
     pub api: Api,
     /// Whose tokens gateways believe.
     pub jwt: Jwt,
+    /// Under which names gateways reach the conductor, if not at the addresses where it listens.
+    #[serde(default)]
+    pub advertise: Advertise,
     /// The gateways, one a region.
     pub gateways: Vec<Gateway>,
 }
@@ -68,6 +71,16 @@ impl Default for Api {
     }
 }
 
+/// The conductor as gateways see it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Advertise {
+    /// The xDS server.
+    pub xds: Option<gateway::spec::HostPort>,
+    /// The HTTP server.
+    pub api: Option<gateway::spec::HostPort>,
+}
+
 /// The issuer of tokens.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +113,9 @@ pub struct Gateway {
     pub health_check: Option<gateway::spec::HealthCheckSpec>,
     /// The access log, on the gateway's machine.
     pub access_log: PathBuf,
+    /// Response headers of the upstream that pass beside the usual ones.
+    #[serde(default)]
+    pub response_headers: Vec<String>,
     /// The variant of the xDS protocol.
     #[serde(default)]
     pub xds_variant: gateway::spec::Variant,
@@ -137,6 +153,18 @@ impl Config {
             bail!("in {}: there are no [[gateways]]", path.display());
         }
         for (i, gateway) in config.gateways.iter().enumerate() {
+            let wrong = |what: &str| {
+                anyhow::anyhow!("in {}: region `{}`: {what}", path.display(), gateway.region)
+            };
+            if gateway.endpoints.is_empty() {
+                return Err(wrong("there are no endpoints, so nothing could be served"));
+            }
+            if gateway.listen.port() == 0 || gateway.admin.port() == 0 {
+                return Err(wrong("`listen` and `admin` need a port"));
+            }
+            if gateway.listen.port() == gateway.admin.port() {
+                return Err(wrong("`listen` and `admin` have the same port"));
+            }
             if config
                 .gateways
                 .iter()
@@ -196,6 +224,9 @@ access_log = "/tmp/eu.log"
             ("region = \"eu\"", "", "region"),
             ("127.0.0.1:10000", "localhost", "listen"),
             ("[jwt]", "[jwt", "line"),
+            (":9901", ":10000", "the same port"),
+            (":9901", ":0", "need a port"),
+            ("[{ address = \"127.0.0.1:9000\" }]", "[]", "no endpoints"),
         ] {
             let error = format!("{:#}", read(&GOOD.replace(from, to)).unwrap_err());
             assert!(error.contains(want), "{from} -> {to}: {error}");

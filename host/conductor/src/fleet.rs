@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use bundle::Bundle;
 use gateway::GatewaySpec;
-use gateway::spec::{FilterSpec, HostPort, JwtSpec, WasmSource, XdsSpec};
+use gateway::spec::{FilterSpec, JwtSpec, WasmSource, XdsSpec};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Delivery, Gateway};
@@ -87,13 +87,29 @@ pub fn spec(
         gateway::cluster_name(&gateway.region),
     );
     let residency = bundle.residency(&gateway.region, &[cluster], &gateway.graphql_paths);
-    let masking = bundle.masking(&gateway.region, &gateway.graphql_paths);
+    let mut masking = bundle.masking(&gateway.region, &gateway.graphql_paths);
+    masking
+        .response_headers
+        .clone_from(&gateway.response_headers);
+    let xds = config
+        .advertise
+        .xds
+        .clone()
+        .unwrap_or_else(|| config.xds.listen.into());
+    let api = config
+        .advertise
+        .api
+        .clone()
+        .unwrap_or_else(|| config.api.listen.into());
     let wasm = |code: &Code| match config.filters.delivery {
         Delivery::Path => WasmSource::Local {
             path: code.path.clone(),
         },
         Delivery::Http => WasmSource::Http {
-            url: format!("http://{}/filters/{}.wasm", config.api.listen, code.sha256),
+            url: format!(
+                "http://{}:{}/filters/{}.wasm",
+                api.host, api.port, code.sha256
+            ),
             sha256: code.sha256.clone(),
         },
     };
@@ -104,10 +120,10 @@ pub fn spec(
         listen: gateway.listen,
         admin: gateway.admin,
         xds: XdsSpec {
-            server: HostPort::from(config.xds.listen),
+            server: xds,
             variant: gateway.xds_variant,
         },
-        api: Some(HostPort::from(config.api.listen)),
+        api: Some(api.clone()),
         paths: gateway.graphql_paths.clone(),
         endpoints: gateway.endpoints.clone(),
         health_check: gateway.health_check.clone(),

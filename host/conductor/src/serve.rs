@@ -1,7 +1,8 @@
 //! The service: policies in, configured gateways out.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bundle::Bundle;
@@ -12,8 +13,11 @@ use xds::{Cache, Event, Offered};
 use crate::api::{self, PolicyState};
 use crate::config::Config;
 use crate::fleet::{self, FilterCode};
-use crate::watch::Watch;
+use crate::watch::{Watch, fingerprint};
 use crate::{End, ServeArgs};
+
+/// How often files are looked at, whatever the operating system reports.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Runs until it is told to stop.
 ///
@@ -76,27 +80,40 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         config.gateways.len()
     );
 
-    let mut watch = Watch::new(
-        &[&config.policies],
-        &[
-            &config.filters.residency,
-            &config.filters.masking,
-            &config.jwt.jwks_file,
-        ],
-    )?;
+    let files: [&Path; 3] = [
+        &config.filters.residency,
+        &config.filters.masking,
+        &config.jwt.jwks_file,
+    ];
+    let all = [&[config.policies.as_path()][..], &files].concat();
+    let mut known = fingerprint(&all);
+    let mut watch = Watch::new(&[&config.policies], &files)?;
+    let mut look = tokio::time::interval(LOOK);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     loop {
         tokio::select! {
-            () = watch.changed() => reload(&config, &cache, &policies, &code).await,
+            () = watch.changed() => {}
+            _ = look.tick() => if fingerprint(&all) == known { continue },
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
+        }
+        known = fingerprint(&all);
+        tokio::select! {
+            () = reload(&config, &cache, &policies, &code) => {}
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+        }
+        // A directory that was replaced is another one to the operating system.
+        match Watch::new(&[&config.policies], &files) {
+            Ok(renewed) => watch = renewed,
+            Err(error) => tracing::warn!("looking every {} s: {error:#}", LOOK.as_secs()),
         }
     }
     tracing::info!("stopping");
     stop.notify_waiters();
     events.abort();
     // Streams are open for as long as gateways live: they are not waited for.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), async {
+    let _ = tokio::time::timeout(Duration::from_secs(2), async {
         let _ = xds_server.await;
         let _ = api_server.await;
     })
@@ -122,6 +139,16 @@ impl Release {
             .gateways
             .iter()
             .map(|gateway| {
+                let known = bundle
+                    .policy
+                    .data
+                    .pointer("/ig/regions")
+                    .and_then(|r| r.get(&gateway.region));
+                anyhow::ensure!(
+                    known.is_some(),
+                    "the policies have no region `{}`, for which there are [[gateways]]",
+                    gateway.region
+                );
                 let spec = fleet::spec(config, gateway, &code, &bundle, &jwks)?;
                 Ok((
                     gateway.region.clone(),

@@ -54,7 +54,8 @@ pub enum Fault {
         /// Size of the body in units of 2^20 bytes, at least.
         megabytes: usize,
     },
-    /// Response headers that only a gateway may set: `x-ig-mask`, `x-ig-tenant`.
+    /// Response headers that only a gateway may set (`x-ig-mask`, `x-ig-tenant`), and one for
+    /// debugging that holds a personal value.
     ForgedMaskHeader,
     /// A media type that is not the body's.
     LyingContentType {
@@ -210,6 +211,11 @@ impl Fault {
                 .header(
                     HeaderName::from_static("x-ig-tenant"),
                     HeaderValue::from_static("umbrella"),
+                )
+                .header(
+                    HeaderName::from_static("x-debug-user"),
+                    HeaderValue::from_str(secret)
+                        .unwrap_or_else(|_| HeaderValue::from_static("unprintable")),
                 ),
             Self::LyingContentType { content_type } => {
                 let lie = HeaderValue::from_str(content_type)

@@ -3,6 +3,9 @@ use std::collections::HashMap;
 use super::{GraphqlError, Limits};
 use crate::schema::OperationKind;
 
+/// Bytes of a response key.
+const LONGEST_NAME: usize = 1024;
+
 /// Index of a selection set in its document.
 pub type SetIndex = u32;
 /// Index of a field selection in its document.
@@ -116,6 +119,14 @@ impl Document {
     }
 
     fn check(&self) -> Result<(), GraphqlError> {
+        // The rewriter takes no longer names: better said before the upstream has run anything.
+        if self
+            .fields
+            .iter()
+            .any(|f| f.response_key().len() > LONGEST_NAME)
+        {
+            return Err(GraphqlError::Limit);
+        }
         let anonymous = self.operations.iter().filter(|o| o.name.is_none()).count();
         let names: std::collections::HashSet<_> =
             self.operations.iter().map(|o| o.name.as_deref()).collect();

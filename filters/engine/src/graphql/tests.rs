@@ -79,6 +79,11 @@ fn bounds_depth_and_size() {
     assert!(parse(&nested(60)).is_ok());
     assert_eq!(parse(&nested(70)).unwrap_err(), GraphqlError::Limit);
     assert_eq!(parse(&nested(100_000)).unwrap_err(), GraphqlError::Limit);
+    assert!(parse(&format!("{{ {}: a }}", "x".repeat(1024))).is_ok());
+    assert_eq!(
+        parse(&format!("{{ {}: a }}", "x".repeat(1025))).unwrap_err(),
+        GraphqlError::Limit
+    );
     let list = format!("{{ a(b: {}{}) }}", "[".repeat(50_000), "]".repeat(50_000));
     assert_eq!(parse(&list).unwrap_err(), GraphqlError::Limit);
     let wide = format!("{{ {} }}", "a ".repeat(20_000));

@@ -63,3 +63,18 @@ fn says_where_a_policy_is_broken() {
         Err(PolicyError::Data(_))
     ));
 }
+
+#[test]
+fn a_policy_that_loops_is_ended() {
+    let endless = r#"package ig.masking
+default decision := {"allow": false}
+decision := {"allow": true} if {
+    input.loop
+    count({1 | some a in numbers.range(1, 3000); some b in numbers.range(1, 3000); a + b < 0}) > 0
+}
+"#;
+    let mut policy = load(endless, serde_json::json!({})).unwrap();
+    let error = policy.ask::<Decision>(r#"{"loop":true}"#).unwrap_err();
+    assert!(matches!(error, PolicyError::Evaluate { .. }), "{error}");
+    assert!(!policy.ask::<Decision>("{}").unwrap().allow);
+}

@@ -69,7 +69,7 @@ fn at<'v>(value: &'v Value, pointer: &str) -> &'v str {
         .unwrap_or_default()
 }
 
-const VIEWER: &str = "{ viewer { name email phone salary nationalId } }";
+const VIEWER: &str = "{ viewer { name email phone salary nationalId birthDate } }";
 
 /// Runs all checks.
 ///
@@ -100,6 +100,7 @@ async fn masking(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         && phone.len() == 6
         && v["salary"].is_null()
         && v["nationalId"] == "[REDACTED]"
+        && v["birthDate"].is_null()
         && at(&v, "/name").len() > 3
         && leaks(&answer.body) == 0;
     seen.note(
@@ -120,7 +121,8 @@ async fn masking(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         format!("{} {} {}", at(&clear, "/email"), clear["salary"], header),
         at(&clear, "/email").contains('@')
             && clear["salary"].is_number()
-            && header.contains("reveal=\"Person.email"),
+            && header.contains("reveal=\"")
+            && header.contains("Person.email"),
     );
 
     let text = "query Q { viewer { a: email ...F ... on Person { c: email } } }
@@ -389,6 +391,16 @@ async fn bad_upstreams(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         };
         seen.refused(name, &answer, 502, code);
     }
+    upstream.set_fault(Some(Fault::Reset));
+    let answer = stage
+        .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+        .await?;
+    seen.refused(
+        "upstream: a connection that breaks",
+        &answer,
+        502,
+        "UPSTREAM_UNAVAILABLE",
+    );
     for (name, fault) in [
         ("upstream: an error that quotes values", Fault::ErrorValues),
         (
@@ -448,8 +460,8 @@ async fn bad_upstreams(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The last decision in a gateway's access log, once one for `subject` is there.
-async fn decision(stage: &Stage, subject: &str) -> anyhow::Result<(String, Value)> {
+/// The last decision in a gateway's access log that fits, once one is there.
+async fn decision(stage: &Stage, fits: impl Fn(&Value) -> bool) -> anyhow::Result<(String, Value)> {
     let log = &stage.region("eu")?.access_log;
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -457,7 +469,7 @@ async fn decision(stage: &Stage, subject: &str) -> anyhow::Result<(String, Value
         let found = text.lines().rev().find_map(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
             let decision: Value = serde_json::from_str(line["decision"].as_str()?).ok()?;
-            (decision["subject"] == subject).then_some(decision)
+            fits(&decision).then_some(decision)
         });
         if let Some(found) = found {
             return Ok((text, found));
@@ -474,7 +486,7 @@ async fn records(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
     stage
         .ask("eu", auditor, "audit", query(VIEWER), &[])
         .await?;
-    let (log, record) = decision(stage, auditor.name).await?;
+    let (log, record) = decision(stage, |d| d["subject"] == auditor.name).await?;
     seen.note(
         "the decision in the access log",
         "id, sets, counts; no value, no token",
@@ -486,12 +498,31 @@ async fn records(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         ),
         at(&record, "/decisionId").starts_with("dec_")
             && record["tenant"] == "acme"
-            && record["maskSet"] == json!(["Person.email", "Person.phone"])
+            && record["maskSet"] == json!(["Person.birthDate", "Person.email", "Person.phone"])
             && record["redactSet"] == json!(["Person.nationalId"])
             && record["revealed"] == json!(["Person.salary"])
             && record["counts"]["Person.email"] == 1
             && leaks(&log) == 0
             && !log.contains("eyJ"),
+    );
+    let upstream = stage.region("eu")?.upstream()?;
+    upstream.set_fault(Some(Fault::Huge { megabytes: 64 }));
+    stage
+        .abandon("eu", ADMIN, "administration", queries::EVERYTHING.body())
+        .await?;
+    upstream.set_fault(None);
+    let (_, record) = decision(stage, |d| {
+        d["outcome"] == "incomplete" && d["subject"] == ADMIN.name
+    })
+    .await?;
+    seen.note(
+        "the decision of a client that hangs up",
+        "incomplete, with what was revealed",
+        format!("{} reveals {}", record["outcome"], record["revealed"]),
+        record["subject"] == ADMIN.name
+            && record["revealed"]
+                .as_array()
+                .is_some_and(|r| r.contains(&json!("Person.email"))),
     );
     let mut copies = 0;
     for region in &stage.regions {
@@ -559,6 +590,15 @@ async fn pushes(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
 
     let module = stage.policies().join("ig/masking.rego");
     let schema = stage.policies().join("schema.graphql");
+    let mut misspelt: Value = serde_json::from_str(&original)?;
+    misspelt["Person.emial"] = json!({"class": "contact", "strategy": "hash"});
+    let misspelt = misspelt.to_string();
+    let endless = format!(
+        "{}\ndenials contains {{\"code\": \"X\", \"reason\": \"x\"}} if {{\n\
+         \"auditor\" in input.roles\n count({{1 | some a in numbers.range(1, 3000); \
+         some b in numbers.range(1, 3000); a + b < 0}}) > 0\n}}\n",
+        std::fs::read_to_string(&module)?
+    );
     for (name, file, text, says) in [
         (
             "broken Rego",
@@ -575,9 +615,11 @@ async fn pushes(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         (
             "data that names no field",
             &fields,
-            "{\"Person.emial\": {\"class\": \"x\", \"strategy\": \"hash\"}}",
+            &misspelt,
             "`Person.emial`",
         ),
+        ("data of another type", &fields, "[]", "ig.fields"),
+        ("Rego that loops", &module, &endless, "can't be evaluated"),
         (
             "broken SDL",
             &schema,

@@ -268,6 +268,31 @@ impl Stage {
         .await
     }
 
+    /// Asks a gateway, reads the first of the answer's body, and hangs up.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn abandon(
+        &self,
+        region: &str,
+        persona: &Persona,
+        purpose: &str,
+        body: String,
+    ) -> anyhow::Result<()> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let token = persona.token(&self.issuer, now());
+        let mut stream = tokio::net::TcpStream::connect(self.region(region)?.listen).await?;
+        let request = format!(
+            "POST /graphql HTTP/1.1\r\nhost: demo\r\nauthorization: Bearer {token}\r\n\
+             x-ig-purpose: {purpose}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut first = vec![0; 200_000];
+        stream.read_exact(&mut first).await?;
+        Ok(())
+    }
+
     /// Asks the conductor's HTTP port.
     ///
     /// # Errors
@@ -323,14 +348,17 @@ impl Stage {
                 _ = terminate.recv() => return Ok(()),
                 () = tokio::time::sleep(Duration::from_millis(500)) => {}
             }
-            if let Some(status) = self
+            let ended = self
                 .conductor
                 .as_mut()
                 .map(Child::try_wait)
                 .transpose()?
-                .flatten()
-            {
-                bail!("the conductor ended with {status}");
+                .flatten();
+            if let Some(status) = ended {
+                tell(&format!(
+                    "the conductor ended with {status}: the gateways go on without it"
+                ));
+                self.conductor = None;
             }
             for region in &mut self.regions {
                 if let Some(envoy) = &mut region.envoy
@@ -435,7 +463,8 @@ fn configuration(
         let _ = write!(
             text,
             "\n[[gateways]]\nregion = \"{}\"\nlisten = \"{}\"\nadmin = \"{}\"\n\
-             endpoints = [{{ address = \"{}\" }}]\naccess_log = {:?}\nxds_variant = \"{}\"\n",
+             endpoints = [{{ address = \"{}\" }}]\naccess_log = {:?}\n\
+             response_headers = [\"x-upstream-region\"]\nxds_variant = \"{}\"\n",
             region.name,
             region.listen,
             region.admin,

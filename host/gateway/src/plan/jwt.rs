@@ -38,20 +38,17 @@ pub(super) fn filter(spec: &GatewaySpec) -> jwt::JwtAuthentication {
         )),
         ..Default::default()
     };
-    let rules = spec
-        .paths
-        .iter()
-        .map(|path| jwt::RequirementRule {
-            r#match: Some(route::exactly(path)),
-            requirement_type: Some(jwt::requirement_rule::RequirementType::Requires(
-                jwt::JwtRequirement {
-                    requires_type: Some(jwt::jwt_requirement::RequiresType::ProviderName(
-                        PROVIDER.to_owned(),
-                    )),
-                },
-            )),
-        })
-        .collect();
+    // On every path: what a path serves is no business of somebody without a token.
+    let rules = vec![jwt::RequirementRule {
+        r#match: Some(route::anything()),
+        requirement_type: Some(jwt::requirement_rule::RequirementType::Requires(
+            jwt::JwtRequirement {
+                requires_type: Some(jwt::jwt_requirement::RequiresType::ProviderName(
+                    PROVIDER.to_owned(),
+                )),
+            },
+        )),
+    }];
     jwt::JwtAuthentication {
         providers: [(PROVIDER.to_owned(), provider)].into(),
         rules,

@@ -10,30 +10,50 @@ use super::jwt;
 /// A GraphQL client reads errors as GraphQL errors, also this one.
 const UNAUTHENTICATED: &str = r#"{"errors":[{"message":"the request carries no valid token","extensions":{"code":"UNAUTHENTICATED"}}]}"#;
 
-/// Refusals for want of a valid token, as GraphQL errors. Whatever else is answered in an
-/// upstream's place has its body from a filter of ours, or stays as Envoy writes it.
+/// An upstream that can't be reached, or that broke off before anything of its response went on.
+const UNAVAILABLE: &str = r#"{"errors":[{"message":"the upstream can't be reached or does not answer","extensions":{"code":"UPSTREAM_UNAVAILABLE"}}]}"#;
+
+/// Envoy's flags of a response that it made because of the upstream.
+const UPSTREAM_FLAGS: [&str; 9] = ["LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "UPE"];
+
+/// Refusals for want of a valid token, and failures of the upstream, as GraphQL errors. Whatever
+/// else is answered in an upstream's place has its body from a filter of ours, or stays as Envoy
+/// writes it.
 pub(super) fn config() -> hcm::LocalReplyConfig {
     hcm::LocalReplyConfig {
-        mappers: vec![hcm::ResponseMapper {
-            filter: Some(filter(
+        mappers: vec![
+            mapper(
                 accesslog::access_log_filter::FilterSpecifier::AndFilter(accesslog::AndFilter {
                     filters: vec![status(401), no_claims()],
                 }),
-            )),
-            body_format_override: Some(core::SubstitutionFormatString {
-                content_type: "application/json".to_owned(),
-                format: Some(core::substitution_format_string::Format::TextFormatSource(
-                    core::DataSource {
-                        specifier: Some(core::data_source::Specifier::InlineString(
-                            UNAUTHENTICATED.to_owned(),
-                        )),
-                        ..Default::default()
+                UNAUTHENTICATED,
+            ),
+            mapper(
+                accesslog::access_log_filter::FilterSpecifier::ResponseFlagFilter(
+                    accesslog::ResponseFlagFilter {
+                        flags: UPSTREAM_FLAGS.map(str::to_owned).into(),
                     },
-                )),
-                ..Default::default()
-            }),
+                ),
+                UNAVAILABLE,
+            ),
+        ],
+        ..Default::default()
+    }
+}
+
+fn mapper(when: accesslog::access_log_filter::FilterSpecifier, body: &str) -> hcm::ResponseMapper {
+    hcm::ResponseMapper {
+        filter: Some(filter(when)),
+        body_format_override: Some(core::SubstitutionFormatString {
+            content_type: "application/json".to_owned(),
+            format: Some(core::substitution_format_string::Format::TextFormatSource(
+                core::DataSource {
+                    specifier: Some(core::data_source::Specifier::InlineString(body.to_owned())),
+                    ..Default::default()
+                },
+            )),
             ..Default::default()
-        }],
+        }),
         ..Default::default()
     }
 }

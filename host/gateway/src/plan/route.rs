@@ -39,10 +39,7 @@ pub(super) fn routes(spec: &GatewaySpec) -> route::RouteConfiguration {
         .collect();
     routes.push(route::Route {
         name: "not-found".to_owned(),
-        r#match: Some(route::RouteMatch {
-            path_specifier: Some(route::route_match::PathSpecifier::Prefix("/".to_owned())),
-            ..Default::default()
-        }),
+        r#match: Some(anything()),
         response_headers_to_add: vec![HeaderValueOption {
             header: Some(HeaderValue {
                 key: "content-type".to_owned(),
@@ -77,7 +74,14 @@ pub(super) fn routes(spec: &GatewaySpec) -> route::RouteConfiguration {
     }
 }
 
-pub(super) fn exactly(path: &str) -> route::RouteMatch {
+pub(super) fn anything() -> route::RouteMatch {
+    route::RouteMatch {
+        path_specifier: Some(route::route_match::PathSpecifier::Prefix("/".to_owned())),
+        ..Default::default()
+    }
+}
+
+fn exactly(path: &str) -> route::RouteMatch {
     route::RouteMatch {
         path_specifier: Some(route::route_match::PathSpecifier::Path(path.to_owned())),
         ..Default::default()

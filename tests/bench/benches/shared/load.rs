@@ -50,6 +50,7 @@ pub fn config(strategy: &str) -> MaskingConfig {
         claims: default_claims(),
         keys_env: "IG_MASK_KEYS".into(),
         error_codes: Vec::new(),
+        response_headers: Vec::new(),
         limits: Default::default(),
     }
 }

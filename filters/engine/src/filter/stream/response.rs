@@ -8,19 +8,24 @@ use crate::reply::Reply;
 
 use super::{BodyEffect, MaskingStream, ResponseEffect, State, Tally};
 
-/// Response headers that describe the unmasked body.
-const DESCRIBES_BODY: [&str; 11] = [
-    "accept-ranges",
-    "content-digest",
-    "content-length",
-    "content-md5",
-    "content-range",
-    "digest",
-    "etag",
-    "expires",
-    "last-modified",
-    "repr-digest",
-    "trailer",
+/// Response headers that pass. Any other can hold what the body must not show (a location, a cookie,
+/// something for debugging), or describes a body that is no longer the same.
+const PASSES: [&str; 15] = [
+    ":status",
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "content-type",
+    "date",
+    "retry-after",
+    "server",
+    "strict-transport-security",
+    "transfer-encoding",
+    "vary",
+    "x-request-id",
 ];
 
 /// Bytes of a response that are held back while its end has not come.
@@ -28,6 +33,18 @@ const HOLD: usize = 65_536;
 
 /// Parts of a response that are held back: each of them moves all that is held.
 const HOLD_PARTS: u32 = 256;
+
+/// Whether a content type is one of GraphQL's over HTTP.
+fn says_json(content_type: Option<&str>) -> bool {
+    let essence = content_type
+        .and_then(|c| c.split(';').next())
+        .unwrap_or_default()
+        .trim();
+    is_among(
+        essence,
+        &["application/json", "application/graphql-response+json"],
+    )
+}
 
 impl MaskingStream {
     /// The proxy answers in the upstream's place, which is down or too slow: its words become a
@@ -83,8 +100,14 @@ impl MaskingStream {
             let reason = "the upstream compressed its response although it was asked not to";
             return ResponseEffect::Reply(self.fail("UPSTREAM_ENCODING", reason));
         }
-        let mut edits: Vec<Edit> =
-            headers.removals(|n| is_reserved(n) || is_among(n, &DESCRIBES_BODY));
+        let configured = &filter.config().response_headers;
+        let passes =
+            |n: &str| is_among(n, &PASSES) || configured.iter().any(|c| c.eq_ignore_ascii_case(n));
+        let mut edits: Vec<Edit> = headers.removals(|n| is_reserved(n) || !passes(n));
+        if !says_json(headers.text("content-type")) {
+            // Whatever the upstream says it is, what goes out is JSON.
+            edits.push(Edit::Set("content-type", "application/json".into()));
+        }
         edits.push(Edit::Set("cache-control", "private, no-store".into()));
         if admin {
             edits.push(Edit::Set("x-ig-mask", self.mask_header()));

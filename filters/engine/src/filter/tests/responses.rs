@@ -27,9 +27,11 @@ fn response_headers_no_longer_describe_the_body() {
             "Digest",
             "last-modified",
             "x-ig-mask",
+            "content-encoding",
         ]
         .map(|n| Edit::Remove(n.into()))
         .into();
+        want.push(Edit::Set("content-type", "application/json".into()));
         want.push(Edit::Set("cache-control", "private, no-store".into()));
         if last {
             let id = record(&stream)["decisionId"].as_str().unwrap().to_owned();
@@ -38,6 +40,38 @@ fn response_headers_no_longer_describe_the_body() {
         }
         assert_eq!(edits, want);
     }
+}
+
+#[test]
+fn headers_that_could_hold_a_value_do_not_pass() {
+    let mut masking = masking();
+    let head: Vec<(String, Vec<u8>)> = [
+        (":status", "302"),
+        ("location", "/?e=ann"),
+        ("set-cookie", "e=ann"),
+        ("link", "<ann>"),
+        ("x-debug-user", "ann"),
+        (
+            "content-type",
+            "application/graphql-response+json; charset=utf-8",
+        ),
+        ("date", "now"),
+        ("Access-Control-Allow-Origin", "*"),
+    ]
+    .map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec()))
+    .into();
+    let mut stream = forwarded(&mut masking, "analyst", "{me{name}}");
+    let ResponseEffect::Mask(edits) = stream.response_headers(&masking, Headers(&head), false)
+    else {
+        panic!("it is masked")
+    };
+    let removed =
+        ["location", "set-cookie", "link", "x-debug-user"].map(|n| Edit::Remove(n.into()));
+    assert_eq!(edits[..4], removed);
+    assert_eq!(
+        edits[4..],
+        [Edit::Set("cache-control", "private, no-store".into())]
+    );
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl Rewriter {
                 Some("")
             }
             Action::Replace(literal) => Some(literal.text()),
-            Action::Path(_) | Action::Number if matches!(scalar, Scalar::Number(_)) => None,
+            Action::Path(_) | Action::Number if is_index(scalar) => None,
             Action::Object(_)
             | Action::OneOf(_)
             | Action::Path(_)
@@ -184,4 +184,9 @@ impl Rewriter {
             Some(_) => Err(self.error(c.at, Problem::Unexpected)),
         }
     }
+}
+
+/// Whether a number can be an index into a list, a line or a column, and hardly anything else.
+fn is_index(scalar: Scalar<'_>) -> bool {
+    matches!(scalar, Scalar::Number(n) if n.len() <= 6 && n.bytes().all(|b| b.is_ascii_digit()))
 }
