@@ -221,7 +221,7 @@ async fn failover_is_to_the_regions_own_secondary() {
     world.spec.endpoints = vec![endpoint(dead, 0)];
     world.offer_all();
     let reply = world.until(503).await;
-    assert!(reply.body.contains("no healthy upstream"), "{reply:?}");
+    assert!(reply.body.contains("UPSTREAM_UNAVAILABLE"), "{reply:?}");
     envoy.stop(support::PATIENCE).await.unwrap();
 }
 
