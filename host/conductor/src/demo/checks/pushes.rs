@@ -1,0 +1,202 @@
+//! Policies and code that change on disk.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{ANALYST, Seen, VIEWER, at, query};
+use crate::config::Delivery;
+use crate::demo::client::Answer;
+use crate::demo::stage::Stage;
+
+/// Asks until `wanted` holds or a moment has passed; how long it took, if it did.
+async fn until(
+    stage: &Stage,
+    wanted: impl Fn(&Answer) -> bool,
+) -> anyhow::Result<(Option<Duration>, Answer)> {
+    let started = Instant::now();
+    loop {
+        let answer = stage
+            .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+            .await?;
+        if wanted(&answer) {
+            return Ok((Some(started.elapsed()), answer));
+        }
+        if started.elapsed() > Duration::from_secs(10) {
+            return Ok((None, answer));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn email(answer: &Answer) -> String {
+    at(&answer.json(), "/data/viewer/email").to_owned()
+}
+
+pub(super) async fn pushes(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
+    let fields = stage.policies().join("ig/fields/data.json");
+    let original = std::fs::read_to_string(&fields)?;
+    let mut changed: Value = serde_json::from_str(&original)?;
+    changed["Contact.email"]["strategy"] = json!("redact");
+    std::fs::write(&fields, changed.to_string())?;
+    let (took, answer) = until(stage, |a| email(a) == "[REDACTED]").await?;
+    let ms = took.map_or("never".to_owned(), |t| {
+        format!("after {} ms", t.as_millis())
+    });
+    seen.note(
+        "a policy edited on disk: e-mail redacted",
+        "in force in under 1 s",
+        format!("{} {ms}", email(&answer)),
+        took.is_some_and(|t| t < Duration::from_secs(1)),
+    );
+    std::fs::write(&fields, &original)?;
+    let (took, _) = until(stage, |a| email(a).starts_with("h:demo:")).await?;
+    anyhow::ensure!(took.is_some(), "the original policy did not come back");
+
+    let module = stage.policies().join("ig/masking.rego");
+    let schema = stage.policies().join("schema.graphql");
+    let mut misspelt: Value = serde_json::from_str(&original)?;
+    misspelt["Person.emial"] = json!({"class": "contact", "strategy": "hash"});
+    let misspelt = misspelt.to_string();
+    let endless = format!(
+        "{}\ndenials contains {{\"code\": \"X\", \"reason\": \"x\"}} if {{\n\
+         \"auditor\" in input.roles\n count({{1 | some a in numbers.range(1, 3000); \
+         some b in numbers.range(1, 3000); a + b < 0}}) > 0\n}}\n",
+        std::fs::read_to_string(&module)?
+    );
+    for (name, file, text, says) in [
+        (
+            "broken Rego",
+            &module,
+            "package ig.masking\nrules := {",
+            "ig/masking.rego",
+        ),
+        (
+            "broken data",
+            &fields,
+            "{\"Contact.email\": ",
+            "is not JSON",
+        ),
+        (
+            "data that names no field",
+            &fields,
+            &misspelt,
+            "`Person.emial`",
+        ),
+        ("data of another type", &fields, "[]", "ig.fields"),
+        ("Rego that loops", &module, &endless, "can't be evaluated"),
+        (
+            "broken SDL",
+            &schema,
+            "type Query {\n  a: Nope\n}",
+            "schema line 2, column 3",
+        ),
+    ] {
+        let original = std::fs::read_to_string(file)?;
+        std::fs::write(file, text)?;
+        let refused = refusal(stage, says).await?;
+        let answer = stage
+            .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+            .await?;
+        std::fs::write(file, original)?;
+        let short: String = refused.chars().take(110).collect();
+        seen.note(
+            name,
+            "refused with the place, the old one stays in force",
+            short,
+            !refused.is_empty() && answer.status == 200 && email(&answer).starts_with("h:demo:"),
+        );
+        refusal_over(stage).await?;
+    }
+    garbage(stage, seen).await?;
+    if stage.delivery == Delivery::Path {
+        nack(stage, seen).await?;
+    }
+    Ok(())
+}
+
+/// A filter that is none.
+async fn garbage(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
+    let module = stage.directory().join("filters/masking.wasm");
+    let original = std::fs::read(&module)?;
+    std::fs::write(
+        &module,
+        b"\0asm\x01\0\0\0 and then nothing that is WebAssembly",
+    )?;
+    let refused = refusal(stage, "no valid WebAssembly").await?;
+    let answer = stage
+        .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+        .await?;
+    std::fs::write(&module, original)?;
+    seen.note(
+        "a filter that is no WebAssembly",
+        "refused, the old one stays in force",
+        refused.chars().take(80).collect(),
+        !refused.is_empty() && answer.status == 200 && email(&answer).starts_with("h:demo:"),
+    );
+    refusal_over(stage).await
+}
+
+/// Why the conductor refuses what is on disk, once its reason says so; empty if it does not.
+async fn refusal(stage: &Stage, says: &str) -> anyhow::Result<String> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < deadline {
+        let state = stage.api("/api/policies").await?;
+        let refused = at(&state, "/refused");
+        if refused.contains(says) {
+            return Ok(refused.replace(&stage.directory().display().to_string(), ""));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(String::new())
+}
+
+/// Waits until what is on disk is accepted again.
+async fn refusal_over(stage: &Stage) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !stage.api("/api/policies").await?["refused"].is_null() {
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "what was restored is still refused"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// A filter that only Envoy finds to be broken: it traps when it is started. With code by HTTP,
+/// Envoy accepts before it looks, so there is no NACK to see.
+async fn nack(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
+    let module = stage.directory().join("filters/masking.wasm");
+    let original = std::fs::read(&module)?;
+    std::fs::write(&module, crate::module::trapping())?;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut status;
+    loop {
+        status = stage.api("/api/xds").await?;
+        let back = status["groups"]["eu"]["rolled_back"] == true;
+        if back || Instant::now() > deadline {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let answer = stage
+        .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+        .await?;
+    let parked = &status["groups"]["eu"]["parked"][0];
+    let why: String = at(parked, "/error").chars().take(60).collect();
+    std::fs::write(&module, original)?;
+    seen.note(
+        "a filter that Envoy refuses (NACK)",
+        "rolled back, parked, the old one stays in force",
+        format!(
+            "rolled_back={} {why}",
+            status["groups"]["eu"]["rolled_back"]
+        ),
+        status["groups"]["eu"]["rolled_back"] == true
+            && !why.is_empty()
+            && answer.status == 200
+            && email(&answer).starts_with("h:demo:"),
+    );
+    Ok(())
+}
