@@ -16,6 +16,8 @@ decision := {
 	"allow": true,
 	"admin": is_admin,
 	"errors": error_detail,
+	"introspection": introspects,
+	"low_entropy": low_entropy,
 	"rules": rules,
 } if count(denials) == 0
 
@@ -53,6 +55,31 @@ default error_detail := "generic"
 
 error_detail := "verbatim" if is_admin
 
+default introspects := false
+
+introspects if {
+	some role in roles
+	data.ig.roles[role].introspects
+}
+
+# How strongly the caller authenticated. An unknown way counts as the weakest; what a grant asks for
+# and nobody knows is out of reach.
+
+default acr := 0
+
+acr := data.ig.acr.levels[input.acr]
+
+needed_acr(grant) := 0 if not grant.min_acr
+
+else := object.get(data.ig.acr.levels, grant.min_acr, 1000000)
+
+# Exports carry thousands of rows away: there only grants that speak of exports count, and nobody's
+# role is enough.
+
+default exporting := false
+
+exporting if input.surface == "export"
+
 # Risk: the higher of the tenant's and the caller's own; unknown levels count as the highest.
 # Without any levels every risk is the highest.
 
@@ -75,26 +102,72 @@ risk := max({tenant_risk, subject_risk})
 # How far a grant reaches. One that names an unknown level reaches nobody.
 reach(grant) := object.get(data.ig.risk.levels, grant.max_risk, -1)
 
+# What is classified: the fields that the data names, and those that the schema tags with a name that
+# the data knows. Of several such tags the strictest counts.
+
+classified[coordinate] := field if some coordinate, field in data.ig.fields
+
+classified[coordinate] := field if {
+	some coordinate, tags in data.ig.schema.tags
+	not data.ig.fields[coordinate]
+	fields := [data.ig.tags[tag] |
+		some strategy in ["redact", "null", "hash", "partial"]
+		some tag in tags
+		data.ig.tags[tag].strategy == strategy
+	]
+	field := fields[0]
+}
+
+# Where values are so few that a pseudonym could be guessed.
+
+low_entropy := sort([coordinate |
+	some coordinate, field in classified
+	field.entropy == "low"
+])
+
 # One rule a classified field.
 
 rules[coordinate] := rule if {
-	some coordinate, field in data.ig.fields
-	rule := field_rule(field)
+	some coordinate, field in classified
+	rule := object.union(field_rule(field), {"class": field.class})
 }
 
-field_rule(field) := {"strategy": "reveal", "reason": "role=admin"} if is_admin
+field_rule(field) := {"strategy": "reveal", "reason": "role=admin"} if {
+	is_admin
+	not exporting
+}
 
 else := {"strategy": "redact", "reason": "risk=high"} if risk >= highest_risk
 
 else := {"strategy": "reveal", "reason": reason} if {
+	some grant in grants(field)
+	acr >= needed_acr(grant)
+	reason := sprintf("role=%s, purpose=%s", [grant.role, grant.purpose])
+}
+
+else := object.union(masked(field), {"reason": reason}) if {
+	some grant in grants(field)
+	reason := sprintf("acr<%s", [grant.min_acr])
+}
+
+else := {"strategy": "redact", "reason": "export without a purpose that grants it"} if exporting
+
+else := object.union(masked(field), {"reason": "role!=admin"})
+
+# The grants that would show the field to this caller, however they authenticated.
+grants(field) := [grant |
 	some grant in data.ig.grants
 	grant.role in roles
 	grant.purpose == input.purpose
 	field.class in grant.classes
 	risk <= reach(grant)
-	reason := sprintf("role=%s, purpose=%s", [grant.role, grant.purpose])
-}
+	reaches_surface(grant)
+]
 
-else := object.union(strategy, {"reason": "role!=admin"}) if {
-	strategy := object.remove(field, ["class"])
-}
+reaches_surface(_) if not exporting
+
+reaches_surface(grant) if grant.exports
+
+masked(field) := {"strategy": "redact"} if exporting
+
+else := object.remove(field, ["class", "entropy"])

@@ -5,6 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use serde::Serialize;
 
+use crate::config::Mode;
+use crate::policy::Surface;
 use crate::schema::OperationKind;
 
 /// What a masking filter decided about one request, and what came of it.
@@ -27,8 +29,19 @@ pub struct MaskingRecord {
     pub region: String,
     /// The configuration's revision.
     pub revision: String,
-    /// The operation.
+    /// What answers.
+    pub surface: Surface,
+    /// The route's name, where it is no GraphQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// `shadow`: what is said here was only said, and nothing of it done.
+    #[serde(skip_serializing_if = "is_enforced")]
+    pub mode: Mode,
+    /// The operation; of a batch the first.
     pub operation: Option<OperationRecord>,
+    /// The other operations of a batch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub batch: Vec<OperationRecord>,
     /// Coordinates of the operation that are masked, other than by `redact`.
     pub mask_set: Vec<String>,
     /// Coordinates of the operation that are redacted.
@@ -42,10 +55,17 @@ pub struct MaskingRecord {
     pub code: Option<String>,
     /// Values masked, by coordinate (several joined by `|` where one value could be of either).
     pub counts: BTreeMap<String, u64>,
+    /// Values masked, by what kind of data the policy says they are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, u64>,
     /// Members left out because they were not selected.
     pub dropped: u64,
     /// Values replaced because the schema expects another shape.
     pub mismatched: u64,
+}
+
+fn is_enforced(mode: &Mode) -> bool {
+    *mode == Mode::Enforce
 }
 
 /// What a decision names of the operation.

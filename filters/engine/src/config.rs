@@ -1,9 +1,12 @@
 //! The filters' configurations: what the conductor pushes and a filter loads.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::graphql::GraphqlError;
 use crate::mask::KeyError;
-use crate::policy::{PolicyError, PolicySource};
+use crate::policy::{PolicyError, PolicySource, Surface};
 use crate::schema::{SchemaError, UnknownCoordinate};
 
 /// The configuration of the masking filter.
@@ -20,6 +23,15 @@ pub struct MaskingConfig {
     pub schema: String,
     /// Paths (without query string) that serve GraphQL. Any other path is refused.
     pub graphql_paths: Vec<String>,
+    /// What of GraphQL over HTTP is served beside one operation by POST.
+    #[serde(default)]
+    pub graphql: GraphqlConfig,
+    /// Routes that are no GraphQL.
+    #[serde(default)]
+    pub routes: Vec<RouteConfig>,
+    /// Whether the revision masks, or only says what it would do.
+    #[serde(default)]
+    pub mode: Mode,
     /// `x-ig-` headers that an earlier filter of the gateway sets: they stay, all others go.
     #[serde(default)]
     pub trusted_headers: Vec<String>,
@@ -40,6 +52,112 @@ pub struct MaskingConfig {
     pub limits: MaskingLimits,
 }
 
+/// What a policy directory says beside its rules, in `masking.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MaskingSettings {
+    /// As [`MaskingConfig::mode`].
+    pub mode: Mode,
+    /// As [`MaskingConfig::graphql`].
+    pub graphql: GraphqlConfig,
+    /// As [`MaskingConfig::routes`].
+    pub routes: Vec<RouteConfig>,
+}
+
+/// What of GraphQL over HTTP is served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GraphqlConfig {
+    /// Whether queries may come by GET.
+    pub get: bool,
+    /// Operations that one request may hold in an array; 0 refuses arrays.
+    pub batch: usize,
+    /// Whether callers may register queries by their hash (automatic persisted queries).
+    pub automatic_persisted: bool,
+    /// Whether only the operations of the manifest are served.
+    pub persisted_only: bool,
+    /// Operations that callers may name: id → document.
+    pub manifest: BTreeMap<String, String>,
+}
+
+impl Default for GraphqlConfig {
+    fn default() -> Self {
+        Self {
+            get: true,
+            batch: 10,
+            automatic_persisted: true,
+            persisted_only: false,
+            manifest: BTreeMap::new(),
+        }
+    }
+}
+
+/// Whether a revision masks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// What is decided is done.
+    #[default]
+    Enforce,
+    /// What is decided is written to the decision log, and nothing is changed or refused.
+    Shadow,
+}
+
+/// A route that is no GraphQL, and what its answers are made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteConfig {
+    /// Its name, for policy and decision log.
+    pub name: String,
+    /// The path, without query string: `{name}` stands for one segment that is not empty.
+    pub path: String,
+    /// The methods that are served.
+    #[serde(default = "default_methods")]
+    pub methods: Vec<String>,
+    /// Whether it is an export.
+    #[serde(default = "default_surface")]
+    pub surface: Surface,
+    /// How answers are written.
+    #[serde(default)]
+    pub format: Format,
+    /// The schema's type that the answer's objects or rows are of.
+    #[serde(rename = "type")]
+    pub of: String,
+    /// For JSON: where the objects stand in the document, as members joined by `/`, arrays not
+    /// counted. Empty: the document is one object or an array of them.
+    #[serde(default)]
+    pub at: String,
+    /// For JSON: other members on the way there that pass, in the same notation.
+    #[serde(default)]
+    pub pass: Vec<String>,
+    /// Members or columns with another name than their field's: name → `Type.field`.
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
+}
+
+/// How a route's answers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// As the answer's content type says: one of the others, or the answer is withheld.
+    #[default]
+    Auto,
+    /// A JSON document.
+    Json,
+    /// A JSON document a line.
+    Ndjson,
+    /// Comma-separated values with a header row (RFC 4180).
+    Csv,
+}
+
+fn default_methods() -> Vec<String> {
+    vec!["GET".into()]
+}
+
+fn default_surface() -> Surface {
+    Surface::Rest
+}
+
 /// Bounds on requests and responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -52,6 +170,11 @@ pub struct MaskingLimits {
     pub query_depth: usize,
     /// Nested arrays and objects of a response.
     pub response_depth: usize,
+    /// Bytes of one part of a response that comes in parts (an event, a part of a multipart body,
+    /// a row): a part is held until it is whole.
+    pub part_bytes: usize,
+    /// How many times longer than its compressed form a response may be, its first MiB aside.
+    pub decoded_ratio: u32,
     /// Entries of each cache: documents, decisions, plans.
     pub cache_entries: usize,
 }
@@ -63,6 +186,8 @@ impl Default for MaskingLimits {
             query_tokens: 10_000,
             query_depth: 64,
             response_depth: 128,
+            part_bytes: 1 << 20,
+            decoded_ratio: 100,
             cache_entries: 1024,
         }
     }
@@ -79,7 +204,7 @@ pub struct ResidencyConfig {
     /// Modules and data with the package `ig.residency`.
     pub policy: PolicySource,
     /// The clusters that this gateway may use, by region.
-    pub clusters: std::collections::BTreeMap<String, String>,
+    pub clusters: BTreeMap<String, String>,
     /// Paths on which a refusal is a GraphQL error; elsewhere it is a problem document.
     pub graphql_paths: Vec<String>,
     /// Where the verified claims are.
@@ -145,6 +270,22 @@ pub enum ConfigError {
     /// The policy data classifies a field that the schema does not have.
     #[error("policy data `ig.fields`: {0}")]
     Field(#[from] UnknownCoordinate),
+    /// A route contradicts the schema or itself.
+    #[error("route `{route}`: {problem}")]
+    Route {
+        /// The route's name.
+        route: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A document of the manifest is no GraphQL.
+    #[error("persisted query `{id}`: {problem}")]
+    Persisted {
+        /// Its id.
+        id: String,
+        /// What is wrong.
+        problem: GraphqlError,
+    },
     /// A setting that must not be empty is.
     #[error("the filter configuration has an empty `{0}`")]
     Empty(&'static str),

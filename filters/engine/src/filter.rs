@@ -1,9 +1,11 @@
 //! What the filters share, and the masking filter's stream.
 
+mod form;
 mod masking;
+mod routes;
 mod stream;
 
-pub use masking::Masking;
+pub use masking::{Masking, tell_tags};
 pub use stream::{BodyEffect, HeadEffect, MaskingStream, ResponseEffect, Tally};
 
 /// The prefix of the gateway's own headers.
@@ -68,7 +70,7 @@ impl<'a> Headers<'a> {
         let encodings = self.all("content-encoding");
         encodings
             .iter()
-            .any(|e| !e.eq_ignore_ascii_case(b"identity"))
+            .any(|e| !e.eq_ignore_ascii_case(b"identity") && !e.eq_ignore_ascii_case(b"none"))
     }
 
     /// The path without its query string; empty if there is none.

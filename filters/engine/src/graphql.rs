@@ -1,13 +1,15 @@
 //! GraphQL operations: reading a document and choosing the operation that runs.
 
+mod argument;
 mod document;
 mod error;
 mod read;
 mod request;
 
-pub use document::{Document, Field, FieldIndex, Operation, Selection, SetIndex};
+pub use argument::{Argument, ArgumentValue};
+pub use document::{Document, Field, FieldIndex, Operation, Selection, SetIndex, Variable};
 pub use error::GraphqlError;
-pub use request::{GraphqlRequest, RequestError};
+pub use request::{GraphqlRequest, PersistedId, RequestError, Requests, SpelledOut};
 
 /// Bounds on a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,6 +13,7 @@
 )]
 
 pub mod audit;
+pub mod body;
 pub mod cache;
 pub mod config;
 pub mod filter;

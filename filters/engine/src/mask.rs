@@ -4,6 +4,7 @@
 //! one operation under one table into a [`crate::json::Program`]; [`PlanMasker`] runs it.
 
 mod apply;
+mod compare;
 mod compile;
 mod envelope;
 mod explain;
@@ -13,11 +14,12 @@ mod strategy;
 mod table;
 
 pub use apply::PlanMasker;
-pub use compile::{Limits, compile};
+pub use compare::{Compared, Comparison};
+pub use compile::{Limits, RoutePlan, compile, compile_route, refused};
 pub use envelope::Envelope;
 pub use explain::{ExplainedPath, explain};
 pub use keys::{KeyError, Keyring};
-pub use plan::{Leaf, Plan, Spec};
+pub use plan::{Guard, Leaf, Plan, Spec};
 pub use strategy::StrategyKind;
 pub use table::{Rule, RuleId, RuleTable, Source};
 

@@ -9,7 +9,7 @@ mod input;
 pub use decision::{
     DEFAULT_KEEP_LAST, Decision, Denial, ErrorDetail, ResidencyDecision, RuleSpec, Verdict,
 };
-pub use input::{MaskingInput, ResidencyInput};
+pub use input::{MaskingInput, ResidencyInput, Surface};
 
 use std::fmt;
 use std::num::NonZeroU32;

@@ -10,7 +10,7 @@ pub use error::SchemaError;
 pub(crate) use error::position;
 pub use types::{Directive, FieldDef, FieldId, Kind, Scalar, Shape, TypeDef, TypeId, TypeSet};
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A schema with all names resolved.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub struct Schema {
     roots: [Option<TypeId>; 3],
     /// What `@mask` marks, by concrete or abstract coordinate, as written in the SDL.
     directives: Vec<Directive>,
+    tags: BTreeMap<Box<str>, Vec<Box<str>>>,
     fields: usize,
 }
 
@@ -68,6 +69,11 @@ impl Schema {
     /// What `@mask` marks.
     pub fn directives(&self) -> &[Directive] {
         &self.directives
+    }
+
+    /// What `@tag(name: …)` says of fields and their types: coordinate → tags.
+    pub fn tags(&self) -> &BTreeMap<Box<str>, Vec<Box<str>>> {
+        &self.tags
     }
 
     /// All types.

@@ -17,6 +17,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use engine::audit::Outcome;
+use engine::config::Mode;
 use engine::filter::{
     BodyEffect, Edit, HeadEffect, Headers, Masking, MaskingStream, ResponseEffect,
 };
@@ -48,6 +49,8 @@ struct Loaded {
     masking: RefCell<Masking>,
     claims: Vec<String>,
     metrics: Metrics,
+    /// Values masked, by what kind of data the policy says they are.
+    classes: Vec<(Box<str>, Metric)>,
 }
 
 struct Root {
@@ -79,10 +82,20 @@ impl Root {
             rewrite_us: Metric::histogram("ig.masking.rewrite_us"),
         };
         let claims = masking.config().claims.clone();
+        let classes = masking.classes().iter().map(|class| {
+            let name = format!("ig.masking.class.{}", shell::metric_name(class));
+            (class.clone(), Metric::counter(&name))
+        });
+        let classes = classes.collect();
+        if masking.config().mode == Mode::Shadow {
+            let message = "ig.masking: this revision is in shadow mode: nothing is masked";
+            shell::log(LogLevel::Warn, message);
+        }
         Ok(Loaded {
             masking: RefCell::new(masking),
             claims,
             metrics,
+            classes,
         })
     }
 }
@@ -148,6 +161,11 @@ impl Stream {
         };
         outcome.add(1);
         let tally = self.stream.tally();
+        for (class, count) in self.stream.classes() {
+            if let Some((_, metric)) = loaded.classes.iter().find(|(c, _)| **c == *class) {
+                metric.add(count);
+            }
+        }
         metrics.values.add(tally.masked);
         metrics.dropped.add(tally.dropped);
         metrics.mismatched.add(tally.mismatched);
@@ -187,6 +205,9 @@ impl Stream {
     }
 
     fn request_complete(&mut self, size: usize) -> Action {
+        if self.stream.passes_request() {
+            return Action::Continue;
+        }
         if !self.stream.awaits_request() {
             return Action::Pause;
         }
@@ -200,7 +221,16 @@ impl Stream {
             return self.unavailable("the request body can't be read");
         };
         match self.stream.request_body(&mut masking, &body) {
-            Ok(()) => {
+            Ok(instead) => {
+                if let Some(instead) = instead {
+                    let length = Edit::Set("content-length", instead.len().to_string());
+                    let replaced =
+                        hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &instead)
+                            .and_then(|()| shell::edit(MapType::HttpRequestHeaders, &[length]));
+                    if replaced.is_err() {
+                        return self.unavailable("the request body can't be changed");
+                    }
+                }
                 // Should the stream be cut, this is what the access log tells of it.
                 shell::leave_record("ig.decision", &self.stream.record());
                 Action::Continue
@@ -241,11 +271,21 @@ impl HttpContext for Stream {
                 // The upstream sees nothing before the operation was understood.
                 Action::Pause
             }
+            HeadEffect::Forward(edits) => {
+                if shell::edit(MapType::HttpRequestHeaders, &edits).is_err() {
+                    return self.unavailable("the request headers can't be changed");
+                }
+                shell::leave_record("ig.decision", &self.stream.record());
+                Action::Continue
+            }
             HeadEffect::Reply(reply) => self.answer(&reply),
         }
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if self.stream.passes_request() {
+            return Action::Continue;
+        }
         if end_of_stream {
             return self.request_complete(size);
         }
@@ -256,6 +296,7 @@ impl HttpContext for Stream {
             return self.unavailable("the masking filter is not in working order");
         };
         match self.stream.request_progress(&masking, size) {
+            Ok(()) if self.stream.passes_request() => Action::Continue,
             Ok(()) => Action::Pause,
             Err(reply) => self.answer(&reply),
         }
@@ -296,6 +337,13 @@ impl HttpContext for Stream {
         match effect {
             ResponseEffect::Pass => Action::Continue,
             ResponseEffect::Reply(reply) => self.answer(&reply),
+            ResponseEffect::Stream(edits) => {
+                if shell::edit(MapType::HttpResponseHeaders, &edits).is_err() {
+                    return self.unavailable("the response headers can't be changed");
+                }
+                self.released = true;
+                Action::Continue
+            }
             ResponseEffect::Mask(edits) => {
                 if shell::edit(MapType::HttpResponseHeaders, &edits).is_err() {
                     return self.unavailable("the response headers can't be changed");
@@ -349,8 +397,18 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        match self.stream.response_end() {
-            Ok(()) if self.stream.took_part() => {
+        let rest = match self.stream.response_end() {
+            Ok(rest) => rest,
+            Err(reply) => return self.answer(&reply),
+        };
+        if let Some(rest) = rest {
+            let end = usize::MAX >> 1;
+            if hostcalls::set_buffer(BufferType::HttpResponseBody, end, 0, &rest).is_err() {
+                return self.unavailable("the rest of the response body can't be written");
+            }
+        }
+        match self.stream.masks_trailers() {
+            true => {
                 self.conclude();
                 // Nothing says what a trailer may hold: none passes.
                 let edits: Vec<Edit> = shell::headers(MapType::HttpResponseTrailers)
@@ -362,8 +420,7 @@ impl HttpContext for Stream {
                 }
                 Action::Continue
             }
-            Ok(()) => Action::Continue,
-            Err(reply) => self.answer(&reply),
+            false => Action::Continue,
         }
     }
 }

@@ -161,6 +161,12 @@ impl Metric {
     }
 }
 
+/// A name as metrics can have it: letters, digits and `_`.
+pub fn metric_name(name: &str) -> String {
+    let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    name.chars().map(legal).collect()
+}
+
 /// The time since some moment, or zero if the host does not tell.
 pub fn now() -> Duration {
     hostcalls::get_current_time()

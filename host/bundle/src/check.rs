@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use engine::config::ConfigError;
-use engine::filter::Masking;
+use engine::filter::{Masking, tell_tags};
 use engine::mask::RuleTable;
-use engine::policy::{Decision, MaskingInput, Policy, ResidencyDecision, ResidencyInput};
+use engine::policy::{Decision, MaskingInput, Policy, ResidencyDecision, ResidencyInput, Surface};
 use engine::residency::Residency;
 use engine::schema::{OperationKind, Schema};
 use serde_json::Value;
@@ -63,12 +63,14 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
     let directory = Directory::of(&bundle.policy.data);
 
     let callers = directory.callers();
-    let mut policy = Policy::load::<Decision>(&bundle.policy).map_err(|e| invalid(e.into()))?;
+    let mut source = bundle.policy.clone();
+    tell_tags(&schema, &mut source.data);
+    let mut policy = Policy::load::<Decision>(&source).map_err(|e| invalid(e.into()))?;
     for caller in &callers {
         serde_json::to_string(&caller.input())
             .map_err(|e| e.to_string())
             .and_then(|i| policy.ask::<Decision>(&i).map_err(|e| e.to_string()))
-            .and_then(|d| RuleTable::new(&schema, &d).map_err(|e| e.to_string()))
+            .and_then(|d| RuleTable::new(&schema, &d, caller.surface).map_err(|e| e.to_string()))
             .map_err(|reason| undecided(caller, reason))?;
     }
 
@@ -106,6 +108,7 @@ struct Directory<'v> {
     purposes: Vec<Option<&'v str>>,
     regions: Vec<&'v str>,
     subjects: Vec<&'v str>,
+    acrs: Vec<&'v str>,
     /// One of each region and risk, those of the lowest risk first, and one that is unknown.
     tenants: Vec<Tenant<'v>>,
 }
@@ -126,6 +129,7 @@ struct Caller<'v> {
     operation: OperationKind,
     subject: &'v str,
     acr: Option<&'v str>,
+    surface: Surface,
 }
 
 /// What one decision of `ig.residency` is asked for.
@@ -161,6 +165,7 @@ impl<'v> Directory<'v> {
             roles: keys(data, "/ig/roles"),
             purposes: purposes.into_iter().map(Some).chain([None]).collect(),
             regions: keys(data, "/ig/regions"),
+            acrs: keys(data, "/ig/acr/levels"),
             subjects: subjects.into_iter().take(SUBJECTS).collect(),
             tenants: kinds
                 .into_iter()
@@ -182,6 +187,7 @@ impl<'v> Directory<'v> {
             operation: OperationKind::Query,
             subject: "examination",
             acr: None,
+            surface: Surface::Graphql,
         };
         let one = |role: &&str| vec![(*role).to_owned()];
         let all: Vec<String> = self.roles.iter().map(|r| (*r).to_owned()).collect();
@@ -195,6 +201,14 @@ impl<'v> Directory<'v> {
                     roles: roles.clone(),
                     purpose: *purpose,
                     operation,
+                    ..base.clone()
+                });
+            }
+            for surface in [Surface::Rest, Surface::Export] {
+                callers.push(Caller {
+                    roles: roles.clone(),
+                    purpose: *purpose,
+                    surface,
                     ..base.clone()
                 });
             }
@@ -229,10 +243,10 @@ impl<'v> Directory<'v> {
             }
         }
         for roles in [turn(&held, 0).unwrap_or_default(), all] {
-            for acr in ["0", "1", "2"] {
+            for acr in self.acrs.iter().chain(&["an-acr-unknown"]) {
                 callers.push(Caller {
                     roles: roles.clone(),
-                    acr: Some(acr),
+                    acr: Some(*acr),
                     ..base.clone()
                 });
             }
@@ -290,6 +304,8 @@ impl Caller<'_> {
             acr: self.acr,
             region: self.region,
             operation: self.operation,
+            surface: self.surface,
+            route: None,
         }
     }
 }
@@ -308,12 +324,17 @@ impl fmt::Display for Caller<'_> {
         };
         write!(
             f,
-            ", purpose {}, tenant {}, region {}, operation {operation}, subject {}, acr {}",
+            ", purpose {}, tenant {}, region {}, operation {operation}, subject {}, acr {}, {}",
             self.purpose.unwrap_or("(none)"),
             self.tenant,
             self.region,
             self.subject,
             self.acr.unwrap_or("(none)"),
+            match self.surface {
+                Surface::Graphql => "GraphQL",
+                Surface::Rest => "a REST route",
+                Surface::Export => "an export",
+            },
         )
     }
 }

@@ -69,16 +69,58 @@ pub(crate) fn validate(data: &Value) -> Checked<()> {
 
     let roles = section(ig, "roles")?;
     let purposes = section(ig, "purposes")?;
-    for (name, section) in [("ig.roles", roles), ("ig.purposes", purposes)] {
+    let flags: [(&str, _, &[&str]); 2] = [
+        ("ig.roles", roles, &["administers", "introspects"]),
+        ("ig.purposes", purposes, &["administers"]),
+    ];
+    for (name, section, flags) in flags {
         for entry in entries(name, section)? {
-            entry.only(&["administers"])?;
-            entry.optional("administers", Value::as_bool, "true or false")?;
+            entry.only(flags)?;
+            for flag in flags {
+                entry.optional(flag, Value::as_bool, "true or false")?;
+            }
+        }
+    }
+
+    let no_levels = Map::new();
+    let acrs = match ig.get("acr") {
+        None => &no_levels,
+        Some(acr) => {
+            let acr = Place::new("ig.acr".into(), acr)?;
+            acr.only(&["levels"])?;
+            acr.object("levels")?
+        }
+    };
+    for (name, level) in acrs {
+        // What is not named counts as 0, the weakest.
+        if level.as_u64().is_none_or(|l| l == 0) {
+            let at = key("ig.acr.levels", name);
+            return Err(wrong(at, level, "a whole number, 1 or more"));
         }
     }
 
     let mut classes = BTreeSet::new();
-    for field in entries("ig.fields", section(ig, "fields")?)? {
-        field.only(&["class", "strategy", "keep_first", "keep_last"])?;
+    let fields = entries("ig.fields", section(ig, "fields")?)?;
+    let tags = match ig.get("tags") {
+        None => Vec::new(),
+        Some(tags) => entries("ig.tags", object("ig.tags".into(), tags)?)?,
+    };
+    for field in fields.into_iter().chain(tags) {
+        field.only(&[
+            "class",
+            "strategy",
+            "keep_first",
+            "keep_last",
+            "entropy",
+            "compare",
+        ])?;
+        field.optional("compare", Value::as_bool, "true or false")?;
+        let entropy = |v: &Value| {
+            v.as_str()
+                .filter(|e| matches!(*e, "low" | "high"))
+                .map(|_| ())
+        };
+        field.optional("entropy", entropy, "`low` or `high`")?;
         classes.insert(field.text("class")?.to_owned());
         let strategy = field.text("strategy")?;
         if strategy != "reveal" && StrategyKind::parse(strategy).is_none() {
@@ -103,7 +145,19 @@ pub(crate) fn validate(data: &Value) -> Checked<()> {
     for (index, grant) in grants.iter().enumerate() {
         let grant = Place::new(format!("ig.grants[{index}]"), grant)?;
         let at = &grant.at;
-        grant.only(&["role", "purpose", "classes", "max_risk"])?;
+        grant.only(&[
+            "role", "purpose", "classes", "max_risk", "min_acr", "exports",
+        ])?;
+        grant.optional("exports", Value::as_bool, "true or false")?;
+        if grant.members.contains_key("min_acr") {
+            known(
+                at,
+                "acr",
+                grant.text("min_acr")?,
+                acrs.keys(),
+                "ig.acr.levels",
+            )?;
+        }
         known(at, "role", grant.text("role")?, roles.keys(), "ig.roles")?;
         let purpose = grant.text("purpose")?;
         known(at, "purpose", purpose, purposes.keys(), "ig.purposes")?;

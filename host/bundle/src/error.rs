@@ -19,6 +19,14 @@ pub enum BundleError {
         /// Where and why.
         error: serde_json::Error,
     },
+    /// The manifest of persisted queries can't be used.
+    #[error("{path}: {reason}")]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Two data files say different things of one place.
     #[error("{path} redefines `{key}`, which a file of a directory above or below defines")]
     Conflict {

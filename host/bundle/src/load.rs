@@ -1,7 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use engine::config::{
-    MaskingConfig, MaskingLimits, ResidencyConfig, default_claims, default_error_codes,
+    MaskingConfig, MaskingLimits, MaskingSettings, ResidencyConfig, default_claims,
+    default_error_codes,
 };
 use engine::policy::{Module, PolicySource};
 use serde_json::{Map, Value};
@@ -20,6 +21,23 @@ pub struct Bundle {
     pub policy: PolicySource,
     /// The schema, as SDL.
     pub schema: String,
+    /// How the rules are applied: mode, ways of GraphQL over HTTP, routes (`masking.json`), and the
+    /// operations of `persisted-queries.json`.
+    pub settings: MaskingSettings,
+}
+
+/// The manifest that Apollo's tools write, as far as it is needed.
+#[derive(Debug, serde::Deserialize)]
+struct Manifest {
+    format: String,
+    version: u32,
+    operations: Vec<PersistedOperation>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct PersistedOperation {
+    id: String,
+    body: String,
 }
 
 impl Bundle {
@@ -73,8 +91,10 @@ impl Bundle {
             });
         }
         let schema = text(&path.join("schema.graphql"))?;
-        let revision = revision(&policy, &schema);
+        let settings = settings(path)?;
+        let revision = revision(&policy, &schema, &settings);
         Ok(Self {
+            settings,
             path: path.to_owned(),
             revision,
             policy,
@@ -90,6 +110,9 @@ impl Bundle {
             policy: self.policy.clone(),
             schema: self.schema.clone(),
             graphql_paths: graphql_paths.to_vec(),
+            graphql: self.settings.graphql.clone(),
+            routes: self.settings.routes.clone(),
+            mode: self.settings.mode,
             trusted_headers: [
                 engine::residency::CLUSTER_HEADER,
                 engine::residency::TENANT_HEADER,
@@ -122,6 +145,43 @@ impl Bundle {
             cache_entries: 4096,
         }
     }
+}
+
+/// `masking.json` and `persisted-queries.json`, if they are there.
+fn settings(path: &Path) -> Result<MaskingSettings, BundleError> {
+    let file = path.join("masking.json");
+    let mut settings: MaskingSettings = match file.exists() {
+        false => MaskingSettings::default(),
+        true => serde_json::from_str(&text(&file)?)
+            .map_err(|error| BundleError::Json { path: file, error })?,
+    };
+    let file = path.join("persisted-queries.json");
+    if file.exists() {
+        let manifest: Manifest =
+            serde_json::from_str(&text(&file)?).map_err(|error| BundleError::Json {
+                path: file.clone(),
+                error,
+            })?;
+        if (manifest.format.as_str(), manifest.version) != ("apollo-persisted-query-manifest", 1) {
+            return Err(BundleError::Manifest {
+                path: file,
+                reason: "its format is not apollo-persisted-query-manifest, version 1".into(),
+            });
+        }
+        for operation in manifest.operations {
+            let known = settings
+                .graphql
+                .manifest
+                .insert(operation.id.clone(), operation.body);
+            if known.is_some() {
+                return Err(BundleError::Manifest {
+                    path: file,
+                    reason: format!("the id `{}` stands twice", operation.id),
+                });
+            }
+        }
+    }
+    Ok(settings)
 }
 
 fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), BundleError> {
@@ -176,7 +236,7 @@ fn merge(into: &mut Value, from: Value, at: &str) -> Result<(), String> {
     }
 }
 
-fn revision(policy: &PolicySource, schema: &str) -> String {
+fn revision(policy: &PolicySource, schema: &str, settings: &MaskingSettings) -> String {
     let mut hash = Sha256::new();
     let mut part = |text: &str| {
         hash.update((text.len() as u64).to_be_bytes());
@@ -189,6 +249,10 @@ fn revision(policy: &PolicySource, schema: &str) -> String {
     // serde_json keeps object members sorted, so equal data has one text.
     part(&policy.data.to_string());
     part(schema);
+    // What says nothing else than the defaults is as good as not there.
+    if *settings != MaskingSettings::default() {
+        part(&serde_json::to_string(settings).unwrap_or_default());
+    }
     let digest = hash.finalize();
     let hex: String = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
     format!("r-{hex}")

@@ -147,13 +147,13 @@ fn work_out(
         body["operationName"] = json!(name);
     }
     match stream.request_headers(&mut masking, Headers(&headers), &claims, false) {
-        HeadEffect::Hold(_) => {}
+        HeadEffect::Hold(_) | HeadEffect::Forward(_) => {}
         HeadEffect::Reply(reply) => return Ok(refuse(explanation, reply)),
     }
     if let Err(reply) = stream.request_body(&mut masking, body.to_string().as_bytes()) {
         return Ok(refuse(explanation, reply));
     }
-    let Some(plan) = stream.plan() else {
+    let Some(plan) = stream.plans().first().copied() else {
         bail!("the filter made no plan")
     };
     explanation.outcome = Outcome::Allowed;

@@ -69,6 +69,8 @@ impl Native {
 #[derive(Default)]
 struct Run {
     request: Pairs,
+    /// What goes to the upstream in the place of the request's body.
+    request_body: Option<Vec<u8>>,
     reached: bool,
     answered: bool,
     headers: Pairs,
@@ -127,22 +129,34 @@ impl Run {
         let claims = EncodedClaims(&case.input.claims);
         let body = case.input.request.body();
         match stream.request_headers(filter, Headers(&self.request), &claims, body.is_none()) {
-            HeadEffect::Hold(edits) => apply(&mut self.request, edits),
+            HeadEffect::Hold(edits) => {
+                apply(&mut self.request, edits);
+                match stream.request_body(filter, &body.unwrap_or_default()) {
+                    Ok(instead) => self.request_body = instead,
+                    Err(reply) => return self.answer(&reply),
+                }
+            }
+            HeadEffect::Forward(edits) => apply(&mut self.request, edits),
             HeadEffect::Reply(reply) => return self.answer(&reply),
         }
-        if let Err(reply) = stream.request_body(filter, &body.unwrap_or_default()) {
-            return self.answer(&reply);
+        if let Some(instead) = &self.request_body {
+            let length = instead.len().to_string();
+            apply(&mut self.request, vec![Edit::Set("content-length", length)]);
         }
         self.reached = true;
         let mut headers = case.input.response.headers();
         let trailers = case.input.response.trailers.is_some();
         let end = pieces.is_empty() && !trailers;
+        let mut released = false;
         match stream.response_headers(filter, Headers(&headers), end) {
             ResponseEffect::Pass => {}
             ResponseEffect::Mask(edits) => apply(&mut headers, edits),
+            ResponseEffect::Stream(edits) => {
+                released = true;
+                apply(&mut headers, edits);
+            }
             ResponseEffect::Reply(reply) => return self.answer(&reply),
         }
-        let mut released = false;
         let mut out = Vec::new();
         // The end of a body comes as an empty piece, or as trailers.
         let last: &[&[u8]] = if end || trailers { &[] } else { &[b""] };
@@ -155,8 +169,11 @@ impl Run {
             }
             released |= !stream.holds(out.len(), end);
         }
-        if trailers && let Err(reply) = stream.response_end() {
-            return self.failed(released, headers, out, &reply);
+        if trailers {
+            match stream.response_end() {
+                Ok(rest) => out.extend(rest.unwrap_or_default()),
+                Err(reply) => return self.failed(released, headers, out, &reply),
+            }
         }
         (self.headers, self.body) = (headers, out);
     }

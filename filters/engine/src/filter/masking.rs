@@ -1,5 +1,6 @@
 //! The masking filter's configuration, loaded, and what it remembers: documents, decisions, plans.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -8,9 +9,11 @@ use crate::audit::DecisionIds;
 use crate::cache::Cache;
 use crate::config::{ConfigError, MaskingConfig};
 use crate::graphql::{self, Document, GraphqlError, Operation};
-use crate::mask::{self, Envelope, Keyring, Plan, RuleTable};
+use crate::mask::{self, Comparison, Envelope, Keyring, Plan, RoutePlan, RuleTable};
 use crate::policy::{Decision, ErrorDetail, MaskingInput, Policy};
-use crate::schema::Schema;
+use crate::schema::{Schema, TypeSet};
+
+use super::routes::Routes;
 
 /// A loaded configuration with its caches.
 #[derive(Debug)]
@@ -23,6 +26,16 @@ pub struct Masking {
     decisions: Cache<String, Arc<KnownDecision>>,
     /// By document, operation and decision.
     plans: Cache<(u64, usize, u64), Arc<Plan>>,
+    /// By route and decision.
+    route_plans: Cache<(usize, u64), Arc<RoutePlan>>,
+    /// Queries that callers have registered by their hash.
+    registered: Cache<Box<str>, Arc<str>>,
+    /// SHA-256 of the manifest's documents.
+    trusted: HashSet<String>,
+    routes: Routes,
+    /// What a batch gets that is refused as a whole.
+    refused: [Arc<Plan>; 2],
+    classes: Vec<Box<str>>,
     /// Numbers documents and decisions.
     serial: u64,
     ids: DecisionIds,
@@ -78,6 +91,8 @@ impl Masking {
             return Err(ConfigError::Empty("graphql_paths"));
         }
         let schema = Schema::parse(&config.schema)?;
+        let mut config = config;
+        tell_tags(&schema, &mut config.policy.data);
         if let Some(fields) = config
             .policy
             .data
@@ -96,11 +111,43 @@ impl Masking {
             .map(|c| c.as_str().into())
             .collect();
         error_codes.sort_unstable();
+        let routes = Routes::new(&config.routes)?;
+        let mut trusted = HashSet::new();
+        for (id, text) in &config.graphql.manifest {
+            Document::parse(text, document_limits(&config)).map_err(|problem| {
+                ConfigError::Persisted {
+                    id: id.clone(),
+                    problem,
+                }
+            })?;
+            trusted.insert(hex(&Sha256::digest(text.as_bytes())));
+        }
+        let envelopes = [ErrorDetail::Generic, ErrorDetail::Verbatim];
+        let refused = envelopes.map(|e| Arc::new(mask::refused(&envelope(e, &error_codes))));
+        let mut classes: Vec<Box<str>> = config
+            .policy
+            .data
+            .pointer("/ig/fields")
+            .and_then(|f| f.as_object())
+            .into_iter()
+            .flat_map(|f| f.values())
+            .filter_map(|f| f.get("class")?.as_str())
+            .map(Into::into)
+            .collect();
+        classes.extend(["unclassified".into(), "unknown".into()]);
+        classes.sort_unstable();
+        classes.dedup();
         let entries = config.limits.cache_entries;
-        Ok(Self {
+        Self {
             documents: Cache::weighing(entries, CACHED_DOCUMENTS),
             decisions: Cache::new(entries),
             plans: Cache::weighing(entries, CACHED_PLANS),
+            route_plans: Cache::new(entries),
+            registered: Cache::weighing(entries, CACHED_DOCUMENTS),
+            trusted,
+            routes,
+            refused,
+            classes,
             serial: 0,
             ids: DecisionIds::default(),
             config,
@@ -108,7 +155,76 @@ impl Masking {
             policy,
             keys,
             error_codes,
-        })
+        }
+        .checked()
+    }
+
+    /// Tries every route once: what is wrong with one shows at its first plan.
+    fn checked(mut self) -> Result<Self, ConfigError> {
+        let nothing = Decision {
+            allow: true,
+            denials: Vec::new(),
+            admin: false,
+            errors: ErrorDetail::Generic,
+            introspection: false,
+            low_entropy: Vec::new(),
+            rules: BTreeMap::new(),
+        };
+        for index in 0..self.config.routes.len() {
+            let Some(route) = self.config.routes.get(index) else {
+                continue;
+            };
+            let name = route.name.clone();
+            let table = RuleTable::new(&self.schema, &nothing, route.surface)?;
+            let known = KnownDecision {
+                serial: self.next_serial(),
+                decision: nothing.clone(),
+                table,
+            };
+            self.route_plan(index, &known, "")
+                .map_err(|problem| ConfigError::Route {
+                    route: name,
+                    problem,
+                })?;
+        }
+        Ok(self)
+    }
+
+    /// The kinds of data that masked values are counted by.
+    pub fn classes(&self) -> &[Box<str>] {
+        &self.classes
+    }
+
+    pub(super) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// The plan of one object that stands in the place of a batch's answers.
+    pub(super) fn refused(&self, decided: &KnownDecision) -> Arc<Plan> {
+        let [generic, verbatim] = &self.refused;
+        match decided.decision.errors {
+            ErrorDetail::Generic => generic.clone(),
+            ErrorDetail::Verbatim => verbatim.clone(),
+        }
+    }
+
+    /// Which query a caller names by an id or hash.
+    pub(super) fn persisted(&mut self, id: &str) -> Option<Arc<str>> {
+        if let Some(text) = self.config.graphql.manifest.get(id) {
+            return Some(text.as_str().into());
+        }
+        self.registered.get(id)
+    }
+
+    /// A caller sends a query and its hash, which is right.
+    pub(super) fn register(&mut self, hash: &str, query: &str) {
+        self.registered
+            .insert_weighing(hash.into(), query.into(), query.len());
+    }
+
+    /// Whether the query is one of the manifest's.
+    pub(super) fn is_trusted(&self, hash: &str) -> bool {
+        self.trusted.contains(hash)
     }
 
     /// The configuration.
@@ -133,11 +249,7 @@ impl Masking {
         if let Some(known) = self.documents.get(query) {
             return Ok(known);
         }
-        let limits = graphql::Limits {
-            tokens: self.config.limits.query_tokens,
-            depth: self.config.limits.query_depth,
-        };
-        let document = Document::parse(query, limits)?;
+        let document = Document::parse(query, document_limits(&self.config))?;
         let hash = hex(&Sha256::digest(query.as_bytes()));
         let known = Arc::new(KnownDocument {
             serial: self.next_serial(),
@@ -161,7 +273,7 @@ impl Masking {
             .policy
             .ask::<Decision>(&key)
             .map_err(|e| e.to_string())?;
-        let table = RuleTable::new(&self.schema, &decision)
+        let table = RuleTable::new(&self.schema, &decision, input.surface)
             .map_err(|e| format!("the policy's rules: {e}"))?;
         let known = Arc::new(KnownDecision {
             serial: self.next_serial(),
@@ -184,12 +296,7 @@ impl Masking {
         if let Some(plan) = self.plans.get(&key) {
             return Ok(plan);
         }
-        let envelope = match decided.decision.errors {
-            ErrorDetail::Verbatim => Envelope::Verbatim,
-            ErrorDetail::Generic => Envelope::Generic {
-                codes: self.error_codes.clone(),
-            },
-        };
+        let envelope = envelope(decided.decision.errors, &self.error_codes);
         let plan = Arc::new(mask::compile(
             &self.schema,
             &known.document,
@@ -203,12 +310,75 @@ impl Masking {
         Ok(plan)
     }
 
+    /// The plan of a route under a decision.
+    pub(super) fn route_plan(
+        &mut self,
+        index: usize,
+        decided: &KnownDecision,
+        tenant: &str,
+    ) -> Result<Arc<RoutePlan>, String> {
+        let key = (index, decided.serial);
+        if let Some(plan) = self.route_plans.get(&key) {
+            return Ok(plan);
+        }
+        let route = self
+            .config
+            .routes
+            .get(index)
+            .ok_or("there is no such route")?;
+        let plan = Arc::new(mask::compile_route(
+            &self.schema,
+            route,
+            &decided.table,
+            self.keys.as_ref().map(|k| (k, tenant)),
+            mask::Limits::default(),
+        )?);
+        self.route_plans.insert(key, plan.clone());
+        Ok(plan)
+    }
+
+    /// What finds masked fields in arguments under a decision.
+    pub(super) fn comparison<'a>(&'a self, decided: &'a KnownDecision) -> Comparison<'a> {
+        Comparison::new(&self.schema, &decided.table)
+    }
+
+    /// The types that a route's parameters speak of.
+    pub(super) fn subjects(&self, index: usize, comparison: Comparison<'_>) -> TypeSet {
+        let route = self.config.routes.get(index);
+        let of = route.and_then(|r| self.schema.type_id(&r.of));
+        of.map(|of| comparison.subjects(of)).unwrap_or_default()
+    }
+
     fn next_serial(&mut self) -> u64 {
         self.serial += 1;
         self.serial
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The tags of the schema become policy data: `ig.schema.tags`, coordinate → names.
+pub fn tell_tags(schema: &Schema, data: &mut serde_json::Value) {
+    let tags = schema.tags();
+    if let Some(ig) = data.get_mut("ig").and_then(|ig| ig.as_object_mut()) {
+        ig.insert("schema".into(), serde_json::json!({ "tags": tags }));
+    }
+}
+
+fn document_limits(config: &MaskingConfig) -> graphql::Limits {
+    graphql::Limits {
+        tokens: config.limits.query_tokens,
+        depth: config.limits.query_depth,
+    }
+}
+
+fn envelope(errors: ErrorDetail, codes: &[Box<str>]) -> Envelope {
+    match errors {
+        ErrorDetail::Verbatim => Envelope::Verbatim,
+        ErrorDetail::Generic => Envelope::Generic {
+            codes: codes.to_vec(),
+        },
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

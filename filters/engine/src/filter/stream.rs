@@ -1,15 +1,17 @@
 //! One request and its response, as a state machine: events of the proxy in, effects out.
 
 mod audit;
+mod operations;
 mod request;
 mod response;
+mod route;
 
 use std::sync::Arc;
 
 use crate::audit::MaskingRecord;
+use crate::body::{Form, Inflate};
 use crate::identity::Identity;
-use crate::json::Rewriter;
-use crate::mask::{Plan, PlanMasker};
+use crate::mask::{Plan, RoutePlan};
 use crate::reply::Reply;
 
 use super::Edit;
@@ -21,6 +23,7 @@ pub struct MaskingStream {
     record: MaskingRecord,
     identity: Option<Identity>,
     tally: Tally,
+    shadow: bool,
     /// Parts of the response's body so far.
     parts: u32,
 }
@@ -33,21 +36,33 @@ enum State {
     /// The request's body is awaited.
     Request,
     /// The request went on; its response is masked by the plan.
-    Forwarded { plan: Arc<Plan>, admin: bool },
+    Forwarded { answer: Answer, admin: bool },
     /// The proxy answered in the upstream's place: these bytes are the body.
     Substitute(Vec<u8>),
     /// The response is being rewritten.
     Response {
-        rewriter: Box<Rewriter>,
-        masker: PlanMasker,
-        plan: Arc<Plan>,
+        body: Box<dyn Form>,
+        decoder: Option<Inflate>,
     },
     /// The proxy or this filter answers; the upstream has no part in it.
     Answered,
+    /// In shadow mode: the request would have been refused. All of it passes.
+    Watched,
     /// The response is complete.
     Complete,
     /// The response was withheld or cut off: nothing more of it goes on.
     Failed,
+}
+
+/// What the response will be, and how it is masked.
+#[derive(Debug, Clone)]
+enum Answer {
+    /// The response of one operation.
+    Graphql(Arc<Plan>),
+    /// The responses of several; or one object where all were refused.
+    Batch(Vec<Arc<Plan>>, Arc<Plan>),
+    /// The answer of a route, by its place in the configuration.
+    Route(usize, Arc<RoutePlan>),
 }
 
 /// Figures of one stream, for the filter's metrics.
@@ -66,6 +81,8 @@ pub struct Tally {
 pub enum HeadEffect {
     /// Change the headers, hold them, and collect the body.
     Hold(Vec<Edit>),
+    /// Change the headers; the request goes on, and so does its body if it has one.
+    Forward(Vec<Edit>),
     /// Answer.
     Reply(Reply),
 }
@@ -77,6 +94,9 @@ pub enum ResponseEffect {
     Pass,
     /// Change the headers; if a body follows, hold them until its first part was rewritten.
     Mask(Vec<Edit>),
+    /// Change the headers; they go on at once, since the body comes bit by bit for as long as the
+    /// client listens.
+    Stream(Vec<Edit>),
     /// Answer instead.
     Reply(Reply),
 }
@@ -103,16 +123,25 @@ impl MaskingStream {
         !matches!(self.state, State::Fresh)
     }
 
+    /// Whether the response's trailers are this filter's to remove.
+    pub fn masks_trailers(&self) -> bool {
+        self.took_part() && !self.shadow && !matches!(self.state, State::Watched)
+    }
+
     /// The figures so far.
     pub fn tally(&self) -> Tally {
         self.tally
     }
 
-    /// The plan, while the response is awaited or rewritten.
-    pub fn plan(&self) -> Option<&Arc<Plan>> {
+    /// The plans, while the response is awaited: one an operation, or that of a route.
+    pub fn plans(&self) -> Vec<&Arc<Plan>> {
         match &self.state {
-            State::Forwarded { plan, .. } | State::Response { plan, .. } => Some(plan),
-            _ => None,
+            State::Forwarded { answer, .. } => match answer {
+                Answer::Graphql(plan) => vec![plan],
+                Answer::Batch(plans, _) => plans.iter().collect(),
+                Answer::Route(_, route) => vec![&route.plan],
+            },
+            _ => Vec::new(),
         }
     }
 

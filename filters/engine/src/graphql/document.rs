@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::{GraphqlError, Limits};
+use super::{Argument, ArgumentValue, GraphqlError, Limits};
 use crate::schema::OperationKind;
 
 /// Bytes of a response key.
@@ -18,6 +18,8 @@ pub struct Document {
     pub(super) fragments: HashMap<Box<str>, Fragment>,
     pub(super) sets: Vec<Vec<Selection>>,
     pub(super) fields: Vec<Field>,
+    /// Labels of `@defer` and `@stream`.
+    pub(super) labels: Vec<Box<str>>,
 }
 
 /// One operation of a document.
@@ -29,6 +31,19 @@ pub struct Operation {
     pub name: Option<Box<str>>,
     /// What it selects.
     pub set: SetIndex,
+    /// Its variables.
+    pub variables: Vec<Variable>,
+}
+
+/// A variable of an operation.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: Box<str>,
+    /// The type inside its lists.
+    pub named: Box<str>,
+    /// Its value where the request gives none.
+    pub default: Option<ArgumentValue>,
 }
 
 #[derive(Debug)]
@@ -53,8 +68,8 @@ pub enum Selection {
     },
 }
 
-/// A selected field. Directives are not kept: a field that `@skip` may leave out is assumed to be
-/// there.
+/// A selected field. Directives are not kept, but for labels: a field that `@skip` may leave out
+/// is assumed to be there.
 #[derive(Debug)]
 pub struct Field {
     /// Its name in the response, if it is not its own.
@@ -63,6 +78,8 @@ pub struct Field {
     pub name: Box<str>,
     /// What is selected of it.
     pub set: Option<SetIndex>,
+    /// Its arguments.
+    pub arguments: Vec<Argument>,
 }
 
 impl Field {
@@ -98,6 +115,11 @@ impl Document {
                 .find(|(_, o)| o.name.as_deref() == Some(name))
                 .ok_or_else(|| GraphqlError::UnknownOperation(name.to_owned())),
         }
+    }
+
+    /// The labels of parts that may come later (`@defer`, `@stream`).
+    pub fn labels(&self) -> &[Box<str>] {
+        &self.labels
     }
 
     /// The selections of a set.

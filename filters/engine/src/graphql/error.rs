@@ -44,6 +44,20 @@ pub enum GraphqlError {
     /// A type condition names no type of the schema.
     #[error("the type condition names `{0}`, which the schema does not have")]
     UnknownType(String),
+    /// An argument filters, sorts or groups by a field whose values are masked.
+    #[error(
+        "the argument `{argument}` uses `{coordinate}`, whose values are masked for this caller: \
+         answers would tell what they are"
+    )]
+    Compared {
+        /// The names on the way to it, joined by dots.
+        argument: String,
+        /// The field.
+        coordinate: String,
+    },
+    /// The policy does not let the caller ask for the schema.
+    #[error("the policy does not let this caller ask for the schema")]
+    Introspection,
     /// A field has a selection and must not, or lacks one.
     #[error("the field `{0}` {1}")]
     BadSelection(String, &'static str),
@@ -58,7 +72,17 @@ impl GraphqlError {
             Self::NoOperation | Self::UnknownOperation(_) | Self::OperationNameMissing => {
                 "OPERATION_RESOLUTION_FAILURE"
             }
+            Self::Compared { .. } => "MASKED_FIELD_COMPARED",
+            Self::Introspection => "INTROSPECTION_REFUSED",
             _ => "GRAPHQL_VALIDATION_FAILED",
+        }
+    }
+
+    /// The HTTP status that goes with it.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Compared { .. } | Self::Introspection => 403,
+            _ => 400,
         }
     }
 }

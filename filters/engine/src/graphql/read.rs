@@ -2,7 +2,8 @@
 
 use apollo_parser::cst;
 
-use super::document::{Document, Field, Fragment, Operation, Selection, SetIndex};
+use super::argument::{self, ArgumentValue, arguments};
+use super::document::{Document, Field, Fragment, Operation, Selection, SetIndex, Variable};
 use super::{GraphqlError, Limits};
 use crate::schema::{OperationKind, position};
 
@@ -36,6 +37,7 @@ pub(super) fn read(text: &str, limits: Limits) -> Result<Document, GraphqlError>
                     kind,
                     name: d.name().map(name),
                     set,
+                    variables: variables(d.variable_definitions()),
                 });
             }
             cst::Definition::FragmentDefinition(d) => {
@@ -57,6 +59,34 @@ pub(super) fn read(text: &str, limits: Limits) -> Result<Document, GraphqlError>
     Ok(document)
 }
 
+fn variables(definitions: Option<cst::VariableDefinitions>) -> Vec<Variable> {
+    let definitions = definitions
+        .into_iter()
+        .flat_map(|v| v.variable_definitions());
+    let variable = |v: cst::VariableDefinition| {
+        let mut ty = v.ty();
+        let named = loop {
+            ty = match ty? {
+                cst::Type::NamedType(n) => break n,
+                cst::Type::ListType(l) => l.ty(),
+                cst::Type::NonNullType(n) => match (n.named_type(), n.list_type()) {
+                    (Some(n), _) => break n,
+                    (None, list) => list?.ty(),
+                },
+            };
+        };
+        Some(Variable {
+            name: v.variable()?.name().map(name)?,
+            named: named.name().map(name)?,
+            default: v
+                .default_value()
+                .and_then(|d| d.value())
+                .map(argument::value),
+        })
+    };
+    definitions.filter_map(variable).collect()
+}
+
 fn name(name: cst::Name) -> Box<str> {
     name.text().as_str().into()
 }
@@ -72,7 +102,9 @@ impl Document {
             selections.push(match selection {
                 cst::Selection::Field(f) => {
                     let set = f.selection_set().map(|s| self.selection_set(Some(s)));
+                    self.label(f.directives());
                     let field = Field {
+                        arguments: arguments(f.arguments()),
                         alias: f.alias().and_then(|a| a.name()).map(name),
                         name: f.name().map(name).unwrap_or_default(),
                         set,
@@ -80,19 +112,37 @@ impl Document {
                     self.fields.push(field);
                     Selection::Field((self.fields.len() - 1) as u32)
                 }
-                cst::Selection::FragmentSpread(s) => Selection::Spread(
-                    s.fragment_name()
-                        .and_then(|n| n.name())
-                        .map(name)
-                        .unwrap_or_default(),
-                ),
-                cst::Selection::InlineFragment(i) => Selection::Inline {
-                    condition: condition(i.type_condition()),
-                    set: self.selection_set(i.selection_set()),
-                },
+                cst::Selection::FragmentSpread(s) => {
+                    self.label(s.directives());
+                    let spread = s.fragment_name().and_then(|n| n.name());
+                    Selection::Spread(spread.map(name).unwrap_or_default())
+                }
+                cst::Selection::InlineFragment(i) => {
+                    self.label(i.directives());
+                    Selection::Inline {
+                        condition: condition(i.type_condition()),
+                        set: self.selection_set(i.selection_set()),
+                    }
+                }
             });
         }
         self.sets.push(selections);
         (self.sets.len() - 1) as SetIndex
+    }
+
+    /// Notes the label of a part that may come later.
+    fn label(&mut self, directives: Option<cst::Directives>) {
+        for directive in directives.into_iter().flat_map(|d| d.directives()) {
+            let later = directive.name().map(name);
+            if !matches!(later.as_deref(), Some("defer" | "stream")) {
+                continue;
+            }
+            let label = arguments(directive.arguments())
+                .into_iter()
+                .find(|a| &*a.name == "label");
+            if let Some(ArgumentValue::Text(label)) = label.map(|a| a.value) {
+                self.labels.push(label);
+            }
+        }
     }
 }

@@ -66,11 +66,13 @@ impl Field {
     }
 }
 
-/// What may stand in an object. A member that no field names is dropped.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+/// What may stand in an object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Node {
     /// The known members, in the order in which they are expected.
     pub fields: Box<[Field]>,
+    /// What happens to a member that no field names.
+    pub unknown: Action,
     /// The fields' names as they are usually written, in the order of `fields`.
     written: Box<[Box<[u8]>]>,
     /// Indices into `fields`, sorted by key.
@@ -83,7 +85,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node of these fields; of two with one key the first counts. At most 65,535 fields.
+    /// A node of these fields, which drops any other member; of two with one key the first counts.
+    /// At most 65,535 fields.
     pub fn new(fields: Vec<Field>) -> Self {
         let count = u16::try_from(fields.len()).unwrap_or(u16::MAX);
         let key = |i: u16| fields.get(usize::from(i)).map(|f| &*f.key);
@@ -94,6 +97,7 @@ impl Node {
             written: fields.iter().map(Field::written).collect(),
             sorted: sorted.into_boxed_slice(),
             fields: fields.into_boxed_slice(),
+            unknown: Action::Drop,
             typename: None,
             switch: Box::default(),
         }
@@ -104,6 +108,12 @@ impl Node {
         let written = self.written.get(hint)?;
         let field = self.fields.get(hint)?;
         starts_with(bytes, written).then_some((field.action, written.len()))
+    }
+
+    /// What happens to the member `key`.
+    pub fn action(&self, key: &str) -> Option<Action> {
+        let index = self.find(key.as_bytes(), usize::MAX)?;
+        self.fields.get(index).map(|f| f.action)
     }
 
     /// The index of the member `key`; `hint` is looked at first.

@@ -72,6 +72,8 @@ enum State {
 pub struct Rewriter {
     program: Arc<Program>,
     limits: Limits,
+    /// Whether the document must be an object.
+    object: bool,
     stack: Vec<Frame>,
     state: State,
     /// What applies to the value that comes next, and under how many arrays.
@@ -79,6 +81,8 @@ pub struct Rewriter {
     depth: u8,
     /// While set, nothing is written until the stack is back at this length.
     mute: Option<usize>,
+    /// Whether anything may follow the document.
+    stops: bool,
     /// Bytes of a token whose end has not come yet.
     carry: Vec<u8>,
     /// Where in the carried bytes a held string was scanned to.
@@ -97,17 +101,28 @@ enum Step {
 }
 
 impl Rewriter {
-    /// A rewriter at the start of a document.
+    /// A rewriter at the start of a document that must be an object: the program's root.
     pub fn new(program: Arc<Program>, limits: Limits) -> Self {
-        let root = program.root;
+        let root = Action::Object(program.root);
+        Self {
+            object: true,
+            ..Self::at(program, limits, root, 0)
+        }
+    }
+
+    /// A rewriter at the start of a document that may be any value, to which `action` applies as
+    /// under `depth` arrays.
+    pub fn at(program: Arc<Program>, limits: Limits, action: Action, depth: u8) -> Self {
         Self {
             program,
             limits,
+            object: false,
             stack: Vec::new(),
             state: State::Value,
-            action: Action::Object(root),
-            depth: 0,
+            action,
+            depth,
             mute: None,
+            stops: false,
             carry: Vec::new(),
             scanned: 0,
             utf8: Utf8::default(),
@@ -145,6 +160,30 @@ impl Rewriter {
             self.base += keep as u64;
         }
         Ok(())
+    }
+
+    /// Takes the next chunk up to the document's end: says how many of its bytes belong to the
+    /// document if that has ended. A number has no end of its own: it ends with the next byte.
+    ///
+    /// # Errors
+    /// As [`Rewriter::push`].
+    pub fn push_to_end(
+        &mut self,
+        chunk: &[u8],
+        masker: &mut dyn Masker,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<usize>, JsonError> {
+        let carried = self.carry.len();
+        self.stops = true;
+        let before = self.base;
+        self.push(chunk, masker, out)?;
+        if self.state != State::Done {
+            return Ok(None);
+        }
+        // What is carried now stands behind the end.
+        self.carry.clear();
+        let end = (self.base - before) as usize;
+        Ok(Some(end.saturating_sub(carried)))
     }
 
     /// Says that the document has ended.
@@ -200,6 +239,7 @@ impl Rewriter {
                 }
                 State::InString => self.in_string(&mut c)?,
                 State::Held => self.held_string(&mut c, masker, out)?,
+                State::Done if self.stops => Step::Wait(c.at),
                 State::Done => {
                     c.at += scan::white(c.rest());
                     match c.peek() {

@@ -23,6 +23,11 @@ impl PlanMasker {
         }
     }
 
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
     /// Values masked so far.
     pub fn total(&self) -> u64 {
         self.total

@@ -7,20 +7,23 @@
 //! to which the rewriter switches once it has seen the type.
 
 mod action;
+mod arguments;
 mod class;
 mod place;
+mod route;
 mod spec;
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::graphql::{Document, FieldIndex, GraphqlError, Operation};
 use crate::json::{Action, Field, Node, NodeId, Program};
 use crate::schema::{Schema, TypeSet};
 
-use super::plan::{Plan, Spec};
+use super::plan::{Guard, Plan, Spec};
 use super::table::RuleTable;
 use super::{Envelope, Keyring};
+
+pub use route::{RoutePlan, compile_route, refused};
 
 use place::Place;
 use spec::SpecKey;
@@ -61,21 +64,7 @@ pub fn compile(
     limits: Limits,
 ) -> Result<Plan, GraphqlError> {
     let root = schema.root(operation.kind).ok_or(GraphqlError::NoRoot)?;
-    let mut compiler = Compiler {
-        schema,
-        document,
-        table,
-        keys,
-        limits,
-        visits: 0,
-        program: Program::default(),
-        specs: Vec::new(),
-        spec_index: HashMap::new(),
-        memo: HashMap::new(),
-        interned: HashMap::new(),
-        keys_seen: BTreeSet::new(),
-        revealed: BTreeSet::new(),
-    };
+    let mut compiler = Compiler::new(schema, document, operation, table, keys, limits);
     let possible = TypeSet::of(root);
     let groups = vec![(operation.set, possible.clone())];
     let data = compiler.node(
@@ -96,11 +85,10 @@ pub fn compile(
         envelope,
         keys_seen,
     );
-    Ok(Plan {
-        program: Arc::new(compiler.program),
-        specs: compiler.specs,
-        revealed: compiler.revealed.into_iter().collect(),
-    })
+    let mut plan = compiler.into_plan();
+    plan.labels = document.labels().to_vec();
+    plan.labels.sort_unstable();
+    Ok(plan)
 }
 
 struct Compiler<'s> {
@@ -117,9 +105,50 @@ struct Compiler<'s> {
     interned: HashMap<Node, NodeId>,
     keys_seen: BTreeSet<Box<str>>,
     revealed: BTreeSet<Box<str>>,
+    operation: &'s Operation,
+    /// Fields whose arguments were looked at, and the types that they stood in.
+    compared: HashSet<(FieldIndex, TypeSet)>,
+    guards: Vec<Guard>,
 }
 
 impl<'s> Compiler<'s> {
+    fn new(
+        schema: &'s Schema,
+        document: &'s Document,
+        operation: &'s Operation,
+        table: &'s RuleTable,
+        keys: Option<(&'s Keyring, &'s str)>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            schema,
+            document,
+            table,
+            keys,
+            limits,
+            visits: 0,
+            program: Program::default(),
+            specs: Vec::new(),
+            spec_index: HashMap::new(),
+            memo: HashMap::new(),
+            interned: HashMap::new(),
+            keys_seen: BTreeSet::new(),
+            revealed: BTreeSet::new(),
+            operation,
+            compared: HashSet::new(),
+            guards: Vec::new(),
+        }
+    }
+
+    fn into_plan(self) -> Plan {
+        Plan {
+            specs: self.specs,
+            revealed: self.revealed.into_iter().collect(),
+            guards: self.guards,
+            ..Plan::of(self.program)
+        }
+    }
+
     fn node(&mut self, place: Place, depth: usize) -> Result<NodeId, GraphqlError> {
         if let Some(id) = self.memo.get(&place) {
             return Ok(*id);
@@ -127,7 +156,7 @@ impl<'s> Compiler<'s> {
         if depth > self.limits.depth || self.program.nodes.len() >= self.limits.nodes {
             return Err(GraphqlError::Limit);
         }
-        let entries = self.collect(&place)?;
+        let entries = self.collect(&place, depth)?;
         if entries.len() > usize::from(u16::MAX) {
             return Err(GraphqlError::Limit);
         }

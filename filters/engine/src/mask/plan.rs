@@ -5,7 +5,7 @@ use hmac::Hmac;
 use sha2::Sha256;
 
 use crate::json::Program;
-use crate::schema::Shape;
+use crate::schema::{Shape, TypeSet};
 
 use super::StrategyKind;
 
@@ -18,6 +18,22 @@ pub struct Plan {
     pub specs: Vec<Spec>,
     /// The coordinates that the policy reveals though a directive marks them.
     pub revealed: Vec<Box<str>>,
+    /// Arguments whose variables must not name masked fields.
+    pub guards: Vec<Guard>,
+    /// Labels that parts of the response may have, sorted.
+    pub labels: Vec<Box<str>>,
+}
+
+/// An argument whose value comes with the request, and of which it is decided then whether it names
+/// a masked field.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Guard {
+    /// The variable.
+    pub variable: Box<str>,
+    /// The names on the way to it: the argument's, and those of members of input objects.
+    pub path: Vec<Box<str>>,
+    /// The types that the names speak of.
+    pub types: TypeSet,
 }
 
 /// How the values of one field are masked.
@@ -42,6 +58,8 @@ pub struct Spec {
     /// Whether this stands in only where the object's type has not been seen: where it has, other
     /// specs tell what happens to the same coordinates.
     pub fallback: bool,
+    /// What kind of data the policy says it is; the strictest rule's.
+    pub class: Option<Box<str>>,
     /// For `hash`: key id and keyed state.
     pub mac: Option<(Box<str>, Hmac<Sha256>)>,
 }
@@ -64,6 +82,17 @@ pub enum Leaf {
 }
 
 impl Plan {
+    /// A plan without masks.
+    pub(super) fn of(program: Program) -> Self {
+        Self {
+            program: Arc::new(program),
+            specs: Vec::new(),
+            revealed: Vec::new(),
+            guards: Vec::new(),
+            labels: Vec::new(),
+        }
+    }
+
     /// Members of all nodes, and masks.
     pub fn size(&self) -> usize {
         let members = |n: &crate::json::Node| 1 + n.fields.len() + n.switch.len();

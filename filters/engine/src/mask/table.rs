@@ -1,7 +1,7 @@
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::policy::{Decision, Verdict};
+use crate::policy::{Decision, Surface, Verdict};
 use crate::schema::{FieldId, Schema, TypeId, UnknownCoordinate};
 
 use super::StrategyKind;
@@ -24,6 +24,10 @@ pub struct Rule {
     pub reason: Box<str>,
     /// Who says so.
     pub source: Source,
+    /// What kind of data the policy says it is.
+    pub class: Option<Box<str>>,
+    /// Whether the caller may filter, sort and group by the masked values.
+    pub compare: bool,
 }
 
 impl Rule {
@@ -48,20 +52,37 @@ pub enum Source {
 pub struct RuleTable {
     rules: Vec<Rule>,
     by_field: HashMap<FieldId, RuleId>,
+    low_entropy: HashSet<FieldId>,
+    introspection: bool,
+    /// The words of the names of all fields whose values are masked and may not be compared, and
+    /// one coordinate of each.
+    masked_names: BTreeMap<Vec<String>, Box<str>>,
 }
 
 impl RuleTable {
     /// Lays the decision over the schema's directives: where the policy has a say, directly or
     /// through an interface, the strictest of what it says counts; elsewhere the strictest
-    /// directive.
+    /// directive. In an export no directive does less than redact: what is carried away by the
+    /// thousand is shown as far as the policy says, and no further.
     ///
     /// # Errors
     /// The policy names a coordinate that the schema does not have.
-    pub fn new(schema: &Schema, decision: &Decision) -> Result<Self, UnknownCoordinate> {
+    pub fn new(
+        schema: &Schema,
+        decision: &Decision,
+        surface: Surface,
+    ) -> Result<Self, UnknownCoordinate> {
         let mut table = Self {
             rules: Vec::new(),
             by_field: HashMap::new(),
+            low_entropy: HashSet::new(),
+            introspection: decision.introspection,
+            masked_names: BTreeMap::new(),
         };
+        for coordinate in &decision.low_entropy {
+            let fields = schema.expand(coordinate)?;
+            table.low_entropy.extend(fields.iter().map(|(_, f)| *f));
+        }
         for (coordinate, rule) in &decision.rules {
             let (keep_first, keep_last) = rule.kept();
             table.add(
@@ -76,6 +97,8 @@ impl RuleTable {
                     keep_last,
                     reason: rule.reason.as_str().into(),
                     source: Source::Policy,
+                    class: rule.class.as_deref().map(Into::into),
+                    compare: rule.compare,
                 },
             )?;
         }
@@ -84,15 +107,42 @@ impl RuleTable {
                 schema,
                 Rule {
                     coordinate: directive.coordinate.clone(),
-                    strategy: Some(directive.strategy),
+                    strategy: Some(match surface {
+                        Surface::Export => StrategyKind::Redact,
+                        Surface::Graphql | Surface::Rest => directive.strategy,
+                    }),
                     keep_first: 0,
                     keep_last: crate::policy::DEFAULT_KEEP_LAST,
                     reason: format!("@mask on {}", directive.at).into(),
                     source: Source::Directive(directive.at.clone()),
+                    class: None,
+                    compare: false,
                 },
             )?;
         }
+        table.masked_names = table.masked_names_of(schema);
         Ok(table)
+    }
+
+    fn masked_names_of(&self, schema: &Schema) -> BTreeMap<Vec<String>, Box<str>> {
+        let mut names = BTreeMap::new();
+        for (_, ty) in schema.types() {
+            for field in ty.fields() {
+                let rule = self.rule(field.id);
+                if rule.is_some_and(|(_, r)| r.strategy.is_some() && !r.compare) {
+                    names
+                        .entry(super::compare::words(&field.name))
+                        .or_insert_with(|| format!("{}.{}", ty.name, field.name).into());
+                }
+            }
+        }
+        names
+    }
+
+    /// The coordinate of a masked field whose name has words that the predicate takes.
+    pub(super) fn masked_name(&self, takes: impl Fn(&[String]) -> bool) -> Option<&str> {
+        let found = self.masked_names.iter().find(|(words, _)| takes(words));
+        found.map(|(_, coordinate)| &**coordinate)
     }
 
     fn add(&mut self, schema: &Schema, rule: Rule) -> Result<(), UnknownCoordinate> {
@@ -118,6 +168,16 @@ impl RuleTable {
     pub fn rule(&self, field: FieldId) -> Option<(RuleId, &Rule)> {
         let id = *self.by_field.get(&field)?;
         Some((id, self.rules.get(id as usize)?))
+    }
+
+    /// Whether values of the field are so few that their pseudonyms could be guessed.
+    pub fn has_low_entropy(&self, field: FieldId) -> bool {
+        self.low_entropy.contains(&field)
+    }
+
+    /// Whether the caller may ask for the schema.
+    pub fn introspection(&self) -> bool {
+        self.introspection
     }
 
     /// A rule by its id.

@@ -1,5 +1,6 @@
 //! An operation under a decision, and a response that goes through its plan.
 
+mod compare;
 mod limits;
 mod rules;
 mod selections;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::graphql::{self, Document, GraphqlError};
 use crate::json::{self, Rewriter, Stats};
-use crate::policy::Decision;
+use crate::policy::{Decision, Surface};
 use crate::schema::Schema;
 
 const SDL: &str = r#"
@@ -98,7 +99,7 @@ impl Bench {
     fn plan(&self, query: &str, operation: Option<&str>) -> Result<Arc<Plan>, GraphqlError> {
         let document = Document::parse(query, graphql::Limits::default())?;
         let (_, operation) = document.operation(operation)?;
-        let table = RuleTable::new(&self.schema, &self.decision).unwrap();
+        let table = RuleTable::new(&self.schema, &self.decision, Surface::Graphql).unwrap();
         let keys = self.keys.as_ref().map(|k| (k, self.tenant));
         compile(
             &self.schema,

@@ -24,6 +24,13 @@ pub struct Decision {
     /// How much of upstream's errors the caller sees.
     #[serde(default)]
     pub errors: ErrorDetail,
+    /// Whether the caller may ask for the schema (`__schema`, `__type`).
+    #[serde(default)]
+    pub introspection: bool,
+    /// Coordinates (`Type.field` or `Type.*`) that `hash` may not be used for, since their values
+    /// are so few that a pseudonym can be guessed: they are redacted instead.
+    #[serde(default)]
+    pub low_entropy: Vec<String>,
     /// By coordinate (`Type.field` or `Type.*`): what happens to its values.
     #[serde(default)]
     pub rules: BTreeMap<String, RuleSpec>,
@@ -62,6 +69,12 @@ pub struct RuleSpec {
     pub keep_first: Option<u8>,
     /// For `partial`: characters kept at the end.
     pub keep_last: Option<u8>,
+    /// What kind of data it is: values masked are counted by it.
+    #[serde(default)]
+    pub class: Option<String>,
+    /// Whether the caller may filter, sort and group by the values although they are masked.
+    #[serde(default)]
+    pub compare: bool,
 }
 
 impl RuleSpec {

@@ -17,8 +17,25 @@ pub struct MaskingInput<'a> {
     pub acr: Option<&'a str>,
     /// The gateway's region.
     pub region: &'a str,
-    /// Query, mutation or subscription.
+    /// Query, mutation or subscription; reading or writing on other surfaces.
     pub operation: OperationKind,
+    /// What answers.
+    pub surface: Surface,
+    /// The route's name, where it is no GraphQL.
+    pub route: Option<&'a str>,
+}
+
+/// What kind of interface answers a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Surface {
+    /// A GraphQL path.
+    #[default]
+    Graphql,
+    /// A route that answers JSON.
+    Rest,
+    /// A route that answers with many rows at once, to be taken away.
+    Export,
 }
 
 /// All that `ig.residency` can know of a request.

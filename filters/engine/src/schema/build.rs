@@ -1,6 +1,6 @@
 //! Resolving names.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::read::{RawField, RawKind, RawSchema, RawType, read};
 use super::{
@@ -86,6 +86,7 @@ pub(super) fn build(sdl: &str) -> Result<Schema, SchemaError> {
                 base.fields.extend(raw.fields);
                 base.interfaces.extend(raw.interfaces);
                 base.members.extend(raw.members);
+                base.tags.extend(raw.tags);
             }
             Some(_) => {
                 let message = format!("the extension of `{}` is of another kind", raw.name);
@@ -245,10 +246,32 @@ fn resolve(
         types,
         roots,
         directives: Vec::new(),
+        tags: tags(raws),
         fields: next_field as usize,
     };
     schema.directives = directives(sdl, raws, &schema)?;
     Ok(schema)
+}
+
+/// What `@tag` says of fields, by coordinate: a type's tags are those of all its fields.
+fn tags(raws: &[RawType]) -> BTreeMap<Box<str>, Vec<Box<str>>> {
+    let mut tags = BTreeMap::new();
+    for raw in raws {
+        for field in &raw.fields {
+            let mut names: Vec<Box<str>> = raw
+                .tags
+                .iter()
+                .chain(&field.tags)
+                .map(|t| t.as_str().into())
+                .collect();
+            names.sort_unstable();
+            names.dedup();
+            if !names.is_empty() {
+                tags.insert(format!("{}.{}", raw.name, field.name).into(), names);
+            }
+        }
+    }
+    tags
 }
 
 fn kind(raw: &RawType) -> Kind {

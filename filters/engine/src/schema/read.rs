@@ -12,6 +12,8 @@ pub(super) struct RawType {
     pub interfaces: Vec<(String, usize)>,
     /// Members of a union, values of an enum.
     pub members: Vec<(String, usize)>,
+    /// The names of its `@tag`s.
+    pub tags: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(super) struct RawField {
     pub lists: u8,
     pub nullable: u32,
     pub masks: Vec<RawMask>,
+    /// The names of its `@tag`s.
+    pub tags: Vec<String>,
 }
 
 pub(super) struct RawMask {
@@ -75,6 +79,7 @@ macro_rules! raw {
             fields: $fields,
             interfaces: $interfaces,
             members: $members,
+            tags: tags($d.directives()),
         }
     };
 }
@@ -168,6 +173,7 @@ fn field(d: cst::FieldDefinition) -> RawField {
         lists: 0,
         nullable: 0,
         masks: Vec::new(),
+        tags: tags(d.directives()),
     };
     let mut ty = d.ty();
     while let Some(t) = ty {
@@ -207,6 +213,19 @@ fn field(d: cst::FieldDefinition) -> RawField {
         .map(mask)
         .collect();
     raw
+}
+
+/// The names of all `@tag(name: "…")`.
+fn tags(directives: Option<cst::Directives>) -> Vec<String> {
+    let tags = directives.into_iter().flat_map(|d| d.directives());
+    tags.filter(|d| text(d.name()) == "tag")
+        .flat_map(|d| d.arguments().into_iter().flat_map(|a| a.arguments()))
+        .filter(|a| text(a.name()) == "name")
+        .filter_map(|a| match a.value() {
+            Some(cst::Value::StringValue(s)) => plain_string(&s),
+            _ => None,
+        })
+        .collect()
 }
 
 fn mask(directive: cst::Directive) -> RawMask {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use engine::graphql::{self, Document};
 use engine::json::{self, Rewriter};
 use engine::mask::{self, Envelope, Keyring, PlanMasker, RuleTable};
-use engine::policy::Decision;
+use engine::policy::{Decision, Surface};
 use engine::schema::Schema;
 use proptest::prelude::*;
 
@@ -39,7 +39,7 @@ fn differ(seed: u64) -> Result<usize, TestCaseError> {
 
     let schema = Schema::parse(&world.sdl()).map_err(|e| fail(&e, &world, &text, &run.raw))?;
     let decision: Decision = serde_json::from_value(world.decision()).unwrap();
-    let table = RuleTable::new(&schema, &decision).unwrap();
+    let table = RuleTable::new(&schema, &decision, Surface::Graphql).unwrap();
     let document = Document::parse(&text, graphql::Limits::default())
         .map_err(|e| fail(&e, &world, &text, &run.raw))?;
     let (_, operation) = document.operation(None).unwrap();

@@ -1,6 +1,7 @@
 //! The record of the stream, and how it comes to its end.
 
 use crate::audit::Outcome;
+use crate::policy::Surface;
 use crate::reply::Reply;
 
 use super::{MaskingStream, State};
@@ -25,21 +26,35 @@ impl MaskingStream {
 
     pub(super) fn finish(&mut self, outcome: Outcome) {
         self.record.outcome = outcome;
-        self.record.dropped = self.tally.dropped;
-        self.record.mismatched = self.tally.mismatched;
-        if let State::Response { masker, plan, .. } =
-            std::mem::replace(&mut self.state, State::Complete)
-        {
-            for (spec, count) in plan.specs.iter().zip(masker.counts()) {
-                if *count > 0 {
-                    *self
-                        .record
-                        .counts
-                        .entry(spec.coordinates.join("|"))
-                        .or_default() += count;
+        let State::Response { body, .. } = std::mem::replace(&mut self.state, State::Complete)
+        else {
+            return;
+        };
+        let stats = body.stats();
+        self.tally.dropped = stats.dropped;
+        self.tally.mismatched = stats.mismatched;
+        self.record.dropped = stats.dropped;
+        self.record.mismatched = stats.mismatched;
+        for masker in body.maskers() {
+            self.tally.masked += masker.total();
+            for (spec, count) in masker.plan().specs.iter().zip(masker.counts()) {
+                if *count == 0 {
+                    continue;
                 }
+                let coordinates = spec.coordinates.join("|");
+                *self.record.counts.entry(coordinates).or_default() += count;
+                let class = spec.class.as_deref().unwrap_or(match &*spec.source {
+                    "schema" => "unknown",
+                    _ => "unclassified",
+                });
+                *self.record.classes.entry(class.to_owned()).or_default() += count;
             }
         }
+    }
+
+    /// Values masked, by what kind of data they are.
+    pub fn classes(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.record.classes.iter().map(|(class, n)| (&**class, *n))
     }
 
     pub(super) fn deny(&mut self, reply: Reply) -> Reply {
@@ -55,7 +70,7 @@ impl MaskingStream {
         self.state = State::Failed;
         self.record.code = Some(code.to_owned());
         self.record.reason = reason.to_owned();
-        Reply::graphql(502, code, reason)
+        Reply::for_path(self.record.surface == Surface::Graphql, 502, code, reason)
     }
 
     /// What an admin is told: which coordinates of the operation are masked, and which are shown

@@ -1,17 +1,16 @@
 //! The request: who asks for what, and what is decided about it.
 
-use std::sync::Arc;
-
-use crate::audit::OperationRecord;
+use crate::config::Mode;
 use crate::filter::{Edit, Headers, Masking, is_among, is_intent, is_reserved};
-use crate::graphql::{self, GraphqlRequest};
 use crate::identity::{Claims, Identity, IdentityError};
-use crate::mask::Plan;
-use crate::policy::{Decision, MaskingInput};
+use crate::policy::{Decision, MaskingInput, Surface};
 use crate::reply::Reply;
 use crate::schema::OperationKind;
 
 use super::{HeadEffect, MaskingStream, State};
+use crate::filter::masking::KnownDecision;
+
+use std::sync::Arc;
 
 /// Request headers that ask for something else than the whole body, as it is.
 const CONDITIONAL: [&str; 7] = [
@@ -23,6 +22,14 @@ const CONDITIONAL: [&str; 7] = [
     "range",
     "te",
 ];
+
+/// How a request goes on from its headers.
+enum Admitted {
+    /// Its body decides.
+    Body(Vec<Edit>),
+    /// It is decided.
+    Whole(Vec<Edit>, super::Answer, bool),
+}
 
 impl MaskingStream {
     /// Request headers have come.
@@ -36,72 +43,102 @@ impl MaskingStream {
         self.record.decision_id = filter.next_decision_id();
         self.record.region.clone_from(&filter.config().region);
         self.record.revision.clone_from(&filter.config().revision);
+        self.record.mode = filter.config().mode;
+        self.shadow = self.record.mode == Mode::Shadow;
         self.state = State::Request;
         match self.admit(filter, headers, claims, end_of_stream) {
-            Ok(edits) => HeadEffect::Hold(edits),
-            Err(reply) => HeadEffect::Reply(self.deny(reply)),
+            Ok(Admitted::Body(edits)) => HeadEffect::Hold(self.unless_shadow(edits)),
+            Ok(Admitted::Whole(edits, answer, admin)) => {
+                self.state = State::Forwarded { answer, admin };
+                HeadEffect::Forward(self.unless_shadow(edits))
+            }
+            Err(reply) => match self.refuse(reply) {
+                Ok(()) => HeadEffect::Forward(Vec::new()),
+                Err(reply) => HeadEffect::Reply(reply),
+            },
         }
+    }
+
+    pub(super) fn unless_shadow(&self, edits: Vec<Edit>) -> Vec<Edit> {
+        if self.shadow { Vec::new() } else { edits }
+    }
+
+    /// Refuses a request; in shadow mode only says so.
+    pub(super) fn refuse(&mut self, reply: Reply) -> Result<(), Reply> {
+        let reply = self.deny(reply);
+        if self.shadow {
+            self.state = State::Watched;
+            return Ok(());
+        }
+        Err(reply)
     }
 
     fn admit(
         &mut self,
-        filter: &Masking,
+        filter: &mut Masking,
         headers: Headers<'_>,
         claims: &dyn Claims,
         end_of_stream: bool,
-    ) -> Result<Vec<Edit>, Reply> {
-        let config = filter.config();
-        if !config.graphql_paths.iter().any(|p| p == headers.path()) {
+    ) -> Result<Admitted, Reply> {
+        let graphql = filter
+            .config()
+            .graphql_paths
+            .iter()
+            .any(|p| p == headers.path());
+        let route = filter.routes().find(headers.path());
+        if !graphql && route.is_none() {
             return Err(Reply::problem(
                 404,
                 "NOT_A_MASKED_PATH",
                 "no masked route has this path, so it is not served",
             ));
         }
-        let identity = Identity::read(claims).map_err(|e| refuse(&e))?;
+        let identity = Identity::read(claims).map_err(|e| refuse(graphql, &e))?;
         self.record.tenant = Some(identity.tenant.clone());
         self.record.subject = Some(identity.subject.clone());
         self.record.roles.clone_from(&identity.roles);
         let purpose = identity
             .purpose(&headers.all("x-ig-purpose"))
-            .map_err(|e| refuse(&e))?;
+            .map_err(|e| refuse(graphql, &e))?;
         self.record.purpose = purpose.map(str::to_owned);
         self.identity = Some(identity);
-        if headers.has("upgrade") {
+        if headers.has("upgrade") || headers.text(":method") == Some("CONNECT") {
             let message = "upgraded connections can't be masked, so they are not served";
-            return Err(Reply::graphql(403, "UPGRADE_REFUSED", message));
+            return Err(Reply::for_path(graphql, 403, "UPGRADE_REFUSED", message));
         }
-        if headers.text(":method") != Some("POST") {
-            let message = "send GraphQL requests by POST";
-            return Err(Reply::graphql(405, "METHOD_NOT_ALLOWED", message).with("allow", "POST"));
-        }
-        // Some servers let a `query` of the URL win over the body's.
-        if headers.text(":path") != Some(headers.path()) {
-            let message = "send the request in the body: its path must not have a query string";
-            return Err(Reply::graphql(400, "QUERY_STRING_REFUSED", message));
-        }
-        if !is_json(&headers.all("content-type")) {
-            let message =
-                "the content type of a GraphQL request must be application/json, in UTF-8";
-            return Err(Reply::graphql(415, "UNSUPPORTED_MEDIA_TYPE", message));
-        }
-        if headers.has_encoded_body() {
-            let message = "send the request body without content encoding";
-            return Err(Reply::graphql(415, "UNSUPPORTED_ENCODING", message));
-        }
-        if end_of_stream {
-            return Err(Reply::graphql(
-                400,
-                "BAD_REQUEST",
-                "the request has no body",
-            ));
-        }
+        let config = filter.config();
         let mut edits: Vec<Edit> = headers.removals(|n| {
             let own = is_reserved(n) && !is_intent(n) && !is_among(n, &config.trusted_headers);
             own || is_among(n, &CONDITIONAL)
         });
         edits.push(Edit::Set("accept-encoding", "identity".into()));
-        Ok(edits)
+        if let (false, Some(index)) = (graphql, route) {
+            let (answer, admin) = self.admit_route(filter, index, headers)?;
+            return Ok(Admitted::Whole(edits, answer, admin));
+        }
+        match headers.text(":method") {
+            Some("POST") => {
+                post(headers, end_of_stream)?;
+                Ok(Admitted::Body(edits))
+            }
+            Some("GET") if config.graphql.get => {
+                if !end_of_stream {
+                    let message = "a GET request must not have a body";
+                    return Err(Reply::graphql(400, "BAD_REQUEST", message));
+                }
+                let (answer, admin, path) = self.plan_get(filter, headers)?;
+                edits.extend(path.map(|p| Edit::Set(":path", p)));
+                Ok(Admitted::Whole(edits, answer, admin))
+            }
+            _ => {
+                let (message, allow) = if config.graphql.get {
+                    ("send GraphQL requests by POST or GET", "GET, POST")
+                } else {
+                    ("send GraphQL requests by POST", "POST")
+                };
+                Err(Reply::graphql(405, "METHOD_NOT_ALLOWED", message).with("allow", allow))
+            }
+        }
     }
 
     /// So many bytes of the request's body are there, and more may come.
@@ -109,11 +146,11 @@ impl MaskingStream {
     /// # Errors
     /// The body is too long: answer.
     pub fn request_progress(&mut self, filter: &Masking, bytes: usize) -> Result<(), Reply> {
-        if bytes <= filter.config().limits.request_bytes {
+        if bytes <= filter.config().limits.request_bytes || !self.awaits_request() {
             return Ok(());
         }
         let message = "the request body is longer than the gateway accepts";
-        Err(self.deny(Reply::graphql(413, "REQUEST_TOO_LARGE", message)))
+        self.refuse(Reply::graphql(413, "REQUEST_TOO_LARGE", message))
     }
 
     /// Whether the request's body is awaited: after a refusal nothing more of it matters.
@@ -121,50 +158,51 @@ impl MaskingStream {
         matches!(self.state, State::Request)
     }
 
-    /// The request's body is there.
+    /// Whether the request's body goes on as it comes.
+    pub fn passes_request(&self) -> bool {
+        matches!(self.state, State::Forwarded { .. } | State::Watched)
+            || (self.shadow && !self.awaits_request())
+    }
+
+    /// The request's body is there. `Some`: these bytes go to the upstream in its place.
     ///
     /// # Errors
     /// The request is refused: answer.
-    pub fn request_body(&mut self, filter: &mut Masking, body: &[u8]) -> Result<(), Reply> {
-        if !matches!(self.state, State::Request) {
-            return Ok(());
-        }
-        self.request_progress(filter, body.len())?;
-        match self.plan_request(filter, body) {
-            Ok((plan, admin)) => {
-                self.state = State::Forwarded { plan, admin };
-                Ok(())
-            }
-            Err(reply) => Err(self.deny(reply)),
-        }
-    }
-
-    fn plan_request(
+    pub fn request_body(
         &mut self,
         filter: &mut Masking,
         body: &[u8],
-    ) -> Result<(Arc<Plan>, bool), Reply> {
-        let request = GraphqlRequest::parse(body)
-            .map_err(|e| Reply::graphql(400, e.code(), &e.to_string()))?;
-        let graphql = |e: graphql::GraphqlError| Reply::graphql(400, e.code(), &e.to_string());
-        let known = filter.document(&request.query).map_err(graphql)?;
-        let (index, operation) = known
-            .document
-            .operation(request.operation_name.as_deref())
-            .map_err(graphql)?;
-        self.record.operation = Some(OperationRecord {
-            name: operation.name.as_deref().map(str::to_owned),
-            kind: operation.kind,
-            hash: known.hash.clone(),
-        });
-        if operation.kind == OperationKind::Subscription {
-            let message = "subscriptions can't be masked, so they are not served";
-            return Err(Reply::graphql(403, "SUBSCRIPTION_REFUSED", message));
+    ) -> Result<Option<Vec<u8>>, Reply> {
+        if !self.awaits_request() {
+            return Ok(None);
         }
+        self.request_progress(filter, body.len())?;
+        match self.plan_body(filter, body) {
+            Ok((answer, admin, instead)) => {
+                self.state = State::Forwarded { answer, admin };
+                Ok(instead.filter(|_| !self.shadow))
+            }
+            Err(reply) => self.refuse(reply).map(|()| None),
+        }
+    }
+
+    /// What the policy says to this request.
+    pub(super) fn decide(
+        &self,
+        filter: &mut Masking,
+        operation: OperationKind,
+        (surface, route): (Surface, Option<&str>),
+    ) -> Result<Arc<KnownDecision>, Reply> {
+        let graphql = surface == Surface::Graphql;
         // Where a policy is broken is for its authors to know, not for callers.
         let broken = |reason: &str| {
-            Reply::graphql(500, "POLICY_FAILED", "the policy gives no decision")
-                .because(&format!("the policy gives no decision: {reason}"))
+            Reply::for_path(
+                graphql,
+                500,
+                "POLICY_FAILED",
+                "the policy gives no decision",
+            )
+            .because(&format!("the policy gives no decision: {reason}"))
         };
         let Some(who) = &self.identity else {
             return Err(broken("no identity"));
@@ -176,22 +214,38 @@ impl MaskingStream {
             purpose: self.record.purpose.as_deref(),
             acr: who.acr.as_deref(),
             region: &filter.config().region.clone(),
-            operation: operation.kind,
+            operation,
+            surface,
+            route,
         };
         let decided = filter.decision(&input).map_err(|e| broken(&e))?;
         if !decided.decision.allow {
-            return Err(denied(&decided.decision));
+            return Err(denied(graphql, &decided.decision));
         }
-        let plan = filter
-            .plan(&known, (index, operation), &decided, &who.tenant)
-            .map_err(graphql)?;
-        let (masked, redacted) = plan.sets();
-        self.record.mask_set = masked.into_iter().map(str::to_owned).collect();
-        self.record.redact_set = redacted.into_iter().map(str::to_owned).collect();
-        self.record.revealed = plan.revealed.iter().map(|c| c.to_string()).collect();
-        self.record.reason = plan.reasons();
-        Ok((plan, decided.decision.admin))
+        Ok(decided)
     }
+}
+
+/// What a GraphQL request by POST must be like.
+fn post(headers: Headers<'_>, end_of_stream: bool) -> Result<(), Reply> {
+    // Some servers let a `query` of the URL win over the body's.
+    if headers.text(":path") != Some(headers.path()) {
+        let message = "send the request in the body: its path must not have a query string";
+        return Err(Reply::graphql(400, "QUERY_STRING_REFUSED", message));
+    }
+    if !is_json(&headers.all("content-type")) {
+        let message = "the content type of a GraphQL request must be application/json, in UTF-8";
+        return Err(Reply::graphql(415, "UNSUPPORTED_MEDIA_TYPE", message));
+    }
+    if headers.has_encoded_body() {
+        let message = "send the request body without content encoding";
+        return Err(Reply::graphql(415, "UNSUPPORTED_ENCODING", message));
+    }
+    if end_of_stream {
+        let message = "the request has no body";
+        return Err(Reply::graphql(400, "BAD_REQUEST", message));
+    }
+    Ok(())
 }
 
 /// Whether there is one content type, and it is JSON in UTF-8: under another charset the upstream
@@ -214,12 +268,12 @@ fn is_json(content_types: &[&[u8]]) -> bool {
         })
 }
 
-fn refuse(error: &IdentityError) -> Reply {
-    Reply::graphql(error.status(), error.code(), &error.to_string())
+fn refuse(graphql: bool, error: &IdentityError) -> Reply {
+    Reply::for_path(graphql, error.status(), error.code(), &error.to_string())
 }
 
 /// The policy's denials: the first one's code, everyone's reason.
-fn denied(decision: &Decision) -> Reply {
+fn denied(graphql: bool, decision: &Decision) -> Reply {
     let denials = &decision.denials;
     let code = denials.first().map_or("POLICY_DENIED", |d| &d.code);
     let reasons: Vec<&str> = denials.iter().map(|d| d.reason.as_str()).collect();
@@ -228,5 +282,5 @@ fn denied(decision: &Decision) -> Reply {
     } else {
         reasons.join("; ")
     };
-    Reply::graphql(403, code, &reason)
+    Reply::for_path(graphql, 403, code, &reason)
 }

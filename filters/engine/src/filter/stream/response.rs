@@ -1,12 +1,20 @@
 //! The response: masked by the plan, part by part, or withheld.
 
+use std::sync::Arc;
+
 use crate::audit::Outcome;
+use crate::body::{
+    BatchBody, BodyError, BodyLimits, CsvBody, Encoding, EventsBody, Form, Inflate, JsonBody,
+    LinesBody, MultipartBody, boundary,
+};
+use crate::config::Format;
 use crate::filter::{Edit, Headers, Masking, is_among, is_reserved};
-use crate::json::{JsonError, Limits, Rewriter};
-use crate::mask::PlanMasker;
+use crate::json::Limits;
+use crate::mask::{Plan, RoutePlan};
+use crate::policy::Surface;
 use crate::reply::Reply;
 
-use super::{BodyEffect, MaskingStream, ResponseEffect, State, Tally};
+use super::{Answer, BodyEffect, MaskingStream, ResponseEffect, State};
 
 /// Response headers that pass. Any other can hold what the body must not show (a location, a cookie,
 /// something for debugging), or describes a body that is no longer the same.
@@ -34,24 +42,15 @@ const HOLD: usize = 65_536;
 /// Parts of a response that are held back: each of them moves all that is held.
 const HOLD_PARTS: u32 = 256;
 
-/// Whether a content type is one of GraphQL's over HTTP.
-fn says_json(content_type: Option<&str>) -> bool {
-    let essence = content_type
-        .and_then(|c| c.split(';').next())
-        .unwrap_or_default()
-        .trim();
-    is_among(
-        essence,
-        &["application/json", "application/graphql-response+json"],
-    )
-}
+/// Bytes of the header that says what an export redacts.
+const LONGEST_MAP: usize = 4096;
 
 impl MaskingStream {
     /// The proxy answers in the upstream's place, which is down or too slow: its words become a
     /// GraphQL error under the same status. Asked before [`MaskingStream::response_headers`], which
     /// is not asked then; `None` where the answer is not for a request that went on.
     pub fn proxy_reply(&mut self, headers: Headers<'_>) -> Option<Vec<Edit>> {
-        if !matches!(self.state, State::Forwarded { .. }) {
+        if !matches!(self.state, State::Forwarded { .. }) || self.shadow {
             return None;
         }
         let status = headers
@@ -59,7 +58,8 @@ impl MaskingStream {
             .and_then(|s| s.parse().ok())
             .unwrap_or(503);
         let reason = "the upstream can't be reached or does not answer";
-        let reply = Reply::graphql(status, "UPSTREAM_UNAVAILABLE", reason);
+        let graphql = self.record.surface == Surface::Graphql;
+        let reply = Reply::for_path(graphql, status, "UPSTREAM_UNAVAILABLE", reason);
         self.record.outcome = Outcome::Unavailable;
         self.record.code = Some(reply.code);
         self.record.reason = reply.reason;
@@ -82,9 +82,9 @@ impl MaskingStream {
         headers: Headers<'_>,
         end_of_stream: bool,
     ) -> ResponseEffect {
-        let (plan, admin) = match &self.state {
-            State::Forwarded { plan, admin } => (plan.clone(), *admin),
-            State::Fresh | State::Answered => return ResponseEffect::Pass,
+        let (answer, admin) = match &self.state {
+            State::Forwarded { answer, admin } => (answer.clone(), *admin),
+            State::Fresh | State::Answered | State::Watched => return ResponseEffect::Pass,
             // A response before the request was planned comes from the proxy itself: it holds
             // nothing of the upstream's, which has seen nothing. So does one after a failure.
             State::Request | State::Failed => {
@@ -96,77 +96,168 @@ impl MaskingStream {
                 return ResponseEffect::Reply(self.fail("MASKING_FAILED", reason));
             }
         };
-        if headers.has_encoded_body() {
-            let reason = "the upstream compressed its response although it was asked not to";
-            return ResponseEffect::Reply(self.fail("UPSTREAM_ENCODING", reason));
+        let (body, content_type) = match self.body(filter, headers, &answer, end_of_stream) {
+            Ok(found) => found,
+            Err(_) if self.shadow => {
+                self.finish(Outcome::Failed);
+                return ResponseEffect::Pass;
+            }
+            Err(reply) => return ResponseEffect::Reply(reply),
+        };
+        let live = matches!(&body, Some((form, _)) if form.is_live());
+        match body {
+            Some((body, decoder)) => self.state = State::Response { body, decoder },
+            None => self.finish(Outcome::Allowed),
+        }
+        if self.shadow {
+            return ResponseEffect::Pass;
         }
         let configured = &filter.config().response_headers;
         let passes =
             |n: &str| is_among(n, &PASSES) || configured.iter().any(|c| c.eq_ignore_ascii_case(n));
         let mut edits: Vec<Edit> = headers.removals(|n| is_reserved(n) || !passes(n));
-        if !says_json(headers.text("content-type")) {
-            // Whatever the upstream says it is, what goes out is JSON.
-            edits.push(Edit::Set("content-type", "application/json".into()));
-        }
+        edits.extend(content_type.map(|c| Edit::Set("content-type", c)));
         edits.push(Edit::Set("cache-control", "private, no-store".into()));
         if admin {
             edits.push(Edit::Set("x-ig-mask", self.mask_header()));
         }
-        if end_of_stream {
-            self.state = State::Complete;
-            self.record.outcome = Outcome::Allowed;
+        if let Answer::Route(index, plan) = &answer
+            && self.record.surface == Surface::Export
+            && filter.config().routes.get(*index).is_some()
+        {
+            let map = serde_json::to_string(&plan.redactions()).unwrap_or_default();
+            if map.len() <= LONGEST_MAP && map.is_ascii() {
+                edits.push(Edit::Set("x-ig-redactions", map));
+            }
+        }
+        if live {
+            ResponseEffect::Stream(edits)
         } else {
-            let limits = Limits {
+            ResponseEffect::Mask(edits)
+        }
+    }
+
+    /// How the body is written, unless there is none; and the content type to send, if it is not
+    /// the upstream's.
+    fn body(
+        &mut self,
+        filter: &Masking,
+        headers: Headers<'_>,
+        answer: &Answer,
+        end_of_stream: bool,
+    ) -> Result<(Option<Body>, Option<String>), Reply> {
+        let decoder = match self.encoding(headers)? {
+            Some(encoding) => {
+                let ratio = filter.config().limits.decoded_ratio;
+                Some(Inflate::new(encoding, ratio))
+            }
+            None => None,
+        };
+        let limits = BodyLimits {
+            json: Limits {
                 depth: filter.config().limits.response_depth,
                 ..Default::default()
-            };
-            self.state = State::Response {
-                rewriter: Box::new(Rewriter::new(plan.program.clone(), limits)),
-                masker: PlanMasker::new(plan.clone()),
-                plan,
-            };
+            },
+            part: filter.config().limits.part_bytes,
+        };
+        let said = headers.text("content-type");
+        let (form, content_type): (Box<dyn Form>, Option<String>) = match answer {
+            Answer::Graphql(plan) => graphql_form(plan, said, limits),
+            Answer::Batch(plans, refused) => (
+                Box::new(BatchBody::new(plans.clone(), refused.clone(), limits)),
+                json_type(said),
+            ),
+            Answer::Route(index, plan) => {
+                let status = headers.text(":status").and_then(|s| s.parse().ok());
+                if let Some(status) = status.filter(|s| *s >= 400) {
+                    // What an error says can be anything.
+                    return Err(self.upstream_error(status));
+                }
+                let route = filter.config().routes.get(*index);
+                let format = route.map(|r| r.format).unwrap_or_default();
+                let Some(format) = written_as(format, said) else {
+                    if end_of_stream {
+                        return Ok((None, None));
+                    }
+                    let reason = "the upstream's response is neither JSON nor rows";
+                    return Err(self.fail("UPSTREAM_CONTENT_TYPE", reason));
+                };
+                route_form(plan, format, said, limits)
+            }
+        };
+        if end_of_stream {
+            return Ok((None, content_type));
         }
-        ResponseEffect::Mask(edits)
+        Ok((Some((form, decoder)), content_type))
+    }
+
+    /// The encoding of the body, if it has one that can be decoded.
+    fn encoding(&mut self, headers: Headers<'_>) -> Result<Option<Encoding>, Reply> {
+        if !headers.has_encoded_body() {
+            return Ok(None);
+        }
+        let encodings = headers.all("content-encoding");
+        match encodings.as_slice() {
+            [one] => match Encoding::parse(one) {
+                Some(encoding) => Ok(Some(encoding)),
+                None => Err(self.undecodable()),
+            },
+            _ => Err(self.undecodable()),
+        }
+    }
+
+    fn undecodable(&mut self) -> Reply {
+        let reason = "the upstream encoded its response in a way that can't be decoded";
+        self.fail("UPSTREAM_ENCODING", reason)
+    }
+
+    fn upstream_error(&mut self, status: u16) -> Reply {
+        let reason = format!("the upstream answered with status {status}");
+        let reply = Reply::problem(status, "UPSTREAM_ERROR", &reason);
+        self.finish(Outcome::Allowed);
+        self.state = State::Failed;
+        self.record.code = Some(reply.code.clone());
+        self.record.reason.clone_from(&reply.reason);
+        reply
     }
 
     /// A part of the response's body has come.
     pub fn response_body(&mut self, chunk: &[u8], end_of_stream: bool) -> BodyEffect {
         self.parts = self.parts.saturating_add(1);
-        let (rewriter, masker) = match &mut self.state {
-            State::Response {
-                rewriter, masker, ..
-            } => (rewriter, masker),
-            State::Fresh | State::Answered => return BodyEffect::Pass,
+        let (body, decoder) = match &mut self.state {
+            State::Response { body, decoder } => (body, decoder),
+            State::Fresh | State::Answered | State::Watched => return BodyEffect::Pass,
             State::Substitute(body) => return BodyEffect::Replace(std::mem::take(body)),
             State::Failed => return BodyEffect::Replace(Vec::new()),
-            State::Complete if chunk.is_empty() => return BodyEffect::Pass,
+            State::Complete if chunk.is_empty() || self.shadow => return BodyEffect::Pass,
             State::Request | State::Forwarded { .. } | State::Complete => {
                 let reason = "the upstream's response has a body out of turn, so it is withheld";
                 return BodyEffect::Fail(self.fail("MASKING_FAILED", reason));
             }
         };
         // Room for what was carried over and for replacements that are longer than their values.
-        let mut out = Vec::with_capacity(chunk.len() + chunk.len() / 8 + rewriter.held() + 64);
-        let result = rewriter.push(chunk, masker, &mut out).and_then(|()| {
-            if end_of_stream {
-                rewriter.finish()
-            } else {
-                Ok(())
-            }
-        });
-        let stats = rewriter.stats();
-        self.tally = Tally {
-            masked: masker.total(),
-            dropped: stats.dropped,
-            mismatched: stats.mismatched,
+        let mut out = Vec::with_capacity(chunk.len() + chunk.len() / 8 + body.held() + 64);
+        let mut result = match decoder {
+            None => body.push(chunk, &mut out),
+            Some(decoder) => decoder.push(chunk, |piece| body.push(piece, &mut out)),
         };
+        if result.is_ok() && end_of_stream {
+            result = end(body.as_mut(), decoder, &mut out);
+        }
         match result {
-            Err(e) => BodyEffect::Fail(self.unparsable(e)),
+            Err(e) => {
+                let reply = self.unparsable(&e);
+                if self.shadow {
+                    self.state = State::Complete;
+                    return BodyEffect::Pass;
+                }
+                BodyEffect::Fail(reply)
+            }
             Ok(()) => {
                 if end_of_stream {
                     self.finish(Outcome::Allowed);
                 }
-                if out == chunk {
+                if self.shadow || out == chunk {
                     BodyEffect::Pass
                 } else {
                     BodyEffect::Replace(out)
@@ -178,33 +269,147 @@ impl MaskingStream {
     /// Whether what was rewritten so far, `written` bytes, waits for more: as long as nothing has
     /// gone on, a failure is a clean reply and not a response that breaks off.
     pub fn holds(&self, written: usize, end_of_stream: bool) -> bool {
-        let more = matches!(self.state, State::Response { .. }) && !end_of_stream;
-        more && written < HOLD && self.parts < HOLD_PARTS
+        let State::Response { body, .. } = &self.state else {
+            return false;
+        };
+        if end_of_stream || self.shadow || body.is_live() {
+            return false;
+        }
+        written < HOLD && self.parts < HOLD_PARTS
     }
 
-    /// The response ends without a last part of its body: trailers have come.
+    /// The response ends without a last part of its body: trailers have come. `Some`: these bytes
+    /// are the rest of the body.
     ///
     /// # Errors
     /// The body was not whole: cut the response off.
-    pub fn response_end(&mut self) -> Result<(), Reply> {
-        let State::Response { rewriter, .. } = &mut self.state else {
-            return Ok(());
+    pub fn response_end(&mut self) -> Result<Option<Vec<u8>>, Reply> {
+        let State::Response { body, decoder } = &mut self.state else {
+            return Ok(None);
         };
-        match rewriter.finish() {
+        let mut out = Vec::new();
+        match end(body.as_mut(), decoder, &mut out) {
             Ok(()) => {
                 self.finish(Outcome::Allowed);
-                Ok(())
+                Ok((!out.is_empty() && !self.shadow).then_some(out))
             }
-            Err(e) => Err(self.unparsable(e)),
+            Err(e) => {
+                let reply = self.unparsable(&e);
+                if self.shadow {
+                    self.state = State::Complete;
+                    return Ok(None);
+                }
+                Err(reply)
+            }
         }
     }
 
-    fn unparsable(&mut self, error: JsonError) -> Reply {
-        let code = format!("UPSTREAM_{}", error.problem.code().to_uppercase());
+    fn unparsable(&mut self, error: &BodyError) -> Reply {
         let reason = "the upstream's response can't be masked, so it is withheld";
         let reply = self.fail("MASKING_FAILED", reason);
-        self.record.code = Some(code);
+        self.record.code = Some(error.code());
         self.record.reason = format!("the upstream's response can't be masked: {error}");
         reply
+    }
+}
+
+type Body = (Box<dyn Form>, Option<Inflate>);
+
+/// The body has ended: what it still holds is written.
+fn end(
+    body: &mut dyn Form,
+    decoder: &mut Option<Inflate>,
+    out: &mut Vec<u8>,
+) -> Result<(), BodyError> {
+    if let Some(decoder) = decoder {
+        decoder.finish(|piece| body.push(piece, out))?;
+    }
+    body.finish(out)
+}
+
+fn essence(content_type: Option<&str>) -> &str {
+    content_type
+        .and_then(|c| c.split(';').next())
+        .unwrap_or_default()
+        .trim()
+}
+
+/// The content type of a JSON answer to GraphQL, where the upstream says another.
+fn json_type(said: Option<&str>) -> Option<String> {
+    let json = ["application/json", "application/graphql-response+json"];
+    (!is_among(essence(said), &json)).then(|| "application/json".to_owned())
+}
+
+/// How the answer to an operation is written: whatever the upstream says it is, it is read as that
+/// or not at all.
+fn graphql_form(
+    plan: &Arc<Plan>,
+    said: Option<&str>,
+    limits: BodyLimits,
+) -> (Box<dyn Form>, Option<String>) {
+    if let Some(boundary) = said.and_then(boundary) {
+        let mut content_type = format!("multipart/mixed; boundary=\"{boundary}\"");
+        for known in [
+            "deferSpec=20220824",
+            "incrementalSpec=v0.2",
+            "subscriptionSpec=1.0",
+        ] {
+            let parameters = said.into_iter().flat_map(|s| s.split(';'));
+            if parameters
+                .map(|p| p.replace('"', ""))
+                .any(|p| p.trim() == known)
+            {
+                content_type.push_str("; ");
+                content_type.push_str(known);
+            }
+        }
+        let body = MultipartBody::new(plan, limits, &boundary);
+        return (Box::new(body), Some(content_type));
+    }
+    if essence(said).eq_ignore_ascii_case("text/event-stream") {
+        let body = EventsBody::new(plan, limits);
+        return (Box::new(body), Some("text/event-stream".into()));
+    }
+    (Box::new(JsonBody::new(plan, limits)), json_type(said))
+}
+
+/// How a route's answer is written; `None` if its content type does not say.
+fn written_as(format: Format, said: Option<&str>) -> Option<Format> {
+    if format != Format::Auto {
+        return Some(format);
+    }
+    let essence = essence(said).to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" => Some(Format::Json),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(Format::Ndjson),
+        "text/csv" => Some(Format::Csv),
+        e if e.starts_with("application/") && e.ends_with("+json") => Some(Format::Json),
+        _ => None,
+    }
+}
+
+fn route_form(
+    route: &Arc<RoutePlan>,
+    format: Format,
+    said: Option<&str>,
+    limits: BodyLimits,
+) -> (Box<dyn Form>, Option<String>) {
+    let plan = &route.plan;
+    let own = |content_type: &str| {
+        (written_as(Format::Auto, said) != Some(format)).then(|| content_type.to_owned())
+    };
+    match format {
+        Format::Csv => (
+            Box::new(CsvBody::new(route, limits)),
+            Some("text/csv; charset=utf-8".into()),
+        ),
+        Format::Ndjson => (
+            Box::new(LinesBody::new(plan, limits, route.row)),
+            own("application/x-ndjson"),
+        ),
+        Format::Json | Format::Auto => (
+            Box::new(JsonBody::at(plan, limits, route.document)),
+            own("application/json"),
+        ),
     }
 }

@@ -123,6 +123,7 @@ fn a_response_is_masked_and_recorded() {
             json!({
                 "decisionId": "dec_", "outcome": "allowed", "tenant": "acme", "subject": "ann",
                 "roles": ["analyst"], "purpose": null, "region": "eu", "revision": "r-1",
+                "surface": "graphql", "classes": {"unclassified": 2},
                 "operation": {"name": "Mine", "kind": "query", "hash": ""},
                 "maskSet": ["P.email"], "redactSet": ["P.salary"], "revealed": [],
                 "reason": "@mask on P.email; role!=admin",
@@ -193,9 +194,9 @@ fn a_response_that_can_not_be_masked_leaves_nothing() {
 }
 
 #[test]
-fn a_compressed_response_is_withheld() {
+fn a_response_that_can_not_be_decoded_is_withheld() {
     let mut masking = masking();
-    for encoding in ["gzip", "identity, br"] {
+    for encoding in ["br", "zstd", "gzip, gzip", "identity, br"] {
         let mut stream = forwarded(&mut masking, "admin", "{me{email}}");
         let head = pairs(&[(":status", "200"), ("content-encoding", encoding)]);
         let effect = stream.response_headers(&masking, Headers(&head), false);

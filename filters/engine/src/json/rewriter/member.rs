@@ -203,11 +203,7 @@ impl Rewriter {
         if others.all.len() > self.limits.keys {
             return Err(self.error(at, Problem::TooManyKeys));
         }
-        Ok(if frame.node.is_some() {
-            Action::Drop
-        } else {
-            Action::Any
-        })
+        Ok(node.map_or(Action::Any, |n| n.unknown))
     }
 
     /// The innermost object has said its type.

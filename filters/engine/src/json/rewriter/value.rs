@@ -18,7 +18,7 @@ impl Rewriter {
         let Some(byte) = c.peek() else {
             return Ok(Step::Wait(c.at));
         };
-        if self.stack.is_empty() && byte != b'{' {
+        if self.stack.is_empty() && self.object && byte != b'{' {
             let json = matches!(byte, b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n');
             let problem = if json {
                 Problem::NotAnObject

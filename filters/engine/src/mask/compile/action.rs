@@ -89,7 +89,7 @@ impl<'s> Compiler<'s> {
         self.composite(entry, &candidates, force, depth)
     }
 
-    fn leaf(&mut self, candidates: &[Candidate<'s>], force: Option<RuleId>) -> Action {
+    pub(super) fn leaf(&mut self, candidates: &[Candidate<'s>], force: Option<RuleId>) -> Action {
         if let Some(rule) = force {
             return Action::Mask(self.spec(candidates, Some(rule)));
         }

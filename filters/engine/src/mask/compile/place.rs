@@ -46,7 +46,11 @@ pub(super) struct Entry {
 
 impl<'s> Compiler<'s> {
     /// All fields that can stand in the object, fragments followed, by response key.
-    pub(super) fn collect(&mut self, place: &Place) -> Result<Vec<Entry>, GraphqlError> {
+    pub(super) fn collect(
+        &mut self,
+        place: &Place,
+        depth: usize,
+    ) -> Result<Vec<Entry>, GraphqlError> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut index: HashMap<Box<str>, usize> = HashMap::new();
         let mut standing: HashMap<(usize, &str, Option<SetIndex>), usize> = HashMap::new();
@@ -70,6 +74,7 @@ impl<'s> Compiler<'s> {
                     let Some(field) = document.field(*id) else {
                         continue;
                     };
+                    self.admit(*id, field, &types, depth)?;
                     let key = field.response_key();
                     let at = match index.get(key) {
                         Some(at) => *at,

@@ -12,6 +12,9 @@ use super::action::Candidate;
 /// Why a hash is redacted where the object's type is not known.
 const OPEN_TYPE: &str = "the value's type is open, so there is no one key for its hash";
 
+/// Why a hash is redacted where the policy forbids it.
+const LOW_ENTROPY: &str = "its values are so few that a hash could be guessed";
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct SpecKey {
     coordinates: Vec<Box<str>>,
@@ -46,6 +49,23 @@ impl<'s> Compiler<'s> {
         self.intern_spec(key, None)
     }
 
+    /// The mask of a member of which nothing is known.
+    pub(super) fn unknown_member(&mut self, of: &str) -> u32 {
+        let key = SpecKey {
+            coordinates: vec![format!("{of}.?").into()],
+            rules: Vec::new(),
+            strategy: StrategyKind::Redact,
+            leaf: Leaf::Text,
+            shape: Shape {
+                named: 0,
+                lists: 0,
+                nullable: 0,
+            },
+            note: None,
+        };
+        self.intern_spec(key, None)
+    }
+
     pub(super) fn spec(&mut self, candidates: &[Candidate<'s>], force: Option<RuleId>) -> u32 {
         let masked: Vec<(&Candidate<'_>, RuleId, StrategyKind)> = candidates
             .iter()
@@ -74,6 +94,12 @@ impl<'s> Compiler<'s> {
                 // One value would get one pseudonym or another by the luck of its type.
                 strategy = StrategyKind::Redact;
                 note = Some(OPEN_TYPE);
+            } else if masked
+                .iter()
+                .any(|(c, _, _)| self.table.has_low_entropy(c.field.id))
+            {
+                strategy = StrategyKind::Redact;
+                note = Some(LOW_ENTROPY);
             } else if self.keys.is_none() {
                 strategy = StrategyKind::Redact;
                 note = Some("there is no key to hash with");
@@ -135,6 +161,10 @@ impl<'s> Compiler<'s> {
                 join(source.collect()),
             )
         };
+        let class = rules
+            .iter()
+            .max_by_key(|r| r.strategy)
+            .and_then(|r| r.class.clone());
         let mac = match (key.strategy, self.keys, domain) {
             (StrategyKind::Hash, Some((keys, tenant)), Some(domain)) => keys.mac(tenant, &domain),
             _ => None,
@@ -150,6 +180,7 @@ impl<'s> Compiler<'s> {
             leaf: key.leaf.clone(),
             shape: key.shape,
             fallback: key.note == Some(OPEN_TYPE),
+            class,
             mac,
         });
         self.spec_index.insert(key, id);

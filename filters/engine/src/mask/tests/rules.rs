@@ -140,7 +140,7 @@ fn coordinates_that_do_not_exist_are_named() {
         "Kind.*",
     ] {
         let bench = bench(json!({coordinate: "hash"}));
-        let error = RuleTable::new(&bench.schema, &bench.decision).unwrap_err();
+        let error = RuleTable::new(&bench.schema, &bench.decision, Surface::Graphql).unwrap_err();
         assert_eq!(error.0, coordinate);
     }
 }

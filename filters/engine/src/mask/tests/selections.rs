@@ -168,7 +168,17 @@ fn operations_that_no_server_may_run_are_refused_or_shown_nothing() {
 
 #[test]
 fn introspection_passes_and_exempts_nothing() {
-    let bench = bench(json!({}));
+    let mut bench = bench(json!({}));
+    assert_eq!(
+        bench
+            .plan(
+                "{me{name} ...F} fragment F on Query {a:__schema{types{name}}}",
+                None
+            )
+            .unwrap_err(),
+        GraphqlError::Introspection
+    );
+    bench.decision.introspection = true;
     let schema =
         r#""__schema":{"types":[{"name":"Person","fields":null}]},"__type":{"kind":"OBJECT"}"#;
     bench.check(

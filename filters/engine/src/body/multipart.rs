@@ -1,0 +1,200 @@
+//! `multipart/mixed` (RFC 2046 §5.1), as GraphQL servers send responses in parts.
+
+use std::sync::Arc;
+
+use crate::json::Stats;
+use crate::mask::{Plan, PlanMasker};
+
+use super::{BodyError, BodyLimits, Form, Incremental};
+
+/// The boundary that a content type names, if it is one.
+pub fn boundary(content_type: &str) -> Option<String> {
+    let mut parameters = content_type.split(';').map(str::trim);
+    let essence = parameters.next()?;
+    if !essence.eq_ignore_ascii_case("multipart/mixed") {
+        return None;
+    }
+    let named = parameters.find_map(|p| {
+        let (name, value) = p.split_once('=')?;
+        name.trim()
+            .eq_ignore_ascii_case("boundary")
+            .then(|| value.trim())
+    });
+    // The incremental delivery over HTTP specification names this one.
+    let text = named.unwrap_or("-");
+    let text = text
+        .strip_prefix('"')
+        .and_then(|t| t.strip_suffix('"'))
+        .unwrap_or(text);
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&b);
+    let fits = (1..=70).contains(&text.len()) && !text.ends_with(' ') && text.bytes().all(legal);
+    fits.then(|| text.to_owned())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before the first boundary.
+    Preamble,
+    /// Behind a boundary: a new part, or the end.
+    Boundary,
+    /// In a part's headers and body.
+    Part,
+    /// Behind the last boundary: what follows is not sent on.
+    Done,
+}
+
+/// A body in parts.
+#[derive(Debug)]
+pub struct MultipartBody {
+    /// `\r\n--BOUNDARY`
+    delimiter: Vec<u8>,
+    limit: usize,
+    state: State,
+    /// What has come and is not understood yet.
+    buffer: Vec<u8>,
+    /// How far the buffer was searched for the delimiter.
+    searched: usize,
+    incremental: Incremental,
+}
+
+const ENDS_EARLY: BodyError = BodyError::Form("the multipart body ends in its middle");
+
+impl MultipartBody {
+    /// The response of a plan, in parts between these boundaries.
+    pub fn new(plan: &Arc<Plan>, limits: BodyLimits, boundary: &str) -> Self {
+        Self {
+            delimiter: format!("\r\n--{boundary}").into_bytes(),
+            limit: limits.part,
+            state: State::Preamble,
+            // So that the first delimiter looks like the others.
+            buffer: b"\r\n".to_vec(),
+            searched: 0,
+            incremental: Incremental::new(plan, limits),
+        }
+    }
+
+    /// Takes the buffer's bytes up to the next delimiter, and the delimiter.
+    fn before_delimiter(&mut self) -> Option<Vec<u8>> {
+        let from = self.searched.saturating_sub(self.delimiter.len());
+        let unseen = self.buffer.get(from..).unwrap_or_default();
+        let found = unseen
+            .windows(self.delimiter.len())
+            .position(|w| w == self.delimiter);
+        let Some(at) = found.map(|at| from + at) else {
+            self.searched = self.buffer.len();
+            return None;
+        };
+        let rest = self.buffer.split_off(at + self.delimiter.len());
+        let mut part = std::mem::replace(&mut self.buffer, rest);
+        part.truncate(at);
+        self.searched = 0;
+        Some(part)
+    }
+
+    fn step(&mut self, out: &mut Vec<u8>) -> Result<bool, BodyError> {
+        match self.state {
+            State::Preamble => {
+                let Some(preamble) = self.before_delimiter() else {
+                    return Ok(false);
+                };
+                if !preamble.iter().all(u8::is_ascii_whitespace) {
+                    return Err(BodyError::Form(
+                        "something stands before the first boundary",
+                    ));
+                }
+                out.extend_from_slice(self.delimiter.get(2..).unwrap_or_default());
+                self.state = State::Boundary;
+            }
+            State::Boundary => match self.buffer.as_slice() {
+                [b'-', b'-', ..] => {
+                    out.extend_from_slice(b"--\r\n");
+                    self.buffer.clear();
+                    self.state = State::Done;
+                }
+                [b'\r', b'\n', ..] => {
+                    // What follows may be a delimiter at once: its line break is the headers'.
+                    self.state = State::Part;
+                }
+                [] | [b'-' | b'\r' | b' ' | b'\t'] => return Ok(false),
+                [b' ' | b'\t', ..] => {
+                    self.buffer.remove(0);
+                }
+                _ => return Err(BodyError::Form("a boundary has something behind it")),
+            },
+            State::Part => {
+                let Some(part) = self.before_delimiter() else {
+                    return Ok(false);
+                };
+                self.part(&part, out)?;
+                out.extend_from_slice(&self.delimiter);
+                self.state = State::Boundary;
+            }
+            State::Done => {
+                self.buffer.clear();
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A whole part, from the line break behind its boundary on.
+    fn part(&mut self, part: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
+        let end = part.windows(4).position(|w| w == b"\r\n\r\n");
+        let Some(end) = end else {
+            return Err(BodyError::Form("a part has no end of its headers"));
+        };
+        let headers = std::str::from_utf8(part.get(..end).unwrap_or_default())
+            .map_err(|_| BodyError::Form("a part's headers are not text"))?;
+        for line in headers.split("\r\n").filter(|l| !l.is_empty()) {
+            let Some((name, value)) = line.split_once(':') else {
+                return Err(BodyError::Form("a part has a malformed header"));
+            };
+            let essence = value.split(';').next().unwrap_or_default().trim();
+            let json = ["application/json", "application/graphql-response+json"];
+            let name = name.trim();
+            if name.eq_ignore_ascii_case("content-encoding")
+                || (name.eq_ignore_ascii_case("content-type")
+                    && !json.iter().any(|j| j.eq_ignore_ascii_case(essence)))
+            {
+                return Err(BodyError::Form("a part is not JSON"));
+            }
+        }
+        out.extend_from_slice(b"\r\nContent-Type: application/json; charset=utf-8\r\n\r\n");
+        let body = part.get(end + 4..).unwrap_or_default();
+        self.incremental.part(body, out)
+    }
+}
+
+impl Form for MultipartBody {
+    fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
+        self.buffer.extend_from_slice(chunk);
+        while self.step(out)? {}
+        if self.buffer.len() > self.limit {
+            return Err(BodyError::PartTooLong);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &mut Vec<u8>) -> Result<(), BodyError> {
+        match self.state {
+            State::Done => Ok(()),
+            _ => Err(ENDS_EARLY),
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        self.incremental.stats()
+    }
+
+    fn maskers(&self) -> Vec<&PlanMasker> {
+        vec![self.incremental.masker()]
+    }
+
+    fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+}
