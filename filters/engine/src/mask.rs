@@ -9,6 +9,7 @@ mod envelope;
 mod explain;
 mod keys;
 mod plan;
+mod pseudonym;
 mod strategy;
 mod table;
 
@@ -18,6 +19,7 @@ pub use envelope::Envelope;
 pub use explain::{ExplainedPath, explain};
 pub use keys::{KeyError, Keyring};
 pub use plan::{Leaf, Plan, Spec};
+pub use pseudonym::{DomainError, Pseudonym, PseudonymError, Pseudonymizer, key_domain};
 pub use strategy::StrategyKind;
 pub use table::{Rule, RuleId, RuleTable, Source};
 
