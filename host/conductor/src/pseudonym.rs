@@ -40,7 +40,7 @@ enum Command {
     #[command(
         after_help = "Example: conductor pseudonym same --tenant acme --coordinate Person.email \
         --case ORDER-17 --by ann --audit audit.jsonl --candidates staff.txt \
-        h:k1:VUhaJMlWbt2Gy8zBjCwnGw h:k2:9hT1nUGvPSvSKbeNtVxTFA"
+        h:k1:VUhaJMlWbt2Gy8zBjCwnGw h:k2:iIKm3vbXBIGspibpEaiutw"
     )]
     Same(SameArgs),
     /// Checks that no line of a record of look-ups was changed or taken out: 0 if so, else 1.

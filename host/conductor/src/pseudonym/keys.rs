@@ -3,6 +3,8 @@
 use anyhow::{Context, bail};
 use engine::mask::{Keyring, Pseudonymizer};
 
+use crate::fleet::KEYS_ENV;
+
 /// The key ring, and the variable that it came from.
 pub struct Keys {
     ring: Keyring,
@@ -20,12 +22,16 @@ impl Keys {
             bail!("--keys-env takes the name of an environment variable, never the keys");
         }
         let text = match std::env::var(variable) {
-            Ok(text) if !text.is_empty() => text,
-            Ok(_) | Err(std::env::VarError::NotPresent) => {
-                bail!("there are no keys: set {variable} to KEYID:BASE64[,…], as gateways have it")
-            }
-            Err(std::env::VarError::NotUnicode(_)) => bail!("{variable} is not UTF-8"),
+            Ok(text) => text,
+            Err(std::env::VarError::NotUnicode(_)) => bail!("the keys are not UTF-8"),
+            Err(std::env::VarError::NotPresent) => String::new(),
         };
+        if text.is_empty() && variable == KEYS_ENV {
+            bail!("there are no keys: set {KEYS_ENV} to KEYID:BASE64[,…], as gateways have it");
+        } else if text.is_empty() {
+            // A key without its id looks like a name: it is not repeated either.
+            bail!("there are no keys: the variable that --keys-env names is not set");
+        }
         Ok(Self {
             ring: Keyring::parse(&text).with_context(|| format!("can't use {variable}"))?,
             variable: variable.to_owned(),
