@@ -10,6 +10,7 @@ mod envelope;
 mod explain;
 mod keys;
 mod plan;
+mod pseudonym;
 mod strategy;
 mod table;
 
@@ -20,6 +21,7 @@ pub use envelope::Envelope;
 pub use explain::{ExplainedPath, explain};
 pub use keys::{KeyError, Keyring};
 pub use plan::{Guard, Leaf, Plan, Spec};
+pub use pseudonym::{DomainError, Pseudonym, PseudonymError, Pseudonymizer, key_domain};
 pub use strategy::StrategyKind;
 pub use table::{Rule, RuleId, RuleTable, Source};
 

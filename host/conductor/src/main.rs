@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod fleet;
 mod module;
+mod pseudonym;
 mod serve;
 mod watch;
 
@@ -44,6 +45,9 @@ enum Command {
     /// Prints the configuration that a filter is given under these policies.
     #[command(after_help = "Example: conductor filter-config masking --region eu > masking.json")]
     FilterConfig(FilterConfigArgs),
+    /// Looks pseudonyms up, for who holds the keys; each look-up is recorded.
+    #[command(after_help = "Example: conductor pseudonym find --help")]
+    Pseudonym(pseudonym::PseudonymArgs),
 }
 
 /// Arguments of `demo`.
@@ -156,6 +160,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Bootstrap(args) => fleet::print_bootstrap(&args),
         Command::FilterConfig(args) => fleet::print_filter_config(&args),
+        Command::Pseudonym(args) => pseudonym::run(&args),
         Command::Serve(args) => runtime().and_then(|r| r.block_on(serve::run(&args))),
         Command::Demo(args) => runtime().and_then(|r| r.block_on(demo::run(&args))),
     };

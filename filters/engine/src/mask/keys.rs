@@ -40,8 +40,7 @@ impl Keyring {
         let mut keys: Vec<(Box<str>, Hkdf<Sha256>)> = Vec::new();
         for (n, part) in (1..).zip(text.split(',')) {
             let (id, key) = part.trim().split_once(':').ok_or(KeyError::Form(n))?;
-            let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-            if id.is_empty() || id.len() > 16 || !id.bytes().all(legal) {
+            if !is_key_id(id) {
                 return Err(KeyError::Id(n));
             }
             if keys.iter().any(|(known, _)| **known == *id) {
@@ -69,6 +68,27 @@ impl Keyring {
         root.expand_multi_info(&info, &mut key).ok()?;
         Some((id.clone(), Hmac::new_from_slice(&key).ok()?))
     }
+}
+
+impl Keyring {
+    /// The key ids, the current one first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|(id, _)| &**id)
+    }
+
+    /// A ring of the one key of that id, which is its current one.
+    pub fn only(&self, id: &str) -> Option<Self> {
+        let key = self.keys.iter().find(|(known, _)| **known == *id)?;
+        Some(Self {
+            keys: vec![key.clone()],
+        })
+    }
+}
+
+/// Whether a text can be a key id.
+pub(super) fn is_key_id(id: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    !id.is_empty() && id.len() <= 16 && id.bytes().all(legal)
 }
 
 impl std::fmt::Debug for Keyring {

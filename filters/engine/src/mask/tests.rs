@@ -2,6 +2,7 @@
 
 mod compare;
 mod limits;
+mod pseudonyms;
 mod rules;
 mod selections;
 mod strategies;
