@@ -5,6 +5,7 @@
 
 mod decision;
 mod input;
+mod regex;
 
 pub use decision::{
     DEFAULT_KEEP_LAST, Decision, Denial, ErrorDetail, ResidencyDecision, RuleSpec, Verdict,
@@ -57,6 +58,9 @@ pub enum PolicyError {
     /// The data is not an object, or clashes.
     #[error("the policy data can't be used: {0}")]
     Data(String),
+    /// The interpreter has a builtin of its own by the name of one of ours.
+    #[error("the policy interpreter can't be set up: {0}")]
+    Setup(String),
     /// The rule that is asked for does not exist or fails.
     #[error("the policy rule {rule} can't be evaluated: {message}")]
     Evaluate {
@@ -112,6 +116,7 @@ impl Policy {
             limit: PATIENCE,
             check_interval: WORK_BETWEEN_CHECKS,
         });
+        regex::register(&mut engine).map_err(PolicyError::Setup)?;
         for module in &source.modules {
             engine
                 .add_policy(module.path.clone(), module.text.clone())

@@ -1,4 +1,4 @@
-//! A filter asks its host for nothing that Envoy does not offer.
+//! A filter asks its host for nothing that Envoy does not offer, and is small.
 
 use harness::check_imports;
 
@@ -24,6 +24,24 @@ const WASI: [&str; 18] = [
     "random_get",
     "sched_yield",
 ];
+
+/// The most bytes that a filter's module may have.
+const LIMIT: usize = 1_500_000;
+
+#[test]
+fn filters_are_small_enough() {
+    for path in e2e::filters() {
+        let size = std::fs::read(path).unwrap().len();
+        assert!(
+            size <= LIMIT,
+            "{} has {size} bytes, {LIMIT} are allowed: build it with `--config \
+             profile.filter.strip=false` and look at its functions by size; a crate that runs once \
+             a decision belongs at opt-level \"z\" (Cargo.toml, profile.filter), a dependency with \
+             tables or a second parser out of the engine",
+            path.display()
+        );
+    }
+}
 
 #[test]
 fn filters_import_what_envoy_offers_and_nothing_more() {

@@ -78,3 +78,35 @@ decision := {"allow": true} if {
     assert!(matches!(error, PolicyError::Evaluate { .. }), "{error}");
     assert!(!policy.ask::<Decision>("{}").unwrap().allow);
 }
+
+#[test]
+fn a_policy_uses_patterns_and_fails_on_those_it_can_not() {
+    let rego = r#"package ig.masking
+default decision := {"allow": false}
+decision := {"allow": true, "rules": {"A.b": {"strategy": "hash", "reason": reason}}} if {
+    regex.match(`^[a-z]+-\d+$`, input.tenant)
+    not regex.match(data.never, input.tenant)
+    reason := concat("+", regex.split(`-`, regex.replace(input.tenant, `\d+`, "<$0>")))
+}
+"#;
+    let mut policy = load(rego, serde_json::json!({"never": "^x"})).unwrap();
+    let yes = policy.ask::<Decision>(r#"{"tenant":"acme-12"}"#).unwrap();
+    assert_eq!(yes.rules["A.b"].reason, "acme+<12>");
+    assert!(
+        !policy
+            .ask::<Decision>(r#"{"tenant":"acme"}"#)
+            .unwrap()
+            .allow
+    );
+    // A pattern that can't be used is a failure, not a "does not match": nothing is negated into
+    // a permission.
+    let mut policy = load(rego, serde_json::json!({"never": r"\p{Greek}"})).unwrap();
+    let error = policy
+        .ask::<Decision>(r#"{"tenant":"acme-12"}"#)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(r"\p{Greek}") && error.contains("Unicode classes"),
+        "{error}"
+    );
+}
