@@ -8,7 +8,9 @@ mod compile;
 mod envelope;
 mod explain;
 mod keys;
+mod mac;
 mod plan;
+mod pseudonym;
 mod strategy;
 mod table;
 
@@ -18,6 +20,7 @@ pub use envelope::Envelope;
 pub use explain::{ExplainedPath, explain};
 pub use keys::{KeyError, Keyring};
 pub use plan::{Leaf, Plan, Spec};
+pub use pseudonym::PseudonymKey;
 pub use strategy::StrategyKind;
 pub use table::{Rule, RuleId, RuleTable, Source};
 

@@ -1,13 +1,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hmac::Hmac;
-use sha2::Sha256;
-
 use crate::json::Program;
 use crate::schema::Shape;
 
-use super::StrategyKind;
+use super::{PseudonymKey, StrategyKind};
 
 /// What happens to the response of one operation under one decision.
 #[derive(Debug)]
@@ -42,8 +39,8 @@ pub struct Spec {
     /// Whether this stands in only where the object's type has not been seen: where it has, other
     /// specs tell what happens to the same coordinates.
     pub fallback: bool,
-    /// For `hash`: key id and keyed state.
-    pub mac: Option<(Box<str>, Hmac<Sha256>)>,
+    /// For `hash`: its key, if there is one.
+    pub key: Option<PseudonymKey>,
 }
 
 /// The JSON shape that a leaf's type asks for.

@@ -135,8 +135,10 @@ impl<'s> Compiler<'s> {
                 join(source.collect()),
             )
         };
-        let mac = match (key.strategy, self.keys, domain) {
-            (StrategyKind::Hash, Some((keys, tenant)), Some(domain)) => keys.mac(tenant, &domain),
+        let pseudonyms = match (key.strategy, self.keys, domain) {
+            (StrategyKind::Hash, Some((keys, tenant)), Some(domain)) => {
+                keys.pseudonym_key(tenant, &domain)
+            }
             _ => None,
         };
         let id = self.specs.len() as u32;
@@ -150,7 +152,7 @@ impl<'s> Compiler<'s> {
             leaf: key.leaf.clone(),
             shape: key.shape,
             fallback: key.note == Some(OPEN_TYPE),
-            mac,
+            key: pseudonyms,
         });
         self.spec_index.insert(key, id);
         id
