@@ -186,6 +186,7 @@ impl CsvBody {
         };
         let mut masked = Vec::new();
         self.masker.scalar(mask, 0, value, &mut masked);
+        self.masker.complete(&mut masked);
         // What stands there now is one JSON value; a cell is its text.
         let cell = match serde_json::from_slice::<serde_json::Value>(&masked) {
             Ok(serde_json::Value::String(s)) => s,

@@ -219,6 +219,47 @@ fn rows_are_masked_by_their_columns() {
     assert_eq!(csv(&long), Err(BodyError::PartTooLong));
 }
 
+#[test]
+fn a_hashed_cell_is_whole() {
+    let config = RouteConfig {
+        name: "r".into(),
+        path: "/r".into(),
+        methods: vec!["GET".into()],
+        surface: Surface::Rest,
+        format: Format::Csv,
+        of: "Person".into(),
+        at: String::new(),
+        pass: Vec::new(),
+        columns: Default::default(),
+    };
+    let rules = json!({"Person.email": {"strategy": "hash", "reason": "r"}});
+    let decision: Decision =
+        serde_json::from_value(json!({"allow": true, "rules": rules})).unwrap();
+    let table = RuleTable::new(&schema(), &decision, Surface::Rest).unwrap();
+    let keys = mask::Keyring::parse(&format!("k1:{}", "A".repeat(43))).unwrap();
+    let limits_ = mask::Limits::default();
+    let route =
+        mask::compile_route(&schema(), &config, &table, Some((&keys, "acme")), limits_).unwrap();
+    let route = Arc::new(route);
+    let seen = run(
+        || Box::new(CsvBody::new(&route, limits())),
+        "email,id\na@x,1\nb@x,2\na@x,3\n",
+    );
+    let seen = seen.unwrap();
+    let tags: Vec<&str> = seen
+        .lines()
+        .skip(1)
+        .map(|l| l.split(',').next().unwrap())
+        .collect();
+    assert!(
+        tags.iter()
+            .all(|t| t.starts_with("h:k1:") && !t.contains("--")),
+        "{seen}"
+    );
+    assert_eq!(tags[0], tags[2]);
+    assert_ne!(tags[0], tags[1]);
+}
+
 fn parts(boundary: &str, parts: &[&str]) -> String {
     let mut body = String::new();
     for part in parts {

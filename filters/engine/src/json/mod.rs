@@ -28,4 +28,10 @@ pub trait Masker {
     /// Writes the replacement of a value whose content is not looked at: an object where a scalar
     /// was expected, or a string too long to hold.
     fn whole(&mut self, mask: u32, depth: u8, out: &mut Vec<u8>);
+
+    /// Completes the replacements in `out`, which were written into it and after which only more was
+    /// appended: it is about to go on. The rewriter calls this at the end of every chunk.
+    fn complete(&mut self, out: &mut [u8]) {
+        let _ = out;
+    }
 }

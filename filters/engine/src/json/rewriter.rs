@@ -221,6 +221,17 @@ impl Rewriter {
         masker: &mut dyn Masker,
         out: &mut Vec<u8>,
     ) -> Result<usize, JsonError> {
+        let kept = self.steps(buf, masker, out);
+        masker.complete(out);
+        kept
+    }
+
+    fn steps(
+        &mut self,
+        buf: &[u8],
+        masker: &mut dyn Masker,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, JsonError> {
         let mut c = Cursor {
             buf,
             at: 0,

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use crate::json::{Masker, Scalar};
 
 use super::Plan;
+use super::holes::Pending;
 use super::strategy::Site;
 
 /// Runs a plan's masks and counts what they did.
@@ -11,6 +12,7 @@ pub struct PlanMasker {
     plan: Arc<Plan>,
     counts: Vec<u64>,
     total: u64,
+    pending: Pending,
 }
 
 impl PlanMasker {
@@ -20,6 +22,7 @@ impl PlanMasker {
             counts: vec![0; plan.specs.len()],
             plan,
             total: 0,
+            pending: Pending::default(),
         }
     }
 
@@ -50,7 +53,15 @@ impl Masker for PlanMasker {
     fn scalar(&mut self, mask: u32, depth: u8, value: Scalar<'_>, out: &mut Vec<u8>) {
         self.count(mask);
         match self.plan.specs.get(mask as usize) {
-            Some(spec) => spec.strategy.apply(value, &Site { spec, depth }, out),
+            Some(spec) => {
+                let pending = &mut self.pending;
+                let mut site = Site {
+                    spec,
+                    depth,
+                    pending,
+                };
+                spec.strategy.apply(value, &mut site, out);
+            }
             None => out.extend_from_slice(b"null"),
         }
     }
@@ -58,8 +69,20 @@ impl Masker for PlanMasker {
     fn whole(&mut self, mask: u32, depth: u8, out: &mut Vec<u8>) {
         self.count(mask);
         match self.plan.specs.get(mask as usize) {
-            Some(spec) => Site { spec, depth }.placeholder(out),
+            Some(spec) => {
+                let pending = &mut self.pending;
+                Site {
+                    spec,
+                    depth,
+                    pending,
+                }
+                .placeholder(out);
+            }
             None => out.extend_from_slice(b"null"),
         }
+    }
+
+    fn complete(&mut self, out: &mut [u8]) {
+        self.pending.fill(out);
     }
 }

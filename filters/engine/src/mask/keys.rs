@@ -1,8 +1,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
+
+use super::holes::{KEY_ID, PseudonymKey};
 
 /// The root keys that pseudonyms are made under.
 ///
@@ -59,14 +60,14 @@ impl Keyring {
         Ok(Self { keys })
     }
 
-    /// The current key id, and the keyed hash for one tenant and coordinate (RFC 5869, RFC 2104).
-    pub fn mac(&self, tenant: &str, coordinate: &str) -> Option<(Box<str>, Hmac<Sha256>)> {
+    /// The current key's, for one tenant and coordinate (RFC 5869).
+    pub fn pseudonym_key(&self, tenant: &str, coordinate: &str) -> Option<PseudonymKey> {
         let (id, root) = self.keys.first()?;
         let mut key = [0; 32];
         let length = (tenant.len() as u64).to_be_bytes();
         let info: [&[u8]; 3] = [&length, tenant.as_bytes(), coordinate.as_bytes()];
         root.expand_multi_info(&info, &mut key).ok()?;
-        Some((id.clone(), Hmac::new_from_slice(&key).ok()?))
+        Some(PseudonymKey::new(id, &key))
     }
 }
 
@@ -88,7 +89,7 @@ impl Keyring {
 /// Whether a text can be a key id.
 pub(super) fn is_key_id(id: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    !id.is_empty() && id.len() <= 16 && id.bytes().all(legal)
+    !id.is_empty() && id.len() <= KEY_ID && id.bytes().all(legal)
 }
 
 impl std::fmt::Debug for Keyring {
@@ -128,12 +129,10 @@ mod tests {
 
     #[test]
     fn tenants_and_coordinates_have_keys_of_their_own() {
-        use hmac::Mac;
         let ring = Keyring::parse(&format!("k1:{}", URL_SAFE_NO_PAD.encode([7; 32]))).unwrap();
         let tag = |tenant, coordinate| {
-            let (_, mut mac) = ring.mac(tenant, coordinate).unwrap();
-            mac.update(b"value");
-            mac.finalize().into_bytes()
+            let key = ring.pseudonym_key(tenant, coordinate).unwrap();
+            key.pseudonym(b"value")
         };
         assert_eq!(tag("acme", "A.b"), tag("acme", "A.b"));
         assert_ne!(tag("acme", "A.b"), tag("acm", "eA.b"));

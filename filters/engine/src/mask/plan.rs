@@ -1,13 +1,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hmac::Hmac;
-use sha2::Sha256;
-
 use crate::json::Program;
 use crate::schema::{Shape, TypeSet};
 
-use super::StrategyKind;
+use super::{PseudonymKey, StrategyKind};
 
 /// What happens to the response of one operation under one decision.
 #[derive(Debug)]
@@ -60,8 +57,8 @@ pub struct Spec {
     pub fallback: bool,
     /// What kind of data the policy says it is; the strictest rule's.
     pub class: Option<Box<str>>,
-    /// For `hash`: key id and keyed state.
-    pub mac: Option<(Box<str>, Hmac<Sha256>)>,
+    /// For `hash`: its key, if there is one.
+    pub key: Option<PseudonymKey>,
 }
 
 /// The JSON shape that a leaf's type asks for.

@@ -6,11 +6,9 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::json::{RawString, Scalar};
-use crate::schema::{Kind, Scalar as ScalarType, Schema, Shape, TypeId};
+use crate::schema::{Kind, Scalar as ScalarType, Schema, TypeId};
 
-use super::strategy::Site;
-use super::{Keyring, Leaf, RuleTable, Spec, StrategyKind};
+use super::{Keyring, PseudonymKey, RuleTable};
 
 /// A pseudonym: `h:KEYID:TAG`, the tag being 128 bits in base64url without padding.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -75,31 +73,17 @@ impl fmt::Display for Pseudonym {
 /// Makes the pseudonyms of one key, tenant and domain, by the `hash` strategy itself: what a
 /// gateway writes and what is looked up cannot drift apart.
 pub struct Pseudonymizer {
-    spec: Spec,
+    key: PseudonymKey,
+    domain: Box<str>,
 }
 
 impl Pseudonymizer {
     /// For values of the fields whose key is made of this tenant and domain (see [`key_domain`]);
     /// none if the ring has no key of that id.
     pub fn new(keys: &Keyring, key_id: &str, tenant: &str, domain: &str) -> Option<Self> {
-        let mac = keys.only(key_id)?.mac(tenant, domain)?;
         Some(Self {
-            spec: Spec {
-                coordinates: vec![domain.into()],
-                strategy: StrategyKind::Hash,
-                keep_first: 0,
-                keep_last: 0,
-                reason: Box::default(),
-                source: Box::default(),
-                leaf: Leaf::Text,
-                shape: Shape {
-                    named: 0,
-                    lists: 0,
-                    nullable: 0,
-                },
-                fallback: false,
-                mac: Some(mac),
-            },
+            key: keys.only(key_id)?.pseudonym_key(tenant, domain)?,
+            domain: domain.into(),
         })
     }
 
@@ -109,30 +93,13 @@ impl Pseudonymizer {
     /// # Errors
     /// Never while the strategy writes pseudonyms.
     pub fn pseudonym(&self, value: &str) -> Result<Pseudonym, PseudonymError> {
-        let mut json = Vec::new();
-        crate::json::push_string(value, &mut json);
-        let inner = |json: &[u8]| -> Result<String, PseudonymError> {
-            let quoted = json.strip_prefix(b"\"").and_then(|j| j.strip_suffix(b"\""));
-            let text = std::str::from_utf8(quoted.ok_or(PseudonymError::Form)?);
-            text.map(str::to_owned).map_err(|_| PseudonymError::Form)
-        };
-        let escaped = inner(&json)?;
-        let site = Site {
-            spec: &self.spec,
-            depth: 0,
-        };
-        let mut out = Vec::new();
-        let scalar = Scalar::String(RawString::new(&escaped));
-        self.spec.strategy.apply(scalar, &site, &mut out);
-        Pseudonym::parse(&inner(&out)?)
+        Pseudonym::parse(&self.key.pseudonym(value.as_bytes()))
     }
 }
 
 impl fmt::Debug for Pseudonymizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pseudonymizer")
-            .field(&self.spec.coordinates)
-            .finish()
+        f.debug_tuple("Pseudonymizer").field(&self.domain).finish()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::json::Scalar;
 
+use super::holes::Pending;
 use super::plan::{Leaf, Spec};
 
 /// Where a value stands and what is known about it.
@@ -13,6 +14,8 @@ pub(super) struct Site<'a> {
     pub spec: &'a Spec,
     /// How many lists of the field the value stands in.
     pub depth: u8,
+    /// Pseudonyms that are not complete yet.
+    pub pending: &'a mut Pending,
 }
 
 impl Site<'_> {
@@ -79,7 +82,7 @@ macro_rules! strategies {
                 }
             }
 
-            pub(super) fn apply(self, value: Scalar<'_>, site: &Site<'_>, out: &mut Vec<u8>) {
+            pub(super) fn apply(self, value: Scalar<'_>, site: &mut Site<'_>, out: &mut Vec<u8>) {
                 match self {
                     $(Self::$kind => $module::apply(value, site, out),)*
                 }

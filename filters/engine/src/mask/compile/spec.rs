@@ -165,8 +165,10 @@ impl<'s> Compiler<'s> {
             .iter()
             .max_by_key(|r| r.strategy)
             .and_then(|r| r.class.clone());
-        let mac = match (key.strategy, self.keys, domain) {
-            (StrategyKind::Hash, Some((keys, tenant)), Some(domain)) => keys.mac(tenant, &domain),
+        let pseudonyms = match (key.strategy, self.keys, domain) {
+            (StrategyKind::Hash, Some((keys, tenant)), Some(domain)) => {
+                keys.pseudonym_key(tenant, &domain)
+            }
             _ => None,
         };
         let id = self.specs.len() as u32;
@@ -181,7 +183,7 @@ impl<'s> Compiler<'s> {
             shape: key.shape,
             fallback: key.note == Some(OPEN_TYPE),
             class,
-            mac,
+            key: pseudonyms,
         });
         self.spec_index.insert(key, id);
         id

@@ -107,6 +107,38 @@ fn long_values_are_replaced_unseen() {
     assert_eq!(masked("hash", "int", &long), "null");
 }
 
+/// Tags are made four at a time, but nothing goes on without its tag.
+#[test]
+fn every_pseudonym_is_complete_when_a_chunk_goes_on() {
+    let texts: Vec<String> = (0..9).map(|i| format!("{i}").repeat(i * 9)).collect();
+    let body = format!(r#"{{"data":{{"all":{{"texts":{}}}}}}}"#, json!(texts));
+    let plan = bench(json!({"All.texts": "hash"}))
+        .plan("{all{texts}}", None)
+        .unwrap();
+    let whole = rewrite(&plan, &body).0;
+    assert_eq!(shorten(&whole).matches('#').count(), texts.len());
+    for cut in 0..=body.len() {
+        let mut rewriter = Rewriter::new(plan.program.clone(), json::Limits::default());
+        let mut masker = PlanMasker::new(plan.clone());
+        let mut gone = String::new();
+        let (head, tail) = body.as_bytes().split_at(cut);
+        for chunk in [head, tail] {
+            let mut out = Vec::new();
+            rewriter.push(chunk, &mut masker, &mut out).unwrap();
+            gone += std::str::from_utf8(&out).unwrap();
+            assert!(whole.starts_with(&gone), "cut at {cut}: {gone}");
+        }
+        assert_eq!(gone, whole);
+    }
+    // A document that breaks off: what was rewritten before is complete too.
+    let mut rewriter = Rewriter::new(plan.program.clone(), json::Limits::default());
+    let mut out = Vec::new();
+    let broken = br#"{"data":{"all":{"texts":["a","b",x"#;
+    let mut masker = PlanMasker::new(plan.clone());
+    assert!(rewriter.push(broken, &mut masker, &mut out).is_err());
+    assert!(!String::from_utf8(out).unwrap().contains("---"));
+}
+
 #[test]
 fn pseudonyms_are_stable_and_separate() {
     let mut bench = bench(json!({"All.text": "hash", "All.id": "hash"}));
