@@ -1,0 +1,3 @@
+//! What callers of the gateway see of real GraphQL servers.
+
+mod audit;
