@@ -8,8 +8,13 @@ import { legacyExecuteIncrementally } from '@yaacovcr/transform';
 import { resolvers } from './resolvers.mjs';
 import { announce, remember, schema } from './serving.mjs';
 
+// The schema has to have them, or the server does not know them.
+const directives = `
+  directive @defer(if: Boolean! = true, label: String) on FRAGMENT_SPREAD | INLINE_FRAGMENT
+  directive @stream(if: Boolean! = true, label: String, initialCount: Int! = 0) on FIELD
+`;
 const server = new ApolloServer({
-  typeDefs: schema(),
+  typeDefs: [schema(), directives],
   resolvers,
   legacyExperimentalExecuteIncrementally: legacyExecuteIncrementally,
 });

@@ -6,11 +6,11 @@ import http from 'node:http';
 import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
 import { createSchema, createYoga } from 'graphql-yoga';
 
-import { resolvers, subscriptions } from './resolvers.mjs';
+import { extensions, resolvers } from './resolvers.mjs';
 import { announce, listen, remember, schema } from './serving.mjs';
 
 const yoga = createYoga({
-  schema: createSchema({ typeDefs: schema(), resolvers: { ...resolvers, ...subscriptions } }),
+  schema: createSchema({ typeDefs: schema(), resolvers: [resolvers, extensions] }),
   plugins: [useDeferStream()],
   batching: true,
   // Errors as the resolvers threw them.

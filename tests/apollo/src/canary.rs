@@ -48,7 +48,12 @@ const FIELDS: [(&str, &str, &str, Class); 11] = [
     ("people", "/email", "Person.email", Class::Contact),
     ("people", "/phone", "Person.phone", Class::Contact),
     ("people", "/salary", "Person.salary", Class::Financial),
-    ("people", "/nationalId", "Person.nationalId", Class::Identity),
+    (
+        "people",
+        "/nationalId",
+        "Person.nationalId",
+        Class::Identity,
+    ),
     ("people", "/birthDate", "Person.birthDate", Class::Identity),
     ("vendors", "/email", "Vendor.email", Class::Contact),
     ("vendors", "/phone", "Vendor.phone", Class::Contact),

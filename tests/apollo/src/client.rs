@@ -60,6 +60,13 @@ impl Ask {
         Self::post(&json!({"query": query}))
     }
 
+    /// The request to another path and query string.
+    #[must_use]
+    pub fn at(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     /// The request with one more header.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {

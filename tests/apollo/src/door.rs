@@ -17,6 +17,9 @@ use xds::{Cache, Resource, Snapshot};
 /// The region of the tenants that ask.
 const REGION: &str = "eu";
 
+/// How long an Envoy may take to start: it compiles the filters, and others do meanwhile.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// The environment variable with the mask keys.
 const KEYS_ENV: &str = "IG_MASK_KEYS";
 
@@ -110,9 +113,9 @@ impl Door {
         };
         let control_plane = serve(control, &spec).await;
         let bootstrap = gateway::bootstrap(&spec).expect("a bootstrap");
-        let mut options =
-            EnvoyOptions::new(binary.clone(), bootstrap, directory.to_owned(), admin);
+        let mut options = EnvoyOptions::new(binary.clone(), bootstrap, directory.to_owned(), admin);
         options.concurrency = 1;
+        options.ready_timeout = PATIENCE;
         options.access_log_flush = Duration::from_millis(50);
         options.env = vec![(KEYS_ENV.to_owned(), KEYS.to_owned())];
         let envoy = Envoy::start(&options)

@@ -55,8 +55,8 @@ impl Script {
         }
     }
 
-    /// Whether it serves `node/subscription.graphql` beside the repository's schema.
-    pub(crate) fn subscribes(self) -> bool {
+    /// Whether it serves `node/extensions.graphql` beside the repository's schema.
+    pub(crate) fn extends(self) -> bool {
         self == Self::Yoga
     }
 }

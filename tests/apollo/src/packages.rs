@@ -14,7 +14,9 @@ const NODE: u32 = 20;
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// A program is not there.
-    #[error("these tests run real GraphQL servers and need Node.js {NODE} with npm: `{program}` can't be run")]
+    #[error(
+        "these tests run real GraphQL servers and need Node.js {NODE} with npm: `{program}` can't be run"
+    )]
     Missing {
         /// The program.
         program: &'static str,

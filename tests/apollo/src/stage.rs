@@ -1,6 +1,5 @@
 //! A server, the gateway before it, and who asks.
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -148,25 +147,21 @@ impl Stage {
         self.server.requests().await
     }
 
-    /// The decisions of the gateway's access log once there are as many as this, the first ones of
-    /// the start included.
-    pub async fn access_log(&self) -> String {
+    /// The gateway's access log, as far as it is written.
+    pub fn access_log(&self) -> String {
         self.door.access_log()
     }
 }
 
-/// The repository's schema, with a subscription if the server has one.
+/// The repository's schema, and what the server adds to it.
 fn schema(script: Script) -> String {
-    let read = |path: PathBuf| {
+    let read = |path: &str| {
+        let path = checkout().join(path);
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
-    let schema = read(checkout().join("policies/schema.graphql"));
-    if !script.subscribes() {
-        return schema;
+    let schema = read("policies/schema.graphql");
+    match script.extends() {
+        true => schema + "\n" + &read("tests/apollo/node/extensions.graphql"),
+        false => schema,
     }
-    let root = "  mutation: Mutation\n";
-    assert!(schema.contains(root), "the schema names its root types");
-    let roots = format!("{root}  subscription: Subscription\n");
-    let more = read(checkout().join("tests/apollo/node/subscription.graphql"));
-    format!("{}\n{more}", schema.replace(root, &roots))
 }

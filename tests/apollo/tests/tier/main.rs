@@ -1,3 +1,8 @@
 //! What callers of the gateway see of real GraphQL servers.
 
 mod audit;
+mod callers;
+mod errors;
+mod federation;
+mod introspection;
+mod support;
