@@ -46,18 +46,29 @@ impl Ask {
 
     /// A POST of JSON to the GraphQL endpoint.
     pub fn post(body: &Value) -> Self {
+        Self::text(&body.to_string()).with("content-type", "application/json")
+    }
+
+    /// A POST of any text to the GraphQL endpoint, without a content type.
+    pub fn text(body: &str) -> Self {
         Self {
             method: "POST",
             path: "/graphql".to_owned(),
             headers: Vec::new(),
-            body: body.to_string(),
+            body: body.to_owned(),
         }
-        .with("content-type", "application/json")
     }
 
     /// A POST of an operation.
     pub fn query(query: &str) -> Self {
         Self::post(&json!({"query": query}))
+    }
+
+    /// The request by another method.
+    #[must_use]
+    pub fn by(mut self, method: &'static str) -> Self {
+        self.method = method;
+        self
     }
 
     /// The request to another path and query string.

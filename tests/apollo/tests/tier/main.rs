@@ -4,5 +4,6 @@ mod audit;
 mod callers;
 mod errors;
 mod federation;
+mod http;
 mod introspection;
 mod support;
