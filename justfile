@@ -11,6 +11,10 @@ demo *args:
 test *args:
     cargo test {{args}}
 
+# Real GraphQL servers behind Envoy: Apollo Server, Apollo Gateway, Yoga. Needs Node.js 20 and npm.
+apollo *args:
+    cargo test -p apollo {{args}}
+
 # What CI asks beside the tests.
 lint:
     cargo fmt --all --check
