@@ -32,7 +32,7 @@ impl Plan {
     fn read(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
         let mut plan = Plan {
             loads: Load::all(),
-            budget: Duration::from_secs(16),
+            budget: Duration::from_secs(14),
             usual_budget: Duration::from_secs(60),
             memory: true,
         };
@@ -90,6 +90,7 @@ fn run() -> anyhow::Result<()> {
         bench.time(*load, budget, &mut results)?;
     }
     bench.vm_memory(&mut results)?;
+    bench.costs(&mut results)?;
     if plan.memory {
         bench.streams(&mut results)?;
     }
@@ -222,6 +223,16 @@ impl Bench {
                 let [piece, _] = memory::PIECES;
                 let bytes = memory::vm(plugin, row.masked, &[row.load], piece)?;
                 row.vm_memory = bytes.first().copied();
+            }
+        }
+        Ok(())
+    }
+
+    fn costs(&self, results: &mut Results) -> anyhow::Result<()> {
+        for variant in &self.variants {
+            if let Some(plugin) = &variant.plugin {
+                let figures = memory::cost(plugin, variant.masked, Load::USUAL)?;
+                results.costs.push((variant.name(), figures));
             }
         }
         Ok(())

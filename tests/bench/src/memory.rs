@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use harness::{Exchange, Message, PluginOptions, Vm, VmOptions};
+use harness::{Exchange, Figures, Message, Plugin, PluginOptions, Vm, VmOptions};
 use tokio::runtime::Runtime;
 
 use crate::client::Client;
@@ -41,6 +41,33 @@ pub fn vm(
     loads: &[Load],
     piece: usize,
 ) -> anyhow::Result<Vec<usize>> {
+    let (vm, plugin) = load_filter(plugin)?;
+    loads
+        .iter()
+        .map(|load| {
+            exchange(&plugin, masked, *load, piece)?;
+            Ok(vm.figures().memory)
+        })
+        .collect()
+}
+
+/// What one exchange costs a filter that has seen another just like it. Host calls and fuel do not
+/// depend on the machine.
+///
+/// # Errors
+/// As [`vm`].
+pub fn cost(
+    plugin: &(impl AsRef<Path>, String),
+    masked: Masked,
+    load: Load,
+) -> anyhow::Result<Figures> {
+    let (_, plugin) = load_filter(plugin)?;
+    let [piece, _] = PIECES;
+    exchange(&plugin, masked, load, piece)?;
+    exchange(&plugin, masked, load, piece)
+}
+
+fn load_filter(plugin: &(impl AsRef<Path>, String)) -> anyhow::Result<(Vm, Plugin)> {
     let wasm = std::fs::read(&plugin.0)?;
     let options = VmOptions {
         env: vec![(load::MASK_KEYS.0.into(), load::MASK_KEYS.1.into())],
@@ -52,28 +79,30 @@ pub fn vm(
         allow_on_headers_stop_iteration: true,
         ..PluginOptions::default()
     })?;
-    loads
-        .iter()
-        .map(|load| {
-            let body = load.body();
-            let mut response = Message::json(200, &body);
-            response.chunks = body.chunks(piece).map(<[u8]>::to_vec).collect();
-            let outcome = Exchange::new(Message::post("/graphql", load::request()), response)
-                .with_claims(load::claims())
-                .run(&plugin)?;
-            anyhow::ensure!(
-                outcome.status() == Some(200) && outcome.is_complete(),
-                "the filter answers {:?} in the harness",
-                outcome.status()
-            );
-            let shown = memchr::memmem::find(&outcome.downstream.body(), SECRET.as_bytes());
-            anyhow::ensure!(
-                masked == Masked::Not || shown.is_none(),
-                "a value is not masked in the harness"
-            );
-            Ok(vm.figures().memory)
-        })
-        .collect()
+    Ok((vm, plugin))
+}
+
+fn exchange(plugin: &Plugin, masked: Masked, load: Load, piece: usize) -> anyhow::Result<Figures> {
+    let body = load.body();
+    let mut response = Message::json(200, &body);
+    response.chunks = body.chunks(piece).map(<[u8]>::to_vec).collect();
+    let outcome = Exchange::new(Message::post("/graphql", load::request()), response)
+        .with_claims(load::claims())
+        .run(plugin)?;
+    anyhow::ensure!(
+        outcome.status() == Some(200) && outcome.is_complete(),
+        "the filter answers {:?} in the harness",
+        outcome.status()
+    );
+    anyhow::ensure!(
+        masked == Masked::Not || !shows(&outcome.downstream.body()),
+        "a value is not masked in the harness"
+    );
+    Ok(outcome.figures)
+}
+
+fn shows(body: &[u8]) -> bool {
+    memchr::memmem::find(body, SECRET.as_bytes()).is_some()
 }
 
 /// Resident memory of an Envoy that has one variant only, in bytes.
@@ -107,7 +136,20 @@ pub fn resident(
     let after = |load: Load, requests: usize| -> anyhow::Result<u64> {
         upstream.answer_with(&load.body());
         let mut client = Client::connect(address, &load.word())?;
-        for _ in 0..requests {
+        let answer = client.ask_and_keep()?;
+        anyhow::ensure!(
+            answer.head.starts_with("HTTP/1.1 200"),
+            "{} is answered with {}",
+            load.name(),
+            answer.head.lines().next().unwrap_or_default()
+        );
+        anyhow::ensure!(
+            variant.masked == Masked::Not || !shows(&answer.body),
+            "{}: a value is not masked",
+            load.name()
+        );
+        drop(answer);
+        for _ in 1..requests {
             client.ask()?;
         }
         proxy.resident().context("Envoy's memory can't be read")

@@ -24,6 +24,7 @@ pub fn print(results: &Results) {
     for load in loads {
         print_load(results, load);
     }
+    print_costs(results);
     print_memory(results);
     print_loading(results);
     if !results.missing.is_empty() {
@@ -113,6 +114,47 @@ fn print_load(results: &Results, load: Load) {
             row.vm_memory.map(mib).unwrap_or_default(),
             row.requests
         );
+    }
+}
+
+/// Callbacks that an exchange has, and how tables name them.
+const CALLBACKS: [(&str, &str); 4] = [
+    ("proxy_on_request_headers", "request head"),
+    ("proxy_on_request_body", "request body"),
+    ("proxy_on_response_headers", "response head"),
+    ("proxy_on_response_body", "response body"),
+];
+
+fn print_costs(results: &Results) {
+    println!(
+        "\n{} in the harness, caches warm: thousands of instructions, and host calls\n",
+        title(Load::USUAL)
+    );
+    print!("{:24} {:>10} {:>10}", "", "host calls", "all");
+    for (_, name) in CALLBACKS {
+        print!(" {name:>14}");
+    }
+    println!();
+    for (name, figures) in &results.costs {
+        let thousands = |fuel: u64| format!("{:.1}", fuel as f64 / 1000.0);
+        print!(
+            "{name:24} {:10} {:>10}",
+            figures.host_call_count(),
+            thousands(figures.fuel)
+        );
+        for (callback, _) in CALLBACKS {
+            print!(" {:>14}", thousands(figures.fuel_of(callback)));
+        }
+        println!();
+    }
+    for (name, figures) in &results.costs {
+        let calls: Vec<String> = figures
+            .host_calls
+            .iter()
+            .filter(|(_, n)| **n > 0)
+            .map(|(call, n)| format!("{n} {}", call.trim_start_matches("proxy_")))
+            .collect();
+        println!("{name}: {}", calls.join(", "));
     }
 }
 
@@ -226,6 +268,13 @@ pub fn json(results: &Results) -> Value {
         .iter()
         .map(|(name, bytes)| json!({"module": name, "bytes": bytes}))
         .collect();
+    let costs: Vec<Value> = results
+        .costs
+        .iter()
+        .map(|(name, figures)| {
+            json!({"variant": name, "fuel": figures.fuel, "host_calls": figures.host_calls})
+        })
+        .collect();
     let loading = results.loading.as_ref().map(|l| {
         let ms = |d: &std::time::Duration| d.as_secs_f64() * 1000.0;
         json!({
@@ -237,7 +286,7 @@ pub fn json(results: &Results) -> Value {
     });
     json!({
         "aims": aims, "rows": rows, "resident": resident, "streams": streams,
-        "modules": modules, "loading": loading, "missing": results.missing,
+        "costs": costs, "modules": modules, "loading": loading, "missing": results.missing,
     })
 }
 

@@ -1,5 +1,7 @@
 //! What was measured, and the arithmetic on it.
 
+use harness::Figures;
+
 use crate::load::Load;
 use crate::loading::Loading;
 use crate::memory::Resident;
@@ -66,6 +68,8 @@ pub struct Results {
     pub rows: Vec<Row>,
     /// Resident memory of an Envoy with one variant only, by its name.
     pub resident: Vec<(String, Resident)>,
+    /// What one exchange of the usual load costs a Wasm filter in the harness, by its name.
+    pub costs: Vec<(String, Figures)>,
     /// VM memory after large bodies.
     pub streams: Vec<Stream>,
     /// Bytes of each filter's module.

@@ -10,13 +10,16 @@ use crate::check::check;
 use crate::client::Client;
 use crate::load::Load;
 use crate::upstream::Upstream;
-use crate::variants::Variant;
+use crate::variants::{Variant, Way};
 
 /// How long a variant is timed before the next one is.
 const SLICE: Duration = Duration::from_millis(30);
 
 /// The most requests before timing, and how long they may take: V8 compiles what is hot anew.
 const WARM_UP: (usize, Duration) = (300, Duration::from_millis(500));
+
+/// The same for Node, which has more to compile.
+const WARM_UP_NODE: (usize, Duration) = (1000, Duration::from_millis(1500));
 
 /// Connections at once when requests a second are counted.
 const CONNECTIONS: usize = 8;
@@ -67,9 +70,13 @@ pub fn time(
         let mut client = Client::connect(*address, &load.word())?;
         answers_right(&mut client, &body, variant)?;
         let started = Instant::now();
-        for _ in 0..WARM_UP.0 {
+        let (requests, limit) = match variant.way {
+            Way::Apollo => WARM_UP_NODE,
+            _ => WARM_UP,
+        };
+        for _ in 0..requests {
             client.ask()?;
-            if started.elapsed() > WARM_UP.1 {
+            if started.elapsed() > limit {
                 break;
             }
         }
