@@ -99,7 +99,7 @@ fn of(results: &Results, masked: Masked, way: Way, its: Masked, most: f64) -> Ai
     let row = results.row(Load::USUAL, Way::Masking, masked);
     let ratio = row
         .zip(results.row(Load::USUAL, way, its))
-        .map(|(own, other)| ratio(own, other));
+        .and_then(|(own, other)| ratio(own, other));
     Aim {
         what: format!(
             "{}, {} values, {}: added p50, of {}'s",

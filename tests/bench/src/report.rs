@@ -65,8 +65,8 @@ fn print_ratios(results: &Results, load: Load) {
         }
         print!("{:24} {:9.1}", row.name(), row.added_p50);
         for (way, masked, _) in YARDSTICKS {
-            let text = results.row(load, way, masked).map(|other| {
-                let ratio = ratio(row, other);
+            let other = results.row(load, way, masked);
+            let text = other.and_then(|other| ratio(row, other)).map(|ratio| {
                 let (low, high) = ratio.quartiles;
                 format!("{:.2} ({low:.2}–{high:.2})", ratio.value)
             });
@@ -299,8 +299,8 @@ fn row_json(results: &Results, row: &Row) -> Value {
         "requests_per_second": row.per_second, "vm_bytes": row.vm_memory,
     });
     for (way, masked, name) in YARDSTICKS {
-        if let Some(other) = results.row(row.load, way, masked) {
-            let ratio = ratio(row, other);
+        let other = results.row(row.load, way, masked);
+        if let Some(ratio) = other.and_then(|other| ratio(row, other)) {
             value[format!("of_{}", name.replace('-', "_").to_lowercase())] =
                 json!({"ratio": ratio.value, "quartiles": ratio.quartiles});
         }

@@ -27,7 +27,8 @@ pub struct Row {
     pub p99: f64,
     /// Requests a second over several connections.
     pub per_second: Option<f64>,
-    /// What it adds to its base's median, in microseconds.
+    /// What it adds to its base's median, in microseconds: the median over the rounds. In a round
+    /// both met the same machine; over all rounds its slow phases would not cancel out.
     pub added_p50: f64,
     /// What it adds to its base's 95th percentile, in microseconds.
     pub added_p95: f64,
@@ -91,6 +92,7 @@ impl Results {
             let Some(base) = base else { continue };
             let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|q| own.quantile(q));
             let rounds = own.rounds.iter().zip(&base.rounds);
+            let added_by_round: Vec<f64> = rounds.map(|(own, base)| own - base).collect();
             self.rows.push(Row {
                 load,
                 way: variant.way,
@@ -100,9 +102,9 @@ impl Results {
                 p95,
                 p99,
                 per_second: own.per_second,
-                added_p50: p50 - base.quantile(0.5),
+                added_p50: median(added_by_round.clone()),
                 added_p95: p95 - base.quantile(0.95),
-                added_by_round: rounds.map(|(own, base)| own - base).collect(),
+                added_by_round,
                 vm_memory: None,
             });
         }
@@ -119,22 +121,30 @@ impl Results {
 /// What one variant adds to the median, as a share of what another one adds.
 #[derive(Debug, Clone, Copy)]
 pub struct Ratio {
-    /// Of all requests' medians.
+    /// Of the medians over the rounds.
     pub value: f64,
     /// The first and third quartile of the rounds' ratios: how sure it is.
     pub quartiles: (f64, f64),
 }
 
-/// The ratio of two rows of one load.
-pub fn ratio(of: &Row, to: &Row) -> Ratio {
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    quantile(&numbers, 0.5)
+}
+
+/// The ratio of two rows of one load; none where the other adds nothing that can be told from noise.
+pub fn ratio(of: &Row, to: &Row) -> Option<Ratio> {
+    if to.added_p50 <= 0.0 {
+        return None;
+    }
     let rounds = of.added_by_round.iter().zip(&to.added_by_round);
     let mut ratios: Vec<f64> = rounds
         .map(|(of, to)| of / to)
         .filter(|r| r.is_finite())
         .collect();
     ratios.sort_by(f64::total_cmp);
-    Ratio {
+    Some(Ratio {
         value: of.added_p50 / to.added_p50,
         quartiles: (quantile(&ratios, 0.25), quantile(&ratios, 0.75)),
-    }
+    })
 }

@@ -90,12 +90,11 @@ pub fn time(
             per_second: None,
         })
         .collect();
+    let mut order = Order::new(clients.len());
     let started = Instant::now();
     let mut round = 0;
     while started.elapsed() < budget || round < 3 {
-        for turn in 0..clients.len() {
-            // Another one begins each round: none always follows the same one.
-            let at = (turn + round) % clients.len();
+        for at in order.next_round() {
             let (Some(client), Some(series)) = (clients.get_mut(at), series.get_mut(at)) else {
                 continue;
             };
@@ -117,7 +116,40 @@ pub fn time(
     Ok(series)
 }
 
+/// Another order of turns each round, so that none always follows the same one: a server may still
+/// be busy after its slice, collecting garbage for one.
+struct Order {
+    turns: Vec<usize>,
+    state: u64,
+}
+
+impl Order {
+    fn new(count: usize) -> Self {
+        Self {
+            turns: (0..count).collect(),
+            state: 0x9e37_79b9_7f4a_7c15,
+        }
+    }
+
+    /// Fisher and Yates' shuffle, by Marsaglia's xorshift.
+    fn next_round(&mut self) -> Vec<usize> {
+        for last in (1..self.turns.len()).rev() {
+            self.state ^= self.state << 13;
+            self.state ^= self.state >> 7;
+            self.state ^= self.state << 17;
+            let other = (self.state % (last as u64 + 1)) as usize;
+            self.turns.swap(last, other);
+        }
+        self.turns.clone()
+    }
+}
+
 fn slice(client: &mut Client) -> anyhow::Result<Vec<f64>> {
+    // The first ones find caches that others have filled.
+    let started = Instant::now();
+    while started.elapsed() < SLICE / 10 {
+        client.ask()?;
+    }
     let started = Instant::now();
     let mut times = Vec::new();
     while times.is_empty() || started.elapsed() < SLICE {
@@ -155,4 +187,31 @@ fn throughput(address: SocketAddr, load: Load) -> anyhow::Result<f64> {
         }
     }
     Ok(f64::from(answered) / started.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_round_has_every_turn_once() {
+        let mut order = Order::new(5);
+        let mut first = Vec::new();
+        for _ in 0..50 {
+            let mut turns = order.next_round();
+            first.extend(turns.first().copied());
+            turns.sort_unstable();
+            assert_eq!(turns, [0, 1, 2, 3, 4]);
+        }
+        assert!((0..5).all(|turn| first.contains(&turn)));
+    }
+
+    #[test]
+    fn quantiles_are_of_the_nearest_rank() {
+        let numbers: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert_eq!(quantile(&numbers, 0.5), 50.0);
+        assert_eq!(quantile(&numbers, 0.99), 99.0);
+        assert_eq!(quantile(&numbers[..1], 0.99), 1.0);
+        assert!(quantile(&[], 0.5).is_nan());
+    }
 }
