@@ -48,7 +48,6 @@ impl Reading {
                 return Ok(false);
             };
             bytes = &bytes[end + 4 - before..];
-            // The blank line may be the beginning of the last chunk's mark.
             self.head.truncate(end + 4);
             self.body = Some(framing(&self.head)?);
         }
@@ -83,6 +82,7 @@ fn framing(head: &[u8]) -> anyhow::Result<Framing> {
     };
     match value("content-length") {
         Some(length) => Ok(Framing::Left(length.parse().context("a content-length")?)),
+        // Of an empty body, the last chunk's mark begins with the head's blank line.
         None if value("transfer-encoding").is_some() => Ok(Framing::Chunked(b"\r\n".to_vec())),
         None => anyhow::bail!("an answer without length: {head}"),
     }
