@@ -3,17 +3,15 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
+use bench::load::{self, Load};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::filter::{BodyEffect, HeadEffect, Headers, Masking, MaskingStream, ResponseEffect};
 use engine::graphql::{self, Document};
 use engine::identity::{Claims, Unreadable};
 use engine::json::{self, Rewriter};
 use engine::mask::{self, Envelope, Keyring, Plan, PlanMasker, RuleTable};
-use engine::policy::Decision;
+use engine::policy::{Decision, Surface};
 use engine::schema::Schema;
-
-#[path = "shared/load.rs"]
-mod load;
 
 fn decision(strategy: &str) -> Decision {
     let rule = serde_json::json!({"strategy": strategy, "reason": "bench"});
@@ -24,11 +22,11 @@ fn decision(strategy: &str) -> Decision {
 }
 
 fn keys() -> Keyring {
-    Keyring::parse(&format!("k1:{}", "A".repeat(43))).expect("keys")
+    Keyring::parse(load::MASK_KEYS.1).expect("keys")
 }
 
 fn plan(schema: &Schema, document: &Document, strategy: &str) -> Arc<Plan> {
-    let table = RuleTable::new(schema, &decision(strategy)).expect("a table");
+    let table = RuleTable::new(schema, &decision(strategy), Surface::Graphql).expect("a table");
     let (_, operation) = document.operation(None).expect("an operation");
     let envelope = Envelope::Generic { codes: Vec::new() };
     let keys = keys();
@@ -79,11 +77,9 @@ fn dom(body: &[u8]) -> Vec<u8> {
 fn rewriting(c: &mut Criterion) {
     let schema = Schema::parse(load::SCHEMA).expect("a schema");
     let document = Document::parse(load::QUERY, graphql::Limits::default()).expect("a query");
-    for (name, body) in [
-        ("12 KB, 200 masked", load::body(100, 10)),
-        ("1 MB, 20,000 masked", load::body(10_000, 10)),
-        ("1 MB, 200 masked", load::body(100, 10_000)),
-    ] {
+    for (bytes, values) in [(12 * Load::KB, 200), (Load::MB, 20_000), (Load::MB, 200)] {
+        let load = Load { bytes, values };
+        let (name, body) = (load.name(), load.body());
         let mut group = c.benchmark_group(format!("rewrite {name}"));
         group.throughput(Throughput::Bytes(body.len() as u64));
         for strategy in ["redact", "partial", "hash"] {
@@ -154,9 +150,15 @@ fn exchange(masking: &mut Masking, caller: &Caller, request: &[u8], response: &[
 }
 
 fn deciding(c: &mut Criterion) {
-    let mut masking = load::masking("hash");
+    let config = load::masking("hash").to_string();
+    let mut masking =
+        Masking::configure(config.as_bytes(), Some(load::MASK_KEYS.1)).expect("a configuration");
     let request = serde_json::json!({"query": load::QUERY}).to_string();
-    let response = load::body(1, 10);
+    let response = Load {
+        bytes: Load::KB,
+        values: 2,
+    }
+    .body();
     let ann = Caller("ann");
     c.bench_function("request, decision hit", |b| {
         b.iter(|| exchange(&mut masking, &ann, request.as_bytes(), &response));
