@@ -2,7 +2,7 @@
 
 use crate::audit::Outcome;
 use crate::filter::{Edit, Headers, Masking, is_among, is_reserved};
-use crate::json::{JsonError, Limits, Rewriter};
+use crate::json::{self, JsonError, Limits, Rewriter};
 use crate::mask::PlanMasker;
 use crate::reply::Reply;
 
@@ -166,7 +166,7 @@ impl MaskingStream {
                 if end_of_stream {
                     self.finish(Outcome::Allowed);
                 }
-                if out == chunk {
+                if json::equal(&out, chunk) {
                     BodyEffect::Pass
                 } else {
                     BodyEffect::Replace(out)
