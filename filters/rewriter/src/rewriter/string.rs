@@ -1,7 +1,7 @@
 //! Strings: those that pass as they come, and those that must be seen whole.
 
-use crate::json::scan::{self, StringScan};
-use crate::json::{Action, JsonError, Masker, Problem, RawString, Scalar};
+use crate::scan::{self, StringScan};
+use crate::{Action, JsonError, Masker, Problem, RawString, Scalar};
 
 use super::cursor::Cursor;
 use super::{Rewriter, State, Step};

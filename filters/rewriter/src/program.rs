@@ -167,7 +167,7 @@ pub struct Program {
 impl Program {
     /// The node of an id.
     #[inline]
-    pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id as usize)
     }
 

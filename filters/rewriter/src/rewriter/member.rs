@@ -2,8 +2,8 @@
 
 use std::hash::BuildHasher;
 
-use crate::json::scan::{self, StringScan};
-use crate::json::{Action, JsonError, Masker, Problem, RawString, Scalar, wide};
+use crate::scan::{self, StringScan};
+use crate::{Action, JsonError, Masker, Problem, RawString, Scalar, wide};
 
 use super::cursor::Cursor;
 use super::{Rewriter, State, Step};

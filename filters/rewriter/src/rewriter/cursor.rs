@@ -1,6 +1,6 @@
 //! The buffer at hand: how far it was read, and how far it was written out or passed over.
 
-use crate::json::{Action, Masker, wide};
+use crate::{Action, Masker, wide};
 
 use super::Rewriter;
 

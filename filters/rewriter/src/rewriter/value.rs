@@ -1,7 +1,7 @@
 //! Values: where one starts, where one ends, and those that are no strings.
 
-use crate::json::scan;
-use crate::json::{Action, JsonError, Masker, Problem, Scalar};
+use crate::scan;
+use crate::{Action, JsonError, Masker, Problem, Scalar};
 
 use super::cursor::Cursor;
 use super::frame::Frame;

@@ -3,7 +3,19 @@
 //! Tags are made four at a time, so a pseudonym is written with a hole that is filled in later. An
 //! open hole holds a constant: what went out too early would tell nothing.
 
-use super::mac::{Job, MacKey, Tag};
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
+
+mod mac;
+
+use mac::{Job, MacKey, Tag};
 
 /// Characters of a tag in base64.
 const TAG: usize = 22;
@@ -15,7 +27,7 @@ const OPEN: [u8; TAG] = [b'-'; TAG];
 const LONGEST: usize = 48;
 
 /// Bytes of the longest key id.
-pub(super) const KEY_ID: usize = 16;
+pub const KEY_ID: usize = 16;
 
 /// What the values of one tenant and coordinate are hashed with.
 #[derive(Clone)]
@@ -28,7 +40,7 @@ pub struct PseudonymKey {
 
 impl PseudonymKey {
     /// A key and its id, of at most 16 bytes; a longer one is cut.
-    pub(super) fn new(id: &str, key: &[u8; 32]) -> Self {
+    pub fn new(id: &str, key: &[u8; 32]) -> Self {
         let id = id.as_bytes();
         let text = [b"\"h:", id.get(..KEY_ID).unwrap_or(id), b":", &OPEN, b"\""].concat();
         let mut open = [0; LONGEST];
@@ -43,7 +55,7 @@ impl PseudonymKey {
     }
 
     /// The text that stands for a value, without quotes.
-    pub(super) fn pseudonym(&self, value: &[u8]) -> String {
+    pub fn pseudonym(&self, value: &[u8]) -> String {
         let mut out = Vec::new();
         let mut pending = Pending::default();
         pending.write(self, value, &mut out);
@@ -60,7 +72,7 @@ impl std::fmt::Debug for PseudonymKey {
 
 /// Pseudonyms whose holes are open, at most three.
 #[derive(Default)]
-pub(super) struct Pending {
+pub struct Pending {
     jobs: Vec<Job>,
     /// Where the holes start, in the order of the jobs.
     holes: [usize; Job::LANES],
@@ -70,7 +82,7 @@ impl Pending {
     /// Appends the pseudonym of a value, quotes included; until [`Pending::fill`] was called with the
     /// same `out`, which may only grow in between, it may be without its tag.
     #[inline]
-    pub(super) fn write(&mut self, key: &PseudonymKey, value: &[u8], out: &mut Vec<u8>) {
+    pub fn write(&mut self, key: &PseudonymKey, value: &[u8], out: &mut Vec<u8>) {
         let length = out.len() + key.length;
         out.extend_from_slice(&key.open);
         out.truncate(length);
@@ -89,7 +101,7 @@ impl Pending {
 
     /// Fills all holes.
     #[inline]
-    pub(super) fn fill(&mut self, out: &mut [u8]) {
+    pub fn fill(&mut self, out: &mut [u8]) {
         if !self.jobs.is_empty() {
             self.work(out);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::json::{Action, Node, NodeId};
+use crate::{Action, Node, NodeId};
 
 /// An array or object that is not closed yet.
 #[derive(Debug)]

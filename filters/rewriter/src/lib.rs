@@ -5,6 +5,16 @@
 //! is not JSON, repeats a member name, nests too deeply or goes on after its end is an error.
 //! Memory is bounded by the nesting depth and by [`Limits`], never by the document.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
+
 mod error;
 mod program;
 mod rewriter;
