@@ -138,11 +138,11 @@ fn pattern(path: &str) -> route::RouteMatch {
     }
 }
 
-/// A text as a regular expression (RE2's `QuoteMeta`).
+/// A text as a regular expression (RE2).
 pub(super) fn literally(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_ascii() && !c.is_ascii_alphanumeric() && c != '_' {
+        if r"\.+*?()|[]{}^$".contains(c) {
             quoted.push('\\');
         }
         quoted.push(c);
