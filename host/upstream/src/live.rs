@@ -98,7 +98,11 @@ impl Draft {
     }
 }
 
-/// A whole answer in two parts: the later half of the first object below `data` is deferred.
+/// What of an object is not deferred.
+const AT_ONCE: [&str; 3] = ["__typename", "id", "name"];
+
+/// A whole answer in two parts: the first object below `data` keeps what identifies it, the rest is
+/// deferred.
 pub(crate) fn deferred(draft: Draft, body: &str, served: Arc<AtomicU64>) -> Response<Body> {
     let mut whole: Value = serde_json::from_str(body).unwrap_or_default();
     let mut later = Map::new();
@@ -109,12 +113,8 @@ pub(crate) fn deferred(draft: Draft, body: &str, served: Arc<AtomicU64>) -> Resp
         .and_then(|data| data.iter_mut().next())
     {
         path.push(key.clone());
-        for name in fields
-            .keys()
-            .skip(fields.len() / 2)
-            .cloned()
-            .collect::<Vec<_>>()
-        {
+        let names: Vec<String> = fields.keys().cloned().collect();
+        for name in names.into_iter().filter(|n| !AT_ONCE.contains(&n.as_str())) {
             later.extend(fields.remove(&name).map(|value| (name, value)));
         }
     }

@@ -29,6 +29,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/v1/people", get(people))
         .route("/v1/people/{id}", get(person))
         .route("/v1/assets", get(assets))
+        .route("/v1/vendors", get(vendors))
         .route("/export/people", get(export))
 }
 
@@ -111,6 +112,18 @@ async fn assets(
     let query = format!("{{ assets {{ nodes {{ {ASSET} }} }} }}");
     let data = asked.data(&query, json!({})).await;
     asked.list(&data["assets"]["nodes"])
+}
+
+async fn vendors(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let asked = Asked::note(shared, method, uri, headers);
+    let query = "{ vendors { id name email phone website } }";
+    let data = asked.data(query, json!({})).await;
+    asked.list(&data["vendors"])
 }
 
 /// The export's columns, and where their values stand in a person. Two have names of their own, and

@@ -79,7 +79,7 @@ pub struct RecordedRequest {
 /// A running GraphQL server of one region. Dropping it stops it.
 ///
 /// Routes: `/graphql` (GET, POST, batches, subscriptions as events or parts, deferred fields);
-/// `/v1/people`, `/v1/people/{id}` and `/v1/assets` (JSON); `/export/people` (CSV, JSON lines or
+/// `/v1/people`, `/v1/people/{id}`, `/v1/assets` and `/v1/vendors` (JSON); `/export/people` (CSV, JSON lines or
 /// JSON, as the request accepts); for tools in another process, and never routed by a
 /// gateway: `/__fault` (POST a [`Fault`], GET, DELETE) and `/__stats` (GET).
 #[derive(Debug)]

@@ -9,7 +9,10 @@ use super::{ADMIN, Seen, VIEWER, at, leaks, query};
 use crate::demo::stage::Stage;
 
 /// The last decision in a gateway's access log that fits, once one is there.
-async fn decision(stage: &Stage, fits: impl Fn(&Value) -> bool) -> anyhow::Result<(String, Value)> {
+pub(super) async fn decision(
+    stage: &Stage,
+    fits: impl Fn(&Value) -> bool,
+) -> anyhow::Result<(String, Value)> {
     let log = &stage.region("eu")?.access_log;
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
