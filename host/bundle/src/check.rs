@@ -459,7 +459,7 @@ mod tests {
                 "operation subscription",
             ),
             (r#"input.subject == "mallory@acme""#, "subject mallory@acme"),
-            (r#"input.acr == "2""#, "acr 2"),
+            (r#"input.acr == "mfa""#, "acr mfa"),
             (r#"input.purpose == "analytics""#, "purpose analytics"),
             (
                 r#"data.ig.tenants[input.tenant].risk == "medium""#,
