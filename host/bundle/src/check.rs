@@ -38,7 +38,10 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
         reason: fault.reason,
     })?;
     let invalid = |error| BundleError::Invalid {
-        path: bundle.path.clone(),
+        path: match error {
+            ConfigError::Route { .. } => bundle.path.join("masking.json"),
+            _ => bundle.path.clone(),
+        },
         error,
     };
     let paths = ["/graphql".to_owned()];

@@ -204,14 +204,15 @@ impl Shared {
         let scope = scope(headers);
         let mut draft = None;
         if let BatchRequest::Single(operation) = &mut batch {
-            if is_subscription(operation) {
+            let defers = operation.query.contains(DEFER);
+            if !defers && is_subscription(operation) {
                 return self.subscribe(
                     std::mem::replace(operation, Operation::new("")),
                     headers,
                     scope,
                 );
             }
-            if operation.query.contains(DEFER) {
+            if defers {
                 // The library knows no `@defer`: the fields are there, only not at once.
                 operation.query = operation.query.replace(DEFER, "");
                 draft = Draft::accepted(headers);

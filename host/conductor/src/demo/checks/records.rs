@@ -37,7 +37,10 @@ pub(super) async fn records(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()
     stage
         .ask("eu", auditor, "audit", query(VIEWER), &[])
         .await?;
-    let (log, record) = decision(stage, |d| d["subject"] == auditor.name).await?;
+    let (log, record) = decision(stage, |d| {
+        d["subject"] == auditor.name && d["surface"] == "graphql"
+    })
+    .await?;
     seen.note(
         "the decision in the access log",
         "id, sets, counts; no value, no token",
