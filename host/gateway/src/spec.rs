@@ -203,7 +203,8 @@ pub enum WasmSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Bytes that Envoy buffers a connection, either way.
+    /// Bytes that Envoy buffers of a client's connection, either way; a fourth of it of an
+    /// endpoint's.
     pub connection_buffer_bytes: u32,
     /// Kilobytes of request headers.
     pub request_headers_kb: u32,
