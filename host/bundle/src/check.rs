@@ -38,7 +38,10 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
         reason: fault.reason,
     })?;
     let invalid = |error| BundleError::Invalid {
-        path: bundle.path.clone(),
+        path: match error {
+            ConfigError::Route { .. } => bundle.path.join("masking.json"),
+            _ => bundle.path.clone(),
+        },
         error,
     };
     let paths = ["/graphql".to_owned()];
@@ -459,7 +462,7 @@ mod tests {
                 "operation subscription",
             ),
             (r#"input.subject == "mallory@acme""#, "subject mallory@acme"),
-            (r#"input.acr == "2""#, "acr 2"),
+            (r#"input.acr == "mfa""#, "acr mfa"),
             (r#"input.purpose == "analytics""#, "purpose analytics"),
             (
                 r#"data.ig.tenants[input.tenant].risk == "medium""#,

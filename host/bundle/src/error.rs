@@ -19,6 +19,14 @@ pub enum BundleError {
         /// Where and why.
         error: serde_json::Error,
     },
+    /// The settings can't be read.
+    #[error("{path} can't be used: {error}")]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        error: serde_json::Error,
+    },
     /// The manifest of persisted queries can't be used.
     #[error("{path}: {reason}")]
     Manifest {
@@ -54,7 +62,7 @@ pub enum BundleError {
     /// The parts are there but do not work.
     #[error("the policies in {path} can't be used: {error}")]
     Invalid {
-        /// The directory.
+        /// The directory, or the file of it that is at fault.
         path: PathBuf,
         /// What the filters say.
         error: engine::config::ConfigError,

@@ -153,7 +153,7 @@ fn settings(path: &Path) -> Result<MaskingSettings, BundleError> {
     let mut settings: MaskingSettings = match file.exists() {
         false => MaskingSettings::default(),
         true => serde_json::from_str(&text(&file)?)
-            .map_err(|error| BundleError::Json { path: file, error })?,
+            .map_err(|error| BundleError::Settings { path: file, error })?,
     };
     let file = path.join("persisted-queries.json");
     if file.exists() {

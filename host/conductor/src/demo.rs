@@ -96,6 +96,18 @@ fn introduce(stage: &Stage) -> anyhow::Result<()> {
             serde_json::json!({"query": example.query})
         );
     }
+    let at = stage.region("eu")?.listen;
+    for example in other_shapes() {
+        println!("  # {}", example.shows);
+        println!(
+            "  curl {} http://{at}{} -H \"authorization: Bearer ${}\" -H 'x-ig-purpose: {}'{}",
+            example.options,
+            example.path,
+            variable(example.caller.name),
+            example.purpose,
+            example.more
+        );
+    }
     println!("\nCtrl-C ends it and cleans up.");
     Ok(())
 }
@@ -169,6 +181,63 @@ fn examples() -> Vec<Example> {
     ];
     all.insert(0, plain);
     all
+}
+
+/// A request of another shape than GraphQL by POST and one answer.
+#[derive(Clone, Copy)]
+struct Shape {
+    shows: &'static str,
+    /// Curl's options.
+    options: &'static str,
+    path: &'static str,
+    caller: personas::Persona,
+    purpose: &'static str,
+    /// Further arguments of curl.
+    more: &'static str,
+}
+
+fn other_shapes() -> [Shape; 5] {
+    let analyst = Shape {
+        shows: "the same people without GraphQL",
+        options: "-si",
+        path: "/v1/people",
+        caller: personas::ANALYST_ACME,
+        purpose: "analytics",
+        more: "",
+    };
+    [
+        analyst,
+        Shape {
+            shows: "an export is redacted, and X-IG-Redactions says what",
+            path: "/export/people",
+            more: " -H 'accept: text/csv'",
+            ..analyst
+        },
+        Shape {
+            shows: "an auditor's shows salaries, for an audit",
+            path: "/export/people",
+            caller: personas::AUDITOR_ACME,
+            purpose: "audit",
+            more: " -H 'accept: text/csv'",
+            ..analyst
+        },
+        Shape {
+            shows: "events, masked one by one: rename an asset meanwhile (next line)",
+            options: "-sN",
+            path: "/graphql",
+            more: " -H 'content-type: application/json' -H 'accept: text/event-stream' \
+                   -d '{\"query\":\"subscription { assetChanged { name email } }\"}' &",
+            ..analyst
+        },
+        Shape {
+            shows: "a change for the subscriber to see",
+            options: "-s",
+            path: "/graphql",
+            more: " -H 'content-type: application/json' -d '{\"query\":\"mutation { \
+                   renameAsset(id: \\\"acme-asset-001\\\", name: \\\"Lathe\\\") { name email } }\"}'",
+            ..analyst
+        },
+    ]
 }
 
 fn one_line(document: &str) -> String {

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bundle::Bundle;
+use engine::policy::Surface;
 use gateway::GatewaySpec;
-use gateway::spec::{FilterSpec, JwtSpec, WasmSource, XdsSpec};
+use gateway::spec::{FilterSpec, JwtSpec, RouteSpec, WasmSource, XdsSpec};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Delivery, Gateway};
@@ -125,6 +126,15 @@ pub fn spec(
         },
         api: Some(api.clone()),
         paths: gateway.graphql_paths.clone(),
+        routes: masking
+            .routes
+            .iter()
+            .map(|route| RouteSpec {
+                name: route.name.clone(),
+                path: route.path.clone(),
+                streams: route.surface == Surface::Export,
+            })
+            .collect(),
         endpoints: gateway.endpoints.clone(),
         health_check: gateway.health_check.clone(),
         jwt: JwtSpec {

@@ -187,6 +187,40 @@ fn check_config_tries_everything_and_names_what_is_broken() {
         assert!(error.contains(want), "{file}: {error}");
         std::fs::write(&path, original).expect("written");
     }
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+    let policies = policies.canonicalize().expect("the policies");
+    let copied = directory.path().join("policies");
+    let said = Command::new("cp")
+        .arg("-r")
+        .args([&policies, &copied])
+        .status();
+    assert!(said.expect("cp").success());
+    let file = std::fs::read_to_string(&config).expect("read");
+    let own = file.replace(&format!("{policies:?}"), "\"policies\"");
+    std::fs::write(&config, own).expect("written");
+    for (content, want) in [
+        ("{", "policies/masking.json can't be used: EOF"),
+        (
+            r#"{"mod": "shadow"}"#,
+            "policies/masking.json can't be used: unknown field `mod`",
+        ),
+        (
+            r#"{"routes": [{"name": "a", "path": "/a", "type": "Persn"}]}"#,
+            "policies/masking.json can't be used: route `a`: the schema has no object type `Persn`",
+        ),
+        (
+            r#"{"routes": [{"name": "a", "path": "/graphql", "type": "Person"}]}"#,
+            "the gateway of region eu: route \"a\": its path is a GraphQL endpoint",
+        ),
+    ] {
+        std::fs::write(copied.join("masking.json"), content).expect("written");
+        let output = check();
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{content}");
+        assert!(error.contains(want), "{content}: {error}");
+    }
+    std::fs::write(copied.join("masking.json"), "{}").expect("written");
+    assert_eq!(check().status.code(), Some(0));
     let bootstrap = |region: &str| {
         conductor(&[
             "bootstrap",

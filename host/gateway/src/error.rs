@@ -16,6 +16,14 @@ pub enum SpecError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A route cannot be as it is described.
+    #[error("route {name:?}: {reason}")]
+    Route {
+        /// The route's name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A filter cannot be as it is described.
     #[error("filter {name:?}: {reason}")]
     Filter {

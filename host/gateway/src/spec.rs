@@ -28,8 +28,11 @@ pub struct GatewaySpec {
     /// The conductor's HTTP port, for Wasm binaries. Needed if a filter's code comes by HTTP.
     #[serde(default)]
     pub api: Option<HostPort>,
-    /// Paths that are GraphQL endpoints. Any other path is answered 404.
+    /// Paths that are GraphQL endpoints. A path that is neither one nor a route is answered 404.
     pub paths: Vec<String>,
+    /// Routes that are no GraphQL.
+    #[serde(default)]
+    pub routes: Vec<RouteSpec>,
     /// The region's own endpoints.
     pub endpoints: Vec<EndpointSpec>,
     /// Whether and how endpoints are checked.
@@ -100,6 +103,19 @@ pub struct EndpointSpec {
     /// 0 for a primary; 1 takes over when no 0 is healthy, and so on, without gaps.
     #[serde(default)]
     pub priority: u32,
+}
+
+/// A route that is no GraphQL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteSpec {
+    /// Its name, for the access log.
+    pub name: String,
+    /// The path, without query string: `{name}` stands for one segment that is not empty.
+    pub path: String,
+    /// Whether answers may last as streams do.
+    #[serde(default)]
+    pub streams: bool,
 }
 
 /// An active health check.
@@ -187,7 +203,8 @@ pub enum WasmSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Bytes that Envoy buffers a connection, either way.
+    /// Bytes that Envoy buffers of a client's connection, either way; a fourth of it of an
+    /// endpoint's.
     pub connection_buffer_bytes: u32,
     /// Kilobytes of request headers.
     pub request_headers_kb: u32,
@@ -197,6 +214,9 @@ pub struct Limits {
     pub request_timeout_ms: u64,
     /// Milliseconds for a whole response of the upstream.
     pub response_timeout_ms: u64,
+    /// Milliseconds for a response that comes bit by bit: events, parts, exports. 0: no end, as long
+    /// as something comes within the idle timeout.
+    pub stream_duration_ms: u64,
     /// Milliseconds to connect to an endpoint.
     pub connect_timeout_ms: u64,
     /// Connections to the region.
@@ -215,6 +235,7 @@ impl Default for Limits {
             stream_idle_timeout_ms: 60_000,
             request_timeout_ms: 15_000,
             response_timeout_ms: 30_000,
+            stream_duration_ms: 3_600_000,
             connect_timeout_ms: 1_000,
             max_connections: 1_024,
             max_pending_requests: 1_024,
@@ -253,6 +274,7 @@ impl GatewaySpec {
                 "must be absolute paths without query, at least one",
             );
         }
+        self.check_routes()?;
         let priorities: BTreeSet<u32> = self.endpoints.iter().map(|e| e.priority).collect();
         if priorities.iter().zip(0..).any(|(&got, want)| got != want) {
             return fault("endpoints", "priorities must count up from 0 without gaps");
@@ -265,6 +287,27 @@ impl GatewaySpec {
             return fault("jwt.jwks", "must be a JWKS document with at least one key");
         }
         self.check_filters()
+    }
+
+    fn check_routes(&self) -> Result<(), SpecError> {
+        for route in &self.routes {
+            let fault = |reason: &str| {
+                Err(SpecError::Route {
+                    name: route.name.clone(),
+                    reason: reason.to_owned(),
+                })
+            };
+            if route.name.is_empty() {
+                return fault("it needs a name");
+            }
+            if !is_path(&route.path) {
+                return fault("its path must be absolute, without query and escapes");
+            }
+            if self.paths.contains(&route.path) {
+                return fault("its path is a GraphQL endpoint");
+            }
+        }
+        Ok(())
     }
 
     fn check_filters(&self) -> Result<(), SpecError> {

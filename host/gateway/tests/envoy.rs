@@ -120,6 +120,14 @@ async fn the_door() {
         ("/a/../graphql", 503),
         ("//graphql", 503),
         (long.as_str(), 503),
+        ("/v1/people", 503),
+        ("/v1/people?name=x", 503),
+        ("/v1/people/7?x=1", 503),
+        ("/v1/people/", 404),
+        ("/v1/people/7/assets", 404),
+        ("/v1/people/7%2fassets", 400),
+        ("/v1/peoples", 404),
+        ("/V1/people", 404),
     ] {
         assert_eq!(world.get(path, &[]).await.status, status, "{path}");
     }
@@ -135,8 +143,19 @@ async fn the_door() {
         "//graphql",
         "/graphql?x=1",
         "/a/%2e%2e/graphql",
+        "/v1/people",
+        "/v1/people/7?x=/graphql",
     ] {
-        assert_eq!(world.raw(path, &[]).await.status, 401, "no token: {path}");
+        let reply = world.raw(path, &[]).await;
+        assert_eq!(reply.status, 401, "no token: {path}");
+        let (kind, code) = match path.contains("/v1/") {
+            true => ("application/problem+json", "/code"),
+            false => ("application/json", "/errors/0/extensions/code"),
+        };
+        assert_eq!(reply.headers["content-type"], kind, "{path}");
+        let body: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+        let code = body.pointer(code).and_then(|c| c.as_str());
+        assert_eq!(code, Some("UNAUTHENTICATED"), "{path}");
     }
     let good = world.token(json!({}));
     let mut forged = good.clone();

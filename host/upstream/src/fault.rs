@@ -7,7 +7,10 @@ use axum::{
         header::{CONTENT_ENCODING, CONTENT_TYPE, TRAILER},
     },
 };
-use flate2::{Compression, write::GzEncoder};
+use flate2::{
+    Compression,
+    write::{GzEncoder, ZlibEncoder},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::reply::{Pace, Reply};
@@ -38,6 +41,15 @@ pub enum Fault {
     Html500,
     /// The body compressed, whatever the request accepts.
     Gzip,
+    /// The body compressed as `deflate` (zlib, RFC 1950), whatever the request accepts.
+    Deflate,
+    /// A body that says of itself that it is compressed by Brotli.
+    Brotli,
+    /// A small compressed body that is blanks up to this size when it is decoded.
+    Bomb {
+        /// Decoded size in units of 2^20 bytes.
+        megabytes: usize,
+    },
     /// The body in pieces, each flushed before the next.
     SlowChunks {
         /// Size of a piece.
@@ -85,6 +97,9 @@ impl Fault {
             Self::ErrorValues,
             Self::Html500,
             Self::Gzip,
+            Self::Deflate,
+            Self::Brotli,
+            Self::Bomb { megabytes: 64 },
             Self::SlowChunks {
                 bytes: 7,
                 pause_ms: 0,
@@ -169,15 +184,16 @@ impl Fault {
                     "<html><body><h1>Unhandled exception</h1><pre>email={secret}</pre></body></html>"
                 ))
             },
-            Self::Gzip => {
-                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            Self::Gzip => encoded("gzip", gzip(body.as_bytes(), 0)),
+            Self::Deflate => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
                 let packed = encoder
                     .write_all(body.as_bytes())
                     .and_then(|()| encoder.finish());
-                // A vector takes every write.
-                Reply::json(packed.unwrap_or_default())
-                    .header(CONTENT_ENCODING, HeaderValue::from_static("gzip"))
+                encoded("deflate", packed.unwrap_or_default())
             }
+            Self::Brotli => encoded("br", body.into_bytes()),
+            Self::Bomb { megabytes } => encoded("gzip", gzip(body.as_bytes(), *megabytes)),
             Self::SlowChunks { bytes, pause_ms } => {
                 let body = Bytes::from(body);
                 let size = (*bytes).max(1);
@@ -226,6 +242,22 @@ impl Fault {
     }
 }
 
+fn encoded(encoding: &'static str, packed: Vec<u8>) -> Reply {
+    Reply::json(packed).header(CONTENT_ENCODING, HeaderValue::from_static(encoding))
+}
+
+/// The body compressed, behind so many MiB of blanks.
+fn gzip(body: &[u8], blanks: usize) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let blank = vec![b' '; 1 << 20];
+    let packed = (0..blanks)
+        .try_for_each(|_| encoder.write_all(&blank))
+        .and_then(|()| encoder.write_all(body))
+        .and_then(|()| encoder.finish());
+    // A vector takes every write.
+    packed.unwrap_or_default()
+}
+
 fn half(body: String) -> Bytes {
     let body = Bytes::from(body);
     body.slice(..body.len() / 2)
@@ -268,6 +300,22 @@ fn huge(body: String, size: usize) -> Reply {
                 .chain(std::iter::repeat_n(elements, times))
                 .chain([tail]),
         ),
+        length: None,
+        ..Reply::json("")
+    }
+}
+
+/// Repeats rows without holding the result in memory.
+pub(crate) fn huge_rows(head: String, rows: String, size: usize) -> Reply {
+    let rows = rows.repeat((512 << 10) / rows.len().max(1) + 1);
+    let times = size / rows.len() + 1;
+    let rows = Bytes::from(rows);
+    Reply {
+        chunks: Box::new(
+            std::iter::once(Bytes::from(head)).chain(std::iter::repeat_n(rows, times)),
+        ),
+        // The head leaves alone: what comes first is small, and what follows is a lot at once.
+        pace: Some(Pace::new(Duration::ZERO)),
         length: None,
         ..Reply::json("")
     }

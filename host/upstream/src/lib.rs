@@ -28,10 +28,12 @@
 pub mod data;
 mod error;
 mod fault;
+mod live;
 pub mod personas;
 pub mod queries;
 mod region;
 mod reply;
+mod rest;
 mod schema;
 mod server;
 pub mod tokens;

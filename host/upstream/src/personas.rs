@@ -73,6 +73,13 @@ pub const AUDITOR_ACME: Persona = Persona {
     flaw: None,
 };
 
+/// The same after a second factor: for what the policy asks it for.
+pub const MFA_AUDITOR_ACME: Persona = Persona {
+    name: "mfa_auditor@acme",
+    acr: "mfa",
+    ..AUDITOR_ACME
+};
+
 /// A second tenant of the same region.
 pub const ANALYST_GLOBEX: Persona = Persona {
     name: "analyst@globex",
@@ -116,11 +123,12 @@ pub const FORGED_ACME: Persona = Persona {
 };
 
 /// Everybody.
-pub const ALL: [Persona; 10] = [
+pub const ALL: [Persona; 11] = [
     ANALYST_ACME,
     ADMIN_ACME,
     SUPPORT_ACME,
     AUDITOR_ACME,
+    MFA_AUDITOR_ACME,
     ANALYST_GLOBEX,
     ANALYST_INITECH,
     ANALYST_HOOLI,

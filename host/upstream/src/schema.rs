@@ -2,11 +2,9 @@
 
 use std::sync::RwLock;
 
-use async_graphql::EmptySubscription;
-
 use self::{
     abstracts::{Contact, Node},
-    roots::{Mutation, Query},
+    roots::{Mutation, Query, Subscription},
     view::Store,
 };
 use crate::{Region, data::Rows};
@@ -19,24 +17,26 @@ mod objects;
 mod roots;
 mod view;
 
-pub(crate) use view::Scope;
+pub(crate) use roots::Ear;
+pub(crate) use view::{Changes, Scope};
 
-pub(crate) type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+pub(crate) type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
-/// The schema over a region's rows.
-pub(crate) fn schema(region: Region) -> Schema {
+/// The schema over a region's rows; what is changed is told to `changes`.
+pub(crate) fn schema(region: Region, changes: Changes) -> Schema {
     let Rows {
         people,
         vendors,
         assets,
     } = Rows::of(region);
-    async_graphql::Schema::build(Query, Mutation, EmptySubscription)
+    async_graphql::Schema::build(Query, Mutation, Subscription)
         .register_output_type::<Node>()
         .register_output_type::<Contact>()
         .data(Store {
             people,
             vendors,
             assets: RwLock::new(assets),
+            changes,
         })
         .finish()
 }
@@ -44,5 +44,5 @@ pub(crate) fn schema(region: Region) -> Schema {
 /// The served schema in the schema definition language, without any `@mask`.
 #[must_use]
 pub fn sdl() -> String {
-    schema(Region::Eu).sdl()
+    schema(Region::Eu, Changes::new(1)).sdl()
 }

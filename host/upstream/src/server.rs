@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{BatchRequest, BatchResponse, Request as Operation};
+use async_graphql::{
+    BatchRequest, BatchResponse, Request as Operation, parser::types::OperationType,
+};
 use axum::{
     Json, Router,
     body::{Body, Bytes},
@@ -32,8 +34,11 @@ use tokio::{
 use crate::{
     Error, Fault, Region,
     data::Rows,
+    fault,
+    live::{self, Draft, Framing},
     reply::Reply,
-    schema::{Schema, Scope, schema},
+    rest,
+    schema::{Changes, Ear, Schema, Scope, schema},
 };
 
 /// The request header that narrows the data to one tenant; the gateway sets it.
@@ -42,12 +47,15 @@ pub const TENANT_HEADER: &str = "x-ig-tenant";
 /// The response header that says who answered; every response has it.
 pub const REGION_HEADER: &str = "x-upstream-region";
 
+/// Changes that a slow subscriber may be behind.
+const CHANGES: usize = 64;
+
 const MAX_REQUEST: usize = 16 << 20;
 
 /// What an upstream has seen so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
-    /// Requests to `/graphql`.
+    /// Requests for data.
     pub requests: u64,
     /// Bytes of their bodies.
     pub bytes_received: u64,
@@ -70,7 +78,9 @@ pub struct RecordedRequest {
 
 /// A running GraphQL server of one region. Dropping it stops it.
 ///
-/// Routes: `/graphql` (GET, POST, batches); for tools in another process, and never routed by a
+/// Routes: `/graphql` (GET, POST, batches, subscriptions as events or parts, deferred fields);
+/// `/v1/people`, `/v1/people/{id}`, `/v1/assets` and `/v1/vendors` (JSON); `/export/people` (CSV, JSON lines or
+/// JSON, as the request accepts); for tools in another process, and never routed by a
 /// gateway: `/__fault` (POST a [`Fault`], GET, DELETE) and `/__stats` (GET).
 #[derive(Debug)]
 pub struct Upstream {
@@ -80,9 +90,10 @@ pub struct Upstream {
     serving: JoinHandle<()>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     region: Region,
     schema: Schema,
+    changes: Changes,
     fault: Mutex<Option<Fault>>,
     last: Mutex<Option<RecordedRequest>>,
     requests: AtomicU64,
@@ -108,9 +119,11 @@ impl Upstream {
         let listen = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        let changes = Changes::new(CHANGES);
         let shared = Arc::new(Shared {
             region,
-            schema: schema(region),
+            schema: schema(region, changes.clone()),
+            changes,
             fault: Mutex::default(),
             last: Mutex::default(),
             requests: AtomicU64::default(),
@@ -156,7 +169,7 @@ impl Upstream {
         self.shared.stats()
     }
 
-    /// The last request to `/graphql`.
+    /// The last request for data.
     #[must_use]
     pub fn last_request(&self) -> Option<RecordedRequest> {
         lock(&self.shared.last).clone()
@@ -179,28 +192,82 @@ impl Shared {
         }
     }
 
-    fn record(&self, request: RecordedRequest) {
+    pub(crate) fn record(&self, request: RecordedRequest) {
         let length = u64::try_from(request.body.len()).unwrap_or(u64::MAX);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.received.fetch_add(length, Ordering::Relaxed);
         *lock(&self.last) = Some(request);
     }
 
-    async fn execute(&self, batch: BatchRequest, scope: Scope) -> Response<Body> {
-        let secret = self.secret(&scope);
+    /// Answers a GraphQL request.
+    async fn graphql(&self, mut batch: BatchRequest, headers: &HeaderMap) -> Response<Body> {
+        let scope = scope(headers);
+        let mut draft = None;
+        if let BatchRequest::Single(operation) = &mut batch {
+            let defers = operation.query.contains(DEFER);
+            if !defers && is_subscription(operation) {
+                return self.subscribe(
+                    std::mem::replace(operation, Operation::new("")),
+                    headers,
+                    scope,
+                );
+            }
+            if defers {
+                // The library knows no `@defer`: the fields are there, only not at once.
+                operation.query = operation.query.replace(DEFER, "");
+                draft = Draft::accepted(headers);
+            }
+        }
+        let result = self.run(batch, scope.clone()).await;
+        match (serde_json::to_string(&result), draft) {
+            (Ok(body), Some(draft)) => live::deferred(draft, &body, Arc::clone(&self.served)),
+            (Ok(body), None) => self.reply(body, &scope),
+            (Err(error), _) => refusal(&error.to_string()).into_response(Arc::clone(&self.served)),
+        }
+    }
+
+    fn subscribe(&self, operation: Operation, headers: &HeaderMap, scope: Scope) -> Response<Body> {
+        let ear = Ear(Mutex::new(Some(self.changes.subscribe())));
+        let results = self.schema.execute_stream(operation.data(scope).data(ear));
+        live::results(
+            Framing::accepted(headers),
+            results,
+            Arc::clone(&self.served),
+        )
+    }
+
+    pub(crate) async fn run(&self, batch: BatchRequest, scope: Scope) -> BatchResponse {
         let mut result = self.schema.execute_batch(batch.data(scope)).await;
         match &mut result {
             BatchResponse::Single(response) => propagate_null(response),
             BatchResponse::Batch(responses) => responses.iter_mut().for_each(propagate_null),
         }
-        let reply = match serde_json::to_string(&result) {
-            Ok(body) => match &*lock(&self.fault) {
-                None => Reply::json(body),
-                Some(fault) => fault.reply(body, &secret),
-            },
-            Err(error) => refusal(&error.to_string()),
+        result
+    }
+
+    /// The body, or what the fault in force makes of it.
+    pub(crate) fn reply(&self, body: String, scope: &Scope) -> Response<Body> {
+        let reply = match &*lock(&self.fault) {
+            None => Reply::json(body),
+            Some(fault) => fault.reply(body, &self.secret(scope)),
         };
         reply.into_response(Arc::clone(&self.served))
+    }
+
+    /// Rows, or what the fault in force makes of them. The last one's line break is left out, as
+    /// RFC 4180 allows.
+    pub(crate) fn reply_rows(
+        &self,
+        head: String,
+        rows: Vec<String>,
+        scope: &Scope,
+    ) -> Response<Body> {
+        if let Some(Fault::Huge { megabytes }) = &*lock(&self.fault) {
+            let served = Arc::clone(&self.served);
+            return fault::huge_rows(head, rows.concat(), megabytes << 20).into_response(served);
+        }
+        let body = head + rows.concat().trim_end_matches(['\r', '\n']);
+        self.reply(body, scope)
     }
 
     /// A personal value for a fault to leak: what the caller's tenant owns.
@@ -224,6 +291,17 @@ fn propagate_null(response: &mut async_graphql::Response) {
     }
 }
 
+fn is_subscription(operation: &mut Operation) -> bool {
+    let name = operation.operation_name.clone();
+    let Ok(document) = operation.parsed_query() else {
+        return false;
+    };
+    let mut operations = document.operations.iter();
+    operations
+        .find(|(known, _)| name.is_none() || known.map(|known| known.as_str()) == name.as_deref())
+        .is_some_and(|(_, operation)| operation.node.ty == OperationType::Subscription)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -232,6 +310,7 @@ fn router(shared: Arc<Shared>) -> Router {
     let region = HeaderValue::from_static(shared.region.as_str());
     Router::new()
         .route("/graphql", get(by_get).post(by_post))
+        .merge(rest::router())
         .route(
             "/__fault",
             post(set_fault).get(get_fault).delete(clear_fault),
@@ -250,6 +329,9 @@ fn router(shared: Arc<Shared>) -> Router {
         ))
         .with_state(shared)
 }
+
+/// What defers fields.
+const DEFER: &str = "@defer";
 
 /// Accepts until stopped; then the set's end ends every connection.
 async fn serve(listener: TcpListener, router: Router, mut stopped: oneshot::Receiver<Infallible>) {
@@ -281,7 +363,7 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: oneshot::Rece
     connections.shutdown().await;
 }
 
-fn scope(headers: &HeaderMap) -> Scope {
+pub(crate) fn scope(headers: &HeaderMap) -> Scope {
     let tenant = headers.get(TENANT_HEADER);
     Scope(tenant.map(|tenant| String::from_utf8_lossy(tenant.as_bytes()).into_owned()))
 }
@@ -301,15 +383,14 @@ async fn by_post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let scope = scope(&headers);
     shared.record(RecordedRequest {
         method,
         uri,
-        headers,
+        headers: headers.clone(),
         body: body.clone(),
     });
     match serde_json::from_slice::<BatchRequest>(&body) {
-        Ok(batch) => shared.execute(batch, scope).await,
+        Ok(batch) => shared.graphql(batch, &headers).await,
         Err(error) => refusal(&format!("the request is no GraphQL: {error}"))
             .into_response(Arc::clone(&shared.served)),
     }
@@ -322,17 +403,20 @@ async fn by_get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let scope = scope(&headers);
     shared.record(RecordedRequest {
         method,
         uri,
-        headers,
+        headers: headers.clone(),
         body: Bytes::new(),
     });
     let operation: Result<Operation, _> =
         async_graphql::http::parse_query_string(query.as_deref().unwrap_or_default());
     match operation {
-        Ok(operation) => shared.execute(BatchRequest::Single(operation), scope).await,
+        Ok(operation) => {
+            shared
+                .graphql(BatchRequest::Single(operation), &headers)
+                .await
+        }
         Err(error) => refusal(&format!("the query string is no GraphQL: {error}"))
             .into_response(Arc::clone(&shared.served)),
     }

@@ -2,11 +2,15 @@
 
 mod borders;
 mod callers;
+mod live;
 mod masked;
 mod outages;
 mod pushes;
 mod records;
 mod requests;
+mod routes;
+mod shadow;
+mod shapes;
 mod upstreams;
 
 use serde_json::{Value, json};
@@ -84,12 +88,18 @@ const VIEWER: &str = "{ viewer { name email phone salary nationalId birthDate } 
 pub async fn run(stage: &mut Stage) -> anyhow::Result<Vec<Check>> {
     let mut seen = Seen::default();
     masked::masking(stage, &mut seen).await?;
+    shapes::requests(stage, &mut seen).await?;
+    live::streams(stage, &mut seen).await?;
+    routes::rest(stage, &mut seen).await?;
+    routes::exports(stage, &mut seen).await?;
     callers::identity(stage, &mut seen).await?;
     borders::residency(stage, &mut seen).await?;
     requests::bad_requests(stage, &mut seen).await?;
     upstreams::bad_upstreams(stage, &mut seen).await?;
     records::records(stage, &mut seen).await?;
     pushes::pushes(stage, &mut seen).await?;
+    pushes::new_route(stage, &mut seen).await?;
+    shadow::shadow(stage, &mut seen).await?;
     outages::orphaned(stage, &mut seen).await?;
     outages::unreachable(stage, &mut seen).await?;
     Ok(seen.0)

@@ -52,17 +52,56 @@ impl Answer {
     }
 }
 
-/// Sends a request and reads the whole answer.
+/// An answer whose body still comes.
+#[derive(Debug)]
+pub struct Live {
+    /// Status and headers.
+    pub head: hyper::http::response::Parts,
+    body: hyper::body::Incoming,
+    /// What of the body was read.
+    pub text: String,
+    driver: tokio::task::JoinHandle<hyper::Result<()>>,
+}
+
+impl Live {
+    /// Reads on until `wanted` was seen so many times; whether it was.
+    ///
+    /// # Errors
+    /// The body breaks off, or nothing comes.
+    pub async fn until(&mut self, wanted: &str, times: usize) -> anyhow::Result<bool> {
+        let read = async {
+            while self.text.matches(wanted).count() < times {
+                let Some(frame) = self.body.frame().await else {
+                    return Ok(false);
+                };
+                let data = frame?.into_data().unwrap_or_default();
+                self.text.push_str(&String::from_utf8_lossy(&data));
+            }
+            Ok(true)
+        };
+        tokio::time::timeout(Duration::from_secs(5), read)
+            .await
+            .unwrap_or(Ok(false))
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Sends a request; its answer's body is for the caller to read.
 ///
 /// # Errors
 /// There is no connection, or no answer.
-pub async fn send(
+pub async fn open(
     address: SocketAddr,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
     body: String,
-) -> anyhow::Result<Answer> {
+) -> anyhow::Result<Live> {
     let exchange = async {
         let stream = TcpStream::connect(address).await?;
         let (mut sender, connection) =
@@ -78,10 +117,36 @@ pub async fn send(
         let response = sender
             .send_request(request.body(Full::new(Bytes::from(body)))?)
             .await?;
-        let (head, mut rest) = response.into_parts();
+        let (head, body) = response.into_parts();
+        anyhow::Ok(Live {
+            head,
+            body,
+            text: String::new(),
+            driver,
+        })
+    };
+    tokio::time::timeout(PATIENCE, exchange)
+        .await
+        .with_context(|| format!("no answer from {address} in {} s", PATIENCE.as_secs()))?
+        .with_context(|| format!("asking {address}{path}"))
+}
+
+/// Sends a request and reads the whole answer.
+///
+/// # Errors
+/// There is no connection, or no answer.
+pub async fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> anyhow::Result<Answer> {
+    let exchange = async {
+        let mut live = open(address, method, path, headers, body).await?;
         let mut body = Vec::new();
         let mut complete = true;
-        while let Some(frame) = rest.frame().await {
+        while let Some(frame) = live.body.frame().await {
             match frame {
                 Ok(frame) => body.extend(frame.into_data().unwrap_or_default()),
                 Err(_) => {
@@ -90,10 +155,9 @@ pub async fn send(
                 }
             }
         }
-        driver.abort();
         anyhow::Ok(Answer {
-            status: head.status.as_u16(),
-            headers: head.headers,
+            status: live.head.status.as_u16(),
+            headers: std::mem::take(&mut live.head.headers),
             body: String::from_utf8_lossy(&body).into_owned(),
             complete,
         })

@@ -14,7 +14,7 @@ use upstream::personas::Persona;
 use upstream::tokens::{AUDIENCE, ISSUER, Issuer};
 use upstream::{Region, Upstream};
 
-use super::client::{self, Answer};
+use super::client::{self, Answer, Live};
 use super::now;
 use crate::DemoArgs;
 use crate::config::{Config, Delivery};
@@ -50,6 +50,31 @@ impl RegionStage {
     /// Requests that the upstream has seen.
     pub fn requests(&self) -> u64 {
         self.upstream.as_ref().map_or(0, |u| u.stats().requests)
+    }
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// Who asks, and for what purpose; empty for none.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    /// The persona.
+    pub persona: &'a Persona,
+    /// The purpose that it states.
+    pub purpose: &'a str,
+}
+
+impl Caller<'_> {
+    fn token(&self, issuer: &Issuer) -> String {
+        format!("Bearer {}", self.persona.token(issuer, now()))
+    }
+
+    fn headers<'a>(&'a self, token: &'a str) -> Vec<(&'a str, &'a str)> {
+        let mut headers = vec![("authorization", token)];
+        if !self.purpose.is_empty() {
+            headers.push(("x-ig-purpose", self.purpose));
+        }
+        headers
     }
 }
 
@@ -237,7 +262,7 @@ impl Stage {
             .with_context(|| format!("no region {name}"))
     }
 
-    /// Asks a gateway as a persona, for a purpose.
+    /// Asks a gateway as a persona, for a purpose: GraphQL by POST.
     ///
     /// # Errors
     /// There is no answer.
@@ -249,23 +274,63 @@ impl Stage {
         body: String,
         extra: &[(&str, &str)],
     ) -> anyhow::Result<Answer> {
-        let token = format!("Bearer {}", persona.token(&self.issuer, now()));
-        let mut headers = vec![
-            ("authorization", token.as_str()),
-            ("content-type", "application/json"),
-        ];
-        if !purpose.is_empty() {
-            headers.push(("x-ig-purpose", purpose));
-        }
-        headers.extend(extra);
-        client::send(
-            self.region(region)?.listen,
-            "POST",
-            "/graphql",
-            &headers,
-            body,
-        )
-        .await
+        let headers = [&[JSON], extra].concat();
+        let caller = Caller { persona, purpose };
+        self.send(region, caller, "POST", "/graphql", &headers, body)
+            .await
+    }
+
+    /// Asks a gateway for a path.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn get(
+        &self,
+        persona: &Persona,
+        purpose: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
+        let caller = Caller { persona, purpose };
+        self.send("eu", caller, "GET", path, headers, String::new())
+            .await
+    }
+
+    /// Sends a gateway a request of a caller.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn send(
+        &self,
+        region: &str,
+        caller: Caller<'_>,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> anyhow::Result<Answer> {
+        let token = caller.token(&self.issuer);
+        let headers = [&caller.headers(&token), headers].concat();
+        let listen = self.region(region)?.listen;
+        client::send(listen, method, path, &headers, body).await
+    }
+
+    /// Asks a gateway for an answer that comes bit by bit.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn open(
+        &self,
+        persona: &Persona,
+        purpose: &str,
+        accept: &str,
+        body: String,
+    ) -> anyhow::Result<Live> {
+        let caller = Caller { persona, purpose };
+        let token = caller.token(&self.issuer);
+        let headers = [&caller.headers(&token)[..], &[JSON, ("accept", accept)]].concat();
+        let listen = self.region("eu")?.listen;
+        client::open(listen, "POST", "/graphql", &headers, body).await
     }
 
     /// Asks a gateway, reads the first of the answer's body, and hangs up.

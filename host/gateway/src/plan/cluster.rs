@@ -13,6 +13,9 @@ use envoy_types::pb::envoy::r#type::v3::Percent;
 use super::{address, ads, cluster_name, millis, uint};
 use crate::spec::{GatewaySpec, HealthCheckSpec};
 
+/// The part of a buffer that one read from an endpoint may fill.
+const READ_SHARE: u32 = 4;
+
 pub(super) fn cluster(spec: &GatewaySpec) -> cluster::Cluster {
     let limits = &spec.limits;
     cluster::Cluster {
@@ -25,7 +28,9 @@ pub(super) fn cluster(spec: &GatewaySpec) -> cluster::Cluster {
             service_name: String::new(),
         }),
         connect_timeout: millis(limits.connect_timeout_ms),
-        per_connection_buffer_limit_bytes: uint(limits.connection_buffer_bytes),
+        // What is read at once must fit, beside what a filter holds and what it adds, into the buffer
+        // of the client's side: a response that is held there and grows beyond it becomes a 500.
+        per_connection_buffer_limit_bytes: uint(limits.connection_buffer_bytes / READ_SHARE),
         lb_policy: cluster::cluster::LbPolicy::LeastRequest as i32,
         health_checks: spec.health_check.iter().map(health_check).collect(),
         circuit_breakers: Some(cluster::CircuitBreakers {

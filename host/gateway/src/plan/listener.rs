@@ -67,7 +67,7 @@ fn connection_manager(spec: &GatewaySpec) -> hcm::HttpConnectionManager {
         request_timeout: millis(limits.request_timeout_ms),
         request_headers_timeout: millis(limits.request_timeout_ms),
         access_log: vec![access_log::access_log(spec)],
-        local_reply_config: Some(local_reply::config()),
+        local_reply_config: Some(local_reply::config(spec)),
         use_remote_address: yes(),
         early_header_mutation_extensions: vec![core::TypedExtensionConfig {
             name: "envoy.http.early_header_mutation.header_mutation".to_owned(),

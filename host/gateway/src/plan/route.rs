@@ -1,42 +1,46 @@
-//! Where a request goes: a GraphQL path to the cluster that the residency filter named, anything else
-//! nowhere.
+//! Where a request goes: a GraphQL path or a route to the cluster that the residency filter named,
+//! anything else nowhere.
 //!
 //! There is no retry, mirror or hedge: each could carry a tenant's data somewhere a second time. A
 //! request whose cluster header no filter has set names no cluster, which Envoy answers 503.
+
+use std::cmp::Reverse;
 
 use envoy_types::pb::envoy::config::core::v3::{
     DataSource, HeaderValue, HeaderValueOption, data_source,
     header_value_option::HeaderAppendAction,
 };
 use envoy_types::pb::envoy::config::route::v3 as route;
+use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 
 use super::{CLUSTER_HEADER, millis, no};
-use crate::spec::GatewaySpec;
+use crate::spec::{GatewaySpec, Limits, RouteSpec};
 
 /// The route configuration's name.
 pub(super) const NAME: &str = "graphql";
 
 const NOT_FOUND: &str =
-    r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"not a GraphQL endpoint"}"#;
+    r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"nothing is served here"}"#;
+
+/// What a client that can read answers bit by bit accepts.
+const ACCEPTS_STREAMS: &str = "(?i).*(text/event-stream|multipart/mixed).*";
 
 pub(super) fn routes(spec: &GatewaySpec) -> route::RouteConfiguration {
-    let mut routes: Vec<route::Route> = spec
-        .paths
-        .iter()
-        .map(|path| route::Route {
-            name: path.clone(),
-            r#match: Some(exactly(path)),
-            request_headers_to_remove: vec![CLUSTER_HEADER.to_owned()],
-            action: Some(route::route::Action::Route(route::RouteAction {
-                cluster_specifier: Some(route::route_action::ClusterSpecifier::ClusterHeader(
-                    CLUSTER_HEADER.to_owned(),
-                )),
-                timeout: millis(spec.limits.response_timeout_ms),
-                ..Default::default()
-            })),
-            ..Default::default()
-        })
-        .collect();
+    let limits = &spec.limits;
+    let mut routes = Vec::new();
+    for path in &spec.paths {
+        let mut streams = exactly(path);
+        streams.headers = vec![header("accept", ACCEPTS_STREAMS)];
+        routes.push(to_cluster(path, streams, limits, true));
+        routes.push(to_cluster(path, exactly(path), limits, false));
+    }
+    // Envoy takes the first that fits: the more of a path is fixed, the earlier it stands.
+    let mut others: Vec<&RouteSpec> = spec.routes.iter().collect();
+    others.sort_by_key(|r| Reverse(r.path.split('/').filter(|s| !is_any(s)).count()));
+    for other in others {
+        let matches = pattern(&other.path);
+        routes.push(to_cluster(&other.name, matches, limits, other.streams));
+    }
     routes.push(route::Route {
         name: "not-found".to_owned(),
         r#match: Some(anything()),
@@ -77,6 +81,95 @@ pub(super) fn routes(spec: &GatewaySpec) -> route::RouteConfiguration {
 pub(super) fn anything() -> route::RouteMatch {
     route::RouteMatch {
         path_specifier: Some(route::route_match::PathSpecifier::Prefix("/".to_owned())),
+        ..Default::default()
+    }
+}
+
+fn to_cluster(
+    name: &str,
+    matches: route::RouteMatch,
+    limits: &Limits,
+    streams: bool,
+) -> route::Route {
+    use route::route_action::{ClusterSpecifier, MaxStreamDuration};
+    let mut action = route::RouteAction {
+        cluster_specifier: Some(ClusterSpecifier::ClusterHeader(CLUSTER_HEADER.to_owned())),
+        timeout: millis(limits.response_timeout_ms),
+        ..Default::default()
+    };
+    if streams {
+        action.timeout = millis(0);
+        action.max_stream_duration = Some(MaxStreamDuration {
+            max_stream_duration: millis(limits.stream_duration_ms),
+            ..Default::default()
+        });
+    }
+    route::Route {
+        name: name.to_owned(),
+        r#match: Some(matches),
+        request_headers_to_remove: vec![CLUSTER_HEADER.to_owned()],
+        action: Some(route::route::Action::Route(action)),
+        ..Default::default()
+    }
+}
+
+fn is_any(segment: &str) -> bool {
+    segment.starts_with('{') && segment.ends_with('}')
+}
+
+/// A path with `{name}` for any segment. What of it is no single segment to a server, as `%2F` is
+/// not, the masking filter refuses.
+fn pattern(path: &str) -> route::RouteMatch {
+    if !path.split('/').any(is_any) {
+        return exactly(path);
+    }
+    let segments: Vec<String> = path
+        .split('/')
+        .map(|segment| match is_any(segment) {
+            true => "[^/]+".to_owned(),
+            false => literally(segment),
+        })
+        .collect();
+    route::RouteMatch {
+        path_specifier: Some(route::route_match::PathSpecifier::SafeRegex(regex(
+            segments.join("/"),
+        ))),
+        ..Default::default()
+    }
+}
+
+/// A text as a regular expression (RE2).
+pub(super) fn literally(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted
+}
+
+fn regex(regex: String) -> matcher::RegexMatcher {
+    matcher::RegexMatcher {
+        regex,
+        ..Default::default()
+    }
+}
+
+/// A header whose whole text fits a regular expression.
+pub(super) fn header(name: &str, expression: &str) -> route::HeaderMatcher {
+    let text = matcher::StringMatcher {
+        match_pattern: Some(matcher::string_matcher::MatchPattern::SafeRegex(regex(
+            expression.to_owned(),
+        ))),
+        ..Default::default()
+    };
+    route::HeaderMatcher {
+        name: name.to_owned(),
+        header_match_specifier: Some(route::header_matcher::HeaderMatchSpecifier::StringMatch(
+            text,
+        )),
         ..Default::default()
     }
 }

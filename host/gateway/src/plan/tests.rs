@@ -4,7 +4,9 @@ use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::route::v3 as route_pb;
 
 use super::*;
-use crate::spec::{EndpointSpec, FilterSpec, HostPort, JwtSpec, Variant, WasmSource, XdsSpec};
+use crate::spec::{
+    EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, Variant, WasmSource, XdsSpec,
+};
 
 fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
@@ -21,6 +23,14 @@ fn filter(name: &str) -> FilterSpec {
         configuration: r#"{"revision":"r1"}"#.to_owned(),
         env_keys: Vec::new(),
         allow_on_headers_stop_iteration: false,
+    }
+}
+
+fn route(name: &str, path: &str, streams: bool) -> RouteSpec {
+    RouteSpec {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        streams,
     }
 }
 
@@ -41,6 +51,11 @@ pub(crate) fn sample() -> GatewaySpec {
             port: 7080,
         }),
         paths: vec!["/graphql".to_owned()],
+        routes: vec![
+            route("person", "/v1/people/{id}", false),
+            route("people", "/v1/people", false),
+            route("export", "/export/people", true),
+        ],
         endpoints: vec![
             EndpointSpec {
                 address: local(20001),
@@ -135,6 +150,48 @@ fn no_route_repeats_a_request_or_sends_it_elsewhere() {
 }
 
 #[test]
+fn a_stream_has_time_and_the_more_exact_route_comes_first() {
+    use route_pb::route_match::PathSpecifier;
+    let mut spec = sample();
+    spec.routes.push(route("v1.me", "/v1.0/me", false));
+    spec.routes.push(route("any", "/v1.0/{a}/{b}", false));
+    let bytes = find(&plan(&spec).unwrap(), "RouteConfiguration");
+    let routes = route_pb::RouteConfiguration::decode(&bytes[..]).unwrap();
+    let seen: Vec<String> = routes.virtual_hosts[0]
+        .routes
+        .iter()
+        .filter_map(|r| {
+            let matches = r.r#match.as_ref().unwrap();
+            let path = match matches.path_specifier.as_ref().unwrap() {
+                PathSpecifier::Path(path) => path,
+                PathSpecifier::SafeRegex(regex) => &regex.regex,
+                _ => return None,
+            };
+            let Some(route_pb::route::Action::Route(action)) = &r.action else {
+                return None;
+            };
+            let accept = matches.headers.len();
+            let timeout = action.timeout.as_ref().unwrap().seconds;
+            let most = action.max_stream_duration.as_ref();
+            let most = most.map(|m| m.max_stream_duration.as_ref().unwrap().seconds);
+            Some(format!("{} {path} {accept} {timeout} {most:?}", r.name))
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            "/graphql /graphql 1 0 Some(3600)",
+            "/graphql /graphql 0 30 None",
+            "person /v1/people/[^/]+ 0 30 None",
+            "people /v1/people 0 30 None",
+            "export /export/people 0 0 Some(3600)",
+            "v1.me /v1.0/me 0 30 None",
+            r"any /v1\.0/[^/]+/[^/]+ 0 30 None",
+        ]
+    );
+}
+
+#[test]
 fn no_intent_of_a_client_is_reserved() {
     assert!(!RESERVED_HEADERS.contains(&"x-ig-purpose"));
     assert!(!RESERVED_HEADERS.contains(&"x-ig-data-region"));
@@ -143,11 +200,18 @@ fn no_intent_of_a_client_is_reserved() {
 #[test]
 fn faulty_specifications_are_refused_by_name() {
     type Spoil = fn(&mut GatewaySpec);
-    let cases: [(&str, Spoil); 9] = [
+    let cases: [(&str, Spoil); 12] = [
         ("region", |s| s.region = "EU west".to_owned()),
         ("node_id", |s| s.node_id.clear()),
         ("admin", |s| s.admin.set_ip(Ipv4Addr::UNSPECIFIED.into())),
         ("paths", |s| s.paths = vec!["graphql".to_owned()]),
+        ("\"person\": its path must be absolute", |s| {
+            s.routes[0].path = "/v1/people?{id}".to_owned();
+        }),
+        ("\"people\": its path is a GraphQL endpoint", |s| {
+            s.routes[1].path = "/graphql".to_owned();
+        }),
+        ("route \"\": it needs a name", |s| s.routes[0].name.clear()),
         ("endpoints", |s| s.endpoints[1].priority = 3),
         ("jwt.jwks", |s| s.jwt.jwks = "{}".to_owned()),
         ("\"masking\": another", |s| {

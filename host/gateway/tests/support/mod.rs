@@ -12,7 +12,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateway::run::{Envoy, EnvoyOptions, free_ports};
-use gateway::spec::{EndpointSpec, FilterSpec, JwtSpec, Variant, WasmSource, XdsSpec};
+use gateway::spec::{EndpointSpec, FilterSpec, JwtSpec, RouteSpec, Variant, WasmSource, XdsSpec};
 use gateway::{GatewaySpec, Planned};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -72,6 +72,10 @@ impl World {
             },
             api: None,
             paths: vec!["/graphql".to_owned()],
+            routes: vec![
+                route("people", "/v1/people"),
+                route("person", "/v1/people/{id}"),
+            ],
             endpoints: vec![EndpointSpec {
                 address: upstream,
                 priority: 0,
@@ -298,6 +302,15 @@ pub fn local(port: u16) -> SocketAddr {
 pub fn envoy() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     gateway::locate::locate(target, |line| eprintln!("{line}")).unwrap()
+}
+
+/// A route of short answers.
+pub fn route(name: &str, path: &str) -> RouteSpec {
+    RouteSpec {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        streams: false,
+    }
 }
 
 /// A filter whose code is in a local file.

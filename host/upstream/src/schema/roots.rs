@@ -1,12 +1,18 @@
-//! Queries and mutations, and what only they speak of.
+//! Queries, mutations and subscriptions, and what only they speak of.
 
-use async_graphql::{Context, Enum, Error, ID, InputObject, Object, Result, SimpleObject};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_graphql::{
+    Context, Enum, Error, ID, InputObject, Object, Result, SimpleObject, Subscription,
+    futures_util::{Stream, stream},
+};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::{
     abstracts::{Contact, Node, SearchResult},
     connection::AssetConnection,
     objects::{Asset, DateTime, Person, Vendor, value},
-    view::View,
+    view::{Scope, View},
 };
 use crate::data::{AssetRow, Status};
 
@@ -138,6 +144,36 @@ impl Mutation {
             })
             .transpose()?;
         view.change(&asset_id, |row| row.owner = owner)
+    }
+}
+
+/// What a subscriber hears. It listens from before its request is answered, so that it misses
+/// nothing of what is changed after.
+pub(crate) struct Ear(pub Mutex<Option<Receiver<Arc<AssetRow>>>>);
+
+pub(crate) struct Subscription;
+
+#[Subscription]
+impl Subscription {
+    async fn asset_changed(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = Asset> + use<>> {
+        let scope = ctx.data::<Scope>()?.clone();
+        let ear = ctx.data::<Ear>()?;
+        let changes = ear.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let changes = changes.ok_or_else(|| Error::new("one field a subscription"))?;
+        Ok(stream::unfold(
+            (changes, scope),
+            async |(mut changes, scope)| {
+                loop {
+                    match changes.recv().await {
+                        Ok(row) if scope.covers(row.tenant) => {
+                            return Some((Asset(row), (changes, scope)));
+                        }
+                        Ok(_) | Err(RecvError::Lagged(_)) => {}
+                        Err(RecvError::Closed) => return None,
+                    }
+                }
+            },
+        ))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_graphql::{Context, Error, Result};
+use tokio::sync::broadcast;
 
 use super::objects::{Asset, Person, Vendor};
 use crate::data::{AssetRow, PersonRow, VendorRow};
@@ -17,11 +18,15 @@ impl Scope {
     }
 }
 
+/// Where changed assets are told.
+pub(crate) type Changes = broadcast::Sender<Arc<AssetRow>>;
+
 /// A region's rows; assets change.
 pub(super) struct Store {
     pub(super) people: Vec<Arc<PersonRow>>,
     pub(super) vendors: Vec<Arc<VendorRow>>,
     pub(super) assets: RwLock<Vec<Arc<AssetRow>>>,
+    pub(super) changes: Changes,
 }
 
 /// The rows within a request's scope.
@@ -90,6 +95,8 @@ impl<'a> View<'a> {
             .find(|row| row.id == id && self.scope.covers(row.tenant))
             .ok_or_else(|| Error::new("no such asset"))?;
         change(Arc::make_mut(row));
+        // Nobody may be listening.
+        _ = self.store.changes.send(Arc::clone(row));
         Ok(Asset(Arc::clone(row)))
     }
 }

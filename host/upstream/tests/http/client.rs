@@ -36,6 +36,18 @@ impl Answer {
     }
 }
 
+/// A body that is read piece by piece.
+pub struct Open(hyper::body::Incoming);
+
+impl Open {
+    /// The next piece.
+    pub async fn next(&mut self) -> String {
+        let frame = self.0.frame().await.expect("a frame").expect("no error");
+        let data = frame.into_data().expect("data");
+        String::from_utf8_lossy(&data).into_owned()
+    }
+}
+
 /// A request under construction.
 pub struct Call {
     method: Method,
@@ -73,6 +85,22 @@ impl Call {
     pub fn over_http2(mut self) -> Self {
         self.http2 = true;
         self
+    }
+
+    /// Sends the request; the body is read piece by piece.
+    pub async fn open(self) -> Open {
+        let client = legacy::Client::builder(TokioExecutor::new()).build_http();
+        let mut request = Request::new(Full::new(self.body));
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri.parse().expect("a URI");
+        *request.headers_mut() = self.headers;
+        Open(
+            client
+                .request(request)
+                .await
+                .expect("a response")
+                .into_body(),
+        )
     }
 
     pub async fn send(self) -> Answer {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::client::{call, post};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
-use upstream::{Error, REGION_HEADER, Region, Upstream, data::secrets, queries};
+use upstream::{Error, Fault, REGION_HEADER, Region, Upstream, data::secrets, queries};
 
 async fn start(region: Region) -> Upstream {
     Upstream::start(region, "127.0.0.1:0".parse().expect("an address"))
@@ -208,4 +208,126 @@ async fn a_stopped_upstream_frees_its_port() {
     upstream.shutdown().await;
     drop(idle);
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn people_and_assets_are_served_by_path_within_their_tenant() {
+    let upstream = start(Region::Eu).await;
+    let get =
+        |path: &str| call(Method::GET, upstream.address(), path).with("x-ig-tenant", "globex");
+    for (path, total) in [("/v1/people", 6), ("/v1/assets", 24)] {
+        let answer = get(path).send().await;
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.json()["total"], total, "{path}");
+        assert_eq!(answer.json()["items"].as_array().map(Vec::len), Some(total));
+        assert!(answer.text().contains("@globex.eu.example"));
+        assert!(!answer.text().contains("acme"));
+    }
+    let person = get("/v1/people/globex-person-1").send().await;
+    assert_eq!(person.json()["email"], "hanna.virtanen@globex.eu.example");
+    let other = get("/v1/people/acme-person-1").send().await;
+    assert_eq!(other.status, StatusCode::NOT_FOUND);
+    let head = call(Method::HEAD, upstream.address(), "/v1/people")
+        .send()
+        .await;
+    assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
+    let seen = upstream.last_request().expect("a request");
+    assert_eq!(seen.uri.path(), "/v1/people");
+}
+
+#[tokio::test]
+async fn an_export_is_rows_as_the_request_accepts() {
+    let upstream = start(Region::Eu).await;
+    let export = |accept| {
+        call(Method::GET, upstream.address(), "/export/people")
+            .with("x-ig-tenant", "acme")
+            .with("accept", accept)
+    };
+    let csv = export("text/csv").send().await;
+    let lines: Vec<String> = csv.text().split("\r\n").map(str::to_owned).collect();
+    assert_eq!(lines.len(), 7, "a header, six rows, no last line break");
+    assert_eq!(
+        lines[0],
+        "id,name,mail,phone,salary,nationalId,boss_mail,desk"
+    );
+    assert!(lines[2].ends_with(",\"ada.lovelace@acme.eu.example\",\"+44 7700 900001\""));
+    let rows = export("application/x-ndjson").send().await;
+    let all: Vec<Value> = rows
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(all.len(), 6);
+    let json = export("application/json").send().await.json();
+    assert_eq!(json, Value::Array(all));
+    upstream.set_fault(Some(Fault::Huge { megabytes: 1 }));
+    let huge = export("text/csv").send().await;
+    assert_eq!(huge.header("content-type"), Some("text/csv; charset=utf-8"));
+    assert!(huge.body.len() > 1 << 20);
+}
+
+#[tokio::test]
+async fn a_subscription_tells_each_change_when_it_is_made() {
+    let upstream = start(Region::Eu).await;
+    let query = json!({"query": "subscription { assetChanged { id owner { email } } }"});
+    for (accept, head, event) in [
+        ("text/event-stream", ":\n\n", "event: next\ndata: {\"data\""),
+        (
+            "multipart/mixed;subscriptionSpec=1.0",
+            "\r\n---",
+            "\r\ncontent-type: application/json\r\n\r\n{\"payload\":{\"data\"",
+        ),
+    ] {
+        let mut answer = post(upstream.address(), "/graphql", query.to_string())
+            .with("accept", accept)
+            .with("x-ig-tenant", "acme")
+            .open()
+            .await;
+        assert_eq!(answer.next().await, head, "{accept}");
+        for (tenant, id) in [("globex", "globex-asset-001"), ("acme", "acme-asset-001")] {
+            let body = queries::RENAME.body_with(&json!({"id": id, "name": "x"}));
+            let renamed = post(upstream.address(), "/graphql", body)
+                .with("x-ig-tenant", tenant)
+                .send()
+                .await;
+            assert!(renamed.json()["errors"].is_null(), "{}", renamed.text());
+        }
+        let first = answer.next().await;
+        assert!(first.starts_with(event), "{first}");
+        assert!(first.contains("acme-asset-001"), "{first}");
+    }
+}
+
+#[tokio::test]
+async fn deferred_fields_come_in_a_second_part_in_either_notation() {
+    let upstream = start(Region::Eu).await;
+    let query = json!({"query": "{ viewer { id name ... @defer { email phone } } }"});
+    for (accept, first, second) in [
+        (
+            "multipart/mixed;deferSpec=20220824",
+            "hasNext",
+            "\"path\":[\"viewer\"]",
+        ),
+        (
+            "multipart/mixed;incrementalSpec=v0.2",
+            "pending",
+            "\"id\":\"0\"",
+        ),
+    ] {
+        let answer = post(upstream.address(), "/graphql", query.to_string())
+            .with("accept", accept)
+            .send()
+            .await;
+        let text = answer.text();
+        let parts: Vec<&str> = text.split("\r\n---").collect();
+        assert_eq!(parts.len(), 4, "{text}");
+        assert!(parts[1].contains(first) && parts[1].contains("Ada Lovelace"));
+        assert!(!parts[1].contains("@acme"), "{text}");
+        assert!(parts[2].contains(second), "{text}");
+        assert!(parts[2].contains("ada.lovelace@acme.eu.example"));
+    }
+    let whole = post(upstream.address(), "/graphql", query.to_string())
+        .send()
+        .await;
+    assert_eq!(whole.json()["data"]["viewer"]["phone"], "+44 7700 900000");
 }

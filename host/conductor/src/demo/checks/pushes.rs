@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{ANALYST, Seen, VIEWER, at, query};
+use super::{ANALYST, Seen, VIEWER, at, leaks, query};
 use crate::config::Delivery;
 use crate::demo::client::Answer;
 use crate::demo::stage::Stage;
 
 /// Asks until `wanted` holds or a moment has passed; how long it took, if it did.
-async fn until(
+pub(super) async fn until(
     stage: &Stage,
     wanted: impl Fn(&Answer) -> bool,
 ) -> anyhow::Result<(Option<Duration>, Answer)> {
@@ -29,7 +29,7 @@ async fn until(
     }
 }
 
-fn email(answer: &Answer) -> String {
+pub(super) fn email(answer: &Answer) -> String {
     at(&answer.json(), "/data/viewer/email").to_owned()
 }
 
@@ -55,6 +55,7 @@ pub(super) async fn pushes(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()>
 
     let module = stage.policies().join("ig/masking.rego");
     let schema = stage.policies().join("schema.graphql");
+    let settings = stage.policies().join("masking.json");
     let mut misspelt: Value = serde_json::from_str(&original)?;
     misspelt["Person.emial"] = json!({"class": "contact", "strategy": "hash"});
     let misspelt = misspelt.to_string();
@@ -84,6 +85,18 @@ pub(super) async fn pushes(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()>
             "`Person.emial`",
         ),
         ("data of another type", &fields, "[]", "ig.fields"),
+        (
+            "a route of a type that is not there",
+            &settings,
+            r#"{"routes": [{"name": "a", "path": "/a", "type": "Persn"}]}"#,
+            "no object type `Persn`",
+        ),
+        (
+            "a setting that is misspelt",
+            &settings,
+            r#"{"mod": "shadow"}"#,
+            "masking.json",
+        ),
         ("Rego that loops", &module, &endless, "can't be evaluated"),
         (
             "broken SDL",
@@ -135,6 +148,50 @@ async fn garbage(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         !refused.is_empty() && answer.status == 200 && email(&answer).starts_with("h:demo:"),
     );
     refusal_over(stage).await
+}
+
+/// A route that the policies get while the gateways run.
+pub(super) async fn new_route(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
+    const PATH: &str = "/v1/vendors";
+    let settings = stage.policies().join("masking.json");
+    let original = std::fs::read_to_string(&settings)?;
+    let mut changed: Value = serde_json::from_str(&original)?;
+    let route = json!({"name": "vendors", "path": PATH, "type": "Vendor", "at": "items"});
+    if let Some(routes) = changed["routes"].as_array_mut() {
+        routes.push(route);
+    }
+    let before = stage.region("eu")?.requests();
+    let unknown = stage.get(ANALYST, "analytics", PATH, &[]).await?;
+    let reached = stage.region("eu")?.requests() - before;
+    std::fs::write(&settings, changed.to_string())?;
+    let started = Instant::now();
+    let mut answer;
+    loop {
+        answer = stage.get(ANALYST, "analytics", PATH, &[]).await?;
+        if answer.status == 200 || started.elapsed() > Duration::from_secs(10) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    std::fs::write(&settings, &original)?;
+    let json = answer.json();
+    let email = at(&json, "/items/0/email");
+    seen.note(
+        "a route that the policies get",
+        "404 before, then masked, without a restart",
+        format!(
+            "{}, then {} {email} after {} ms",
+            unknown.status,
+            answer.status,
+            started.elapsed().as_millis()
+        ),
+        unknown.status == 404
+            && reached == 0
+            && answer.status == 200
+            && email.starts_with("h:demo:")
+            && leaks(&answer.body) == 0,
+    );
+    Ok(())
 }
 
 /// Why the conductor refuses what is on disk, once its reason says so; empty if it does not.

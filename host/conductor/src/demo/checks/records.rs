@@ -9,7 +9,10 @@ use super::{ADMIN, Seen, VIEWER, at, leaks, query};
 use crate::demo::stage::Stage;
 
 /// The last decision in a gateway's access log that fits, once one is there.
-async fn decision(stage: &Stage, fits: impl Fn(&Value) -> bool) -> anyhow::Result<(String, Value)> {
+pub(super) async fn decision(
+    stage: &Stage,
+    fits: impl Fn(&Value) -> bool,
+) -> anyhow::Result<(String, Value)> {
     let log = &stage.region("eu")?.access_log;
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -34,7 +37,10 @@ pub(super) async fn records(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()
     stage
         .ask("eu", auditor, "audit", query(VIEWER), &[])
         .await?;
-    let (log, record) = decision(stage, |d| d["subject"] == auditor.name).await?;
+    let (log, record) = decision(stage, |d| {
+        d["subject"] == auditor.name && d["surface"] == "graphql"
+    })
+    .await?;
     seen.note(
         "the decision in the access log",
         "id, sets, counts; no value, no token",

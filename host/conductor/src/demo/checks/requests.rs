@@ -21,9 +21,9 @@ pub(super) async fn bad_requests(stage: &Stage, seen: &mut Seen) -> anyhow::Resu
             "OPERATION_TOO_COMPLEX",
         ),
         (
-            "a batch",
-            format!("[{}]", query(VIEWER)),
-            "BATCHING_NOT_SUPPORTED",
+            "a batch of 11",
+            format!("[{}]", vec![query(VIEWER); 11].join(",")),
+            "BATCH_TOO_LARGE",
         ),
         (
             "a body that is not JSON",

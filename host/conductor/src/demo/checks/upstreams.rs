@@ -17,7 +17,7 @@ pub(super) async fn bad_upstreams(stage: &Stage, seen: &mut Seen) -> anyhow::Res
         ("upstream: bytes that are not UTF-8", Fault::BadUtf8),
         ("upstream: one key twice", Fault::DuplicateKey),
         ("upstream: a page of HTML with status 500", Fault::Html500),
-        ("upstream: compressed in spite of all", Fault::Gzip),
+        ("upstream: compressed as nobody can decode", Fault::Brotli),
     ] {
         upstream.set_fault(Some(fault));
         let answer = stage
@@ -66,6 +66,8 @@ pub(super) async fn bad_upstreams(stage: &Stage, seen: &mut Seen) -> anyhow::Res
             Fault::ForgedMaskHeader,
         ),
         ("upstream: values in trailers", Fault::Trailers),
+        ("upstream: compressed by gzip in spite of all", Fault::Gzip),
+        ("upstream: compressed by deflate", Fault::Deflate),
     ] {
         upstream.set_fault(Some(fault));
         let answer = stage
@@ -80,9 +82,20 @@ pub(super) async fn bad_upstreams(stage: &Stage, seen: &mut Seen) -> anyhow::Res
             answer.status == 200
                 && all == 0
                 && answer.header("x-ig-mask").is_empty()
+                && answer.header("content-encoding").is_empty()
                 && answer.json()["data"]["viewer"]["name"].is_string(),
         );
     }
+    upstream.set_fault(Some(Fault::Bomb { megabytes: 256 }));
+    let answer = stage
+        .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
+        .await?;
+    seen.note(
+        "upstream: 256 MB in a small compressed body",
+        "withheld or cut off, 0 personal values",
+        format!("{}, complete: {}", answer.status, answer.complete),
+        (answer.status == 502 || !answer.complete) && leaks(&answer.body) == 0,
+    );
     upstream.set_fault(Some(Fault::Huge { megabytes: 16 }));
     let people = query("{ people { name email phone } }");
     let answer = stage.ask("eu", ANALYST, "analytics", people, &[]).await?;
