@@ -20,7 +20,7 @@ pub use apply::PlanMasker;
 pub use compare::{Compared, Comparison};
 pub use compile::{Limits, RoutePlan, compile, compile_route, refused};
 pub use envelope::Envelope;
-pub use explain::{ExplainedPath, explain};
+pub use explain::{ExplainedPath, PathAction, Scope, explain};
 pub use holes::PseudonymKey;
 pub use keys::{KeyError, Keyring};
 pub use plan::{Guard, Leaf, Plan, Spec};
