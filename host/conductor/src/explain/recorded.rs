@@ -106,7 +106,9 @@ fn headers(request: &RequestInput, body: bool) -> Vec<(String, Vec<u8>)> {
         match values {
             Values::None => {}
             Values::One(value) => pairs.push((name, value)),
-            Values::Many(values) => pairs.extend(values.iter().map(|v| (name.as_str(), v.as_str()))),
+            Values::Many(values) => {
+                pairs.extend(values.iter().map(|v| (name.as_str(), v.as_str())))
+            }
         }
     }
     pairs

@@ -43,10 +43,15 @@ fn write(e: &Explanation, out: &mut String) -> std::fmt::Result {
             "" => String::new(),
             at => format!(" at `{at}`"),
         };
-        let pass: Vec<&str> = r["pass"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let pass: Vec<&str> = r["pass"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let pass = match pass.as_slice() {
             [] => String::new(),
-            names => format!("; {} pass", names.join(", ")),
+            names => format!(", beside {} that passes", names.join(", ")),
         };
         writeln!(
             out,
