@@ -7,6 +7,9 @@ use crate::case::Want;
 /// Headers in the order of their names.
 pub type HeaderList = Vec<(String, String)>;
 
+/// Headers and body of a message.
+type Message = (Vec<(String, Vec<u8>)>, Vec<u8>);
+
 /// What came of a case. Decision ids and the policies' revision are cut down to `dec_` and `r-`,
 /// so that two runs can be compared.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +36,7 @@ impl Outcome {
         headers: impl IntoIterator<Item = (String, Vec<u8>)>,
         body: Vec<u8>,
         reset: bool,
-        upstream: Option<(Vec<(String, Vec<u8>)>, Vec<u8>)>,
+        upstream: Option<Message>,
         residency: Option<String>,
         masking: Option<String>,
     ) -> Self {
