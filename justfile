@@ -11,11 +11,15 @@ demo *args:
 test *args:
     cargo test {{args}}
 
+# Real GraphQL servers behind Envoy: Apollo Server, Apollo Gateway, Yoga. Needs Node.js 20 and npm.
+apollo *args:
+    cargo test -p apollo {{args}}
+
 # What CI asks beside the tests.
 lint:
     cargo fmt --all --check
-    cargo clippy --workspace --exclude masking --exclude residency --exclude shell --exclude noop --all-targets -- -D warnings
-    cargo clippy --target wasm32-wasip1 -p masking -p residency -p noop -- -D warnings
+    cargo clippy --workspace --exclude masking --exclude residency --exclude shell --exclude noop --exclude copythrough --all-targets -- -D warnings
+    cargo clippy --target wasm32-wasip1 -p masking -p residency -p noop -p copythrough -- -D warnings
 
 fmt:
     cargo fmt --all
@@ -32,10 +36,14 @@ try exchange="tests/exchanges/analyst.json" *args="": wasm
     cargo run -q --release -- filter-config residency --region eu > target/try/residency.json
     cargo run -q --release -p harness --example try -- {{args}} {{exchange}}
 
-# The engine by criterion, then masking in a whole Envoy against none, no-op Wasm and Lua.
-bench:
+# The engine by criterion, then masking in a whole Envoy: the usual size only.
+bench: (bench-envoy "--quick")
     cargo bench -p bench --bench engine
-    cargo bench -p bench --bench envoy
+
+# Masking in a whole Envoy against no filter, no-op and copying Wasm, Lua, ext_proc and Apollo: all
+# sizes, about ten minutes; `--quick`: one; `--only 12KB/200,1MB/20`: some.
+bench-envoy *args:
+    cargo bench -p bench --bench envoy -- {{args}}
 
 # What would be masked for this caller and query, and why.
 explain query claims *args:

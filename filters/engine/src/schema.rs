@@ -5,10 +5,12 @@ mod build;
 mod error;
 mod read;
 mod types;
+mod words;
 
 pub use error::SchemaError;
 pub(crate) use error::position;
 pub use types::{Directive, FieldDef, FieldId, Kind, Scalar, Shape, TypeDef, TypeId, TypeSet};
+pub use words::Words;
 
 use std::collections::{BTreeMap, HashMap};
 

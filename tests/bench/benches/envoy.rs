@@ -1,394 +1,316 @@
-//! What masking adds to a response on a real Envoy with one worker: against no filter, a Wasm
-//! filter that does nothing, and a Lua filter that replaces by pattern; in turn, in one run.
+//! What masking adds to a response on a real Envoy with one worker: against no filter, Wasm filters
+//! that do nothing and that copy, Lua, an external processor, and an Apollo Server whose resolvers
+//! mask; in turn, in one run.
 //!
-//! `cargo bench -p bench --bench envoy -- [ROUNDS]`
+//! `cargo bench -p bench --bench envoy -- [--quick | --only 12KB/200,…]`
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use gateway::run::{Envoy, EnvoyOptions, free_ports};
-use serde_json::{Value, json};
+use bench::apollo::{Packages, Servers};
+use bench::load::Load;
+use bench::proxy::{Cluster, Proxy};
+use bench::results::{Results, Stream};
+use bench::upstream::Upstream;
+use bench::variants::{self, Masked, Modules, Variant, Way};
+use bench::{ext_proc, loading, memory, report, timing};
+use tokio::runtime::Runtime;
 
-#[path = "shared/load.rs"]
-mod load;
-
-const REQUESTS_A_ROUND: usize = 200;
-const LUA: &str = r#"
-function envoy_on_response(handle)
-  local body = handle:body()
-  local text = body:getBytes(0, body:length())
-  text = string.gsub(text, '"email":"[^"]*"', '"email":"[REDACTED]"')
-  text = string.gsub(text, '"phone":"[^"]*"', '"phone":"[REDACTED]"')
-  handle:headers():remove("content-length")
-  handle:body():setBytes(text)
-end
-"#;
-
-struct Variant {
-    name: &'static str,
-    filter: Option<Value>,
-    /// What an answer must and must not hold.
-    masked: Option<&'static str>,
+/// How much is measured.
+struct Plan {
+    loads: Vec<Load>,
+    /// For each load, and for the usual one.
+    budget: Duration,
+    usual_budget: Duration,
+    /// Whether large bodies are streamed, and every variant's Envoy weighed.
+    memory: bool,
 }
 
-fn main() -> anyhow::Result<()> {
-    let rounds = std::env::args()
-        .skip(1)
-        .find_map(|a| a.parse::<usize>().ok())
-        .unwrap_or(30)
-        .clamp(1, 1000);
-    let checkout = artifacts::checkout(Path::new(env!("CARGO_MANIFEST_DIR")))?;
-    let filters = artifacts::build_filters(&checkout, &["masking", "noop"])?;
-    let binary = gateway::locate::locate(&checkout.join("target"), |m| eprintln!("{m}"))?;
-    let directory = tempfile::tempdir()?;
-    let body = load::body(100, 10);
-
-    let wasm = |module: &PathBuf, vm: &str, config: String| {
-        json!({
-            "name": vm,
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-                "config": {
-                    "name": vm,
-                    "allow_on_headers_stop_iteration": true,
-                    "vm_config": {
-                        "vm_id": vm,
-                        "runtime": "envoy.wasm.runtime.v8",
-                        "code": {"local": {"filename": module}},
-                        "environment_variables": {"host_env_keys": ["IG_MASK_KEYS"]},
-                    },
-                    "configuration": {
-                        "@type": "type.googleapis.com/google.protobuf.StringValue",
-                        "value": config,
-                    },
-                },
-            },
-        })
-    };
-    let masking = |strategy: &str| -> anyhow::Result<Value> {
-        let config = serde_json::to_string(&load::config(strategy))?;
-        Ok(wasm(&filters[0], &format!("masking-{strategy}"), config))
-    };
-    let lua = json!({
-        "name": "lua",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
-            "default_source_code": {"inline_string": LUA},
-        },
-    });
-    let variants = [
-        Variant {
-            name: "no filter",
-            filter: None,
-            masked: None,
-        },
-        Variant {
-            name: "Wasm, does nothing",
-            filter: Some(wasm(&filters[1], "noop", String::new())),
-            masked: None,
-        },
-        Variant {
-            name: "Lua, by pattern",
-            filter: Some(lua),
-            masked: Some("[REDACTED]"),
-        },
-        Variant {
-            name: "masking, redact",
-            filter: Some(masking("redact")?),
-            masked: Some("[REDACTED]"),
-        },
-        Variant {
-            name: "masking, hash",
-            filter: Some(masking("hash")?),
-            masked: Some("\"h:k1:"),
-        },
-    ];
-
-    let upstream = serve(body.clone())?;
-    let ports = free_ports::<6>()?;
-    let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let admin = at(ports[5]);
-    let listeners: Vec<Value> = variants
-        .iter()
-        .zip(ports)
-        .map(|(v, port)| listener(v.filter.as_ref(), port))
-        .collect();
-    let bootstrap = json!({
-        "admin": {"address": socket(admin)},
-        "static_resources": {
-            "listeners": listeners,
-            "clusters": [{
-                "name": "upstream",
-                "load_assignment": {
-                    "cluster_name": "upstream",
-                    "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(upstream)}}]}],
-                },
-            }],
-        },
-    });
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    let mut options = EnvoyOptions::new(
-        binary,
-        bootstrap.to_string(),
-        directory.path().to_owned(),
-        admin,
-    );
-    options.concurrency = 1;
-    options.env = vec![("IG_MASK_KEYS".into(), format!("k1:{}", "A".repeat(43)))];
-    let envoy = runtime
-        .block_on(Envoy::start(&options))
-        .context("starting Envoy")?;
-
-    let mut clients = Vec::new();
-    for (variant, port) in variants.iter().zip(ports) {
-        let mut client = Client::connect(at(port))?;
-        for _ in 0..300 {
-            let answer = client.ask()?;
-            check(variant, &answer).with_context(|| variant.name)?;
-        }
-        clients.push((client, Vec::with_capacity(rounds * REQUESTS_A_ROUND)));
-    }
-    for _ in 0..rounds {
-        for (client, times) in &mut clients {
-            for _ in 0..REQUESTS_A_ROUND {
-                let started = Instant::now();
-                client.ask()?;
-                times.push(started.elapsed());
+impl Plan {
+    fn read(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let mut plan = Plan {
+            loads: Load::all(),
+            budget: Duration::from_secs(14),
+            usual_budget: Duration::from_secs(60),
+            memory: true,
+        };
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                // Cargo's own.
+                "--bench" => {}
+                "--quick" => {
+                    plan.loads = vec![Load::USUAL];
+                    plan.usual_budget = Duration::from_secs(30);
+                    plan.memory = false;
+                }
+                "--only" => {
+                    let names = arguments.next().unwrap_or_default();
+                    plan.loads = Load::all()
+                        .into_iter()
+                        .filter(|load| names.split(',').any(|n| n == load.name()))
+                        .collect();
+                    let all: Vec<String> = Load::all().iter().map(Load::name).collect();
+                    anyhow::ensure!(
+                        !plan.loads.is_empty(),
+                        "--only takes loads of {}",
+                        all.join(", ")
+                    );
+                    plan.memory = false;
+                }
+                other => anyhow::bail!("{other} is neither --quick nor --only"),
             }
         }
+        Ok(plan)
     }
-    report(
-        &checkout,
-        &variants,
-        clients.into_iter().map(|(_, t)| t).collect(),
-        body.len(),
-    )?;
-    runtime.block_on(envoy.stop(Duration::from_secs(3)))?;
-    Ok(())
 }
 
-fn check(variant: &Variant, answer: &[u8]) -> anyhow::Result<()> {
-    let text = String::from_utf8_lossy(answer);
-    anyhow::ensure!(
-        text.starts_with("HTTP/1.1 200"),
-        "{}",
-        text.chars().take(300).collect::<String>()
-    );
-    match variant.masked {
-        Some(mask) => {
-            anyhow::ensure!(
-                text.matches(mask).count() == 200,
-                "not all values are masked"
-            );
-            anyhow::ensure!(!text.contains("@acme.example"), "a value is not masked");
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
         }
-        None => anyhow::ensure!(
-            text.contains("@acme.example"),
-            "the body is not the upstream's"
-        ),
     }
-    Ok(())
 }
 
-fn report(
-    checkout: &Path,
-    variants: &[Variant],
-    times: Vec<Vec<Duration>>,
-    bytes: usize,
-) -> anyhow::Result<()> {
-    let sorted: Vec<Vec<f64>> = times
-        .into_iter()
-        .map(|times| {
-            let mut times: Vec<f64> = times.iter().map(|t| t.as_nanos() as f64 / 1000.0).collect();
-            times.sort_by(f64::total_cmp);
-            times
-        })
-        .collect();
-    let quantile = |times: &[f64], q: f64| times[((times.len() - 1) as f64 * q) as usize];
-    let base = quantile(&sorted[0], 0.5);
-    let lua = quantile(&sorted[2], 0.5) - base;
-    println!("{bytes} bytes, 100 objects, 200 masked values, one connection, one worker; in µs");
-    println!(
-        "{:20} {:>8} {:>8} {:>8} {:>10} {:>10}",
-        "filter", "p50", "p95", "p99", "added p50", "of Lua's"
-    );
-    let mut rows = Vec::new();
-    for (variant, times) in variants.iter().zip(&sorted) {
-        let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|q| quantile(times, q));
-        let (added, of_lua) = (p50 - base, (p50 - base) / lua);
-        println!(
-            "{:20} {p50:8.1} {p95:8.1} {p99:8.1} {added:10.1} {of_lua:10.2}",
-            variant.name
-        );
-        rows.push(json!({
-            "filter": variant.name, "requests": times.len(), "p50_us": p50, "p95_us": p95,
-            "p99_us": p99, "added_p50_us": added, "added_of_lua": of_lua,
-        }));
+fn run() -> anyhow::Result<()> {
+    let plan = Plan::read(std::env::args().skip(1))?;
+    let checkout = artifacts::checkout(Path::new(env!("CARGO_MANIFEST_DIR")))?;
+    let mut results = Results::default();
+    let modules = build(&checkout, &mut results)?;
+    let bench = Bench::start(&checkout, &modules, &plan.loads, &mut results)?;
+    for load in &plan.loads {
+        let budget = match *load {
+            Load::USUAL => plan.usual_budget,
+            _ => plan.budget,
+        };
+        bench.time(*load, budget, &mut results)?;
     }
+    bench.vm_memory(&mut results)?;
+    bench.costs(&mut results)?;
+    if plan.memory {
+        bench.streams(&mut results)?;
+    }
+    bench.resident(plan.memory, &mut results)?;
+    bench.loading(&checkout, &modules, &mut results)?;
+
+    report::print(&results);
     let out = checkout.join("target/bench");
     std::fs::create_dir_all(&out)?;
-    let path = out.join("envoy.json");
-    std::fs::write(&path, serde_json::to_string_pretty(&rows)?)?;
-    println!(
-        "also in {}",
-        path.strip_prefix(checkout).unwrap_or(&path).display()
-    );
+    let json = serde_json::to_string_pretty(&report::json(&results))?;
+    std::fs::write(out.join("masking.json"), json)?;
+    println!("\nalso in target/bench/masking.json");
     Ok(())
 }
 
-fn socket(address: SocketAddr) -> Value {
-    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
-}
-
-fn listener(filter: Option<&Value>, port: u16) -> Value {
-    // The claims that jwt_authn would leave; every variant pays for them.
-    let claims = json!({
-        "name": "claims",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.set_metadata.v3.Config",
-            "metadata": [{
-                "metadata_namespace": "envoy.filters.http.jwt_authn",
-                "value": {"payload": {
-                    "sub": "ann", "tenant": "acme", "roles": ["analyst"], "purposes": ["analytics"],
-                }},
-            }],
-        },
-    });
-    let router = json!({
-        "name": "router",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-        },
-    });
-    let filters: Vec<Value> = [Some(claims), filter.cloned(), Some(router)]
-        .into_iter()
-        .flatten()
-        .collect();
-    json!({
-        "name": format!("listener-{port}"),
-        "address": socket((Ipv4Addr::LOCALHOST, port).into()),
-        "filter_chains": [{"filters": [{
-            "name": "http",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.network.\
-                          http_connection_manager.v3.HttpConnectionManager",
-                "stat_prefix": format!("p{port}"),
-                "http_filters": filters,
-                "route_config": {"virtual_hosts": [{
-                    "name": "all", "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}],
-                }]},
-            },
-        }]}],
+fn build(checkout: &Path, results: &mut Results) -> anyhow::Result<Modules> {
+    let paths =
+        artifacts::build_filters(checkout, &["masking", "residency", "noop", "copythrough"])?;
+    let [masking, residency, noop, copythrough]: [PathBuf; 4] = paths
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("the build made other modules than asked for"))?;
+    for (name, path) in [("masking", &masking), ("residency", &residency)] {
+        let bytes = std::fs::metadata(path)?.len();
+        results.modules.push((name.into(), bytes));
+    }
+    Ok(Modules {
+        masking,
+        noop,
+        copythrough,
     })
 }
 
-/// An upstream that answers every request with the same body.
-fn serve(body: Vec<u8>) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
-    let mut response = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    )
-    .into_bytes();
-    response.extend(body);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let response = response.clone();
-            std::thread::spawn(move || answer(stream, &response));
-        }
-    });
-    Ok(address)
+/// Everything that runs beside the measuring.
+struct Bench {
+    runtime: Runtime,
+    binary: PathBuf,
+    upstream: Upstream,
+    packages: Option<Packages>,
+    // Kept until the end.
+    _servers: Option<Servers>,
+    clusters: Vec<Cluster>,
+    variants: Vec<Variant>,
+    proxy: Proxy,
 }
 
-fn answer(mut stream: TcpStream, response: &[u8]) {
-    let _ = stream.set_nodelay(true);
-    let mut seen = Vec::new();
-    let mut buffer = [0; 16_384];
-    while let Ok(n @ 1..) = stream.read(&mut buffer) {
-        seen.extend_from_slice(&buffer[..n]);
-        // The requests end with the query's last bytes, whatever their framing.
-        let ended = seen.ends_with(b"}\"}") || seen.ends_with(b"0\r\n\r\n");
-        if ended {
-            seen.clear();
-            if stream.write_all(response).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-struct Client {
-    stream: TcpStream,
-    request: Vec<u8>,
-    buffer: Vec<u8>,
-}
-
-impl Client {
-    fn connect(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        // Polling keeps a processor awake: else most of what is measured is how long an idle one
-        // takes to wake up, which differs from machine to machine and minute to minute.
-        stream.set_nonblocking(true)?;
-        let body = json!({"query": load::QUERY}).to_string();
-        let request = format!(
-            "POST /graphql HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+impl Bench {
+    fn start(
+        checkout: &Path,
+        modules: &Modules,
+        loads: &[Load],
+        results: &mut Results,
+    ) -> anyhow::Result<Self> {
+        let binary = gateway::locate::locate(&checkout.join("target"), |m| eprintln!("{m}"))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let upstream = Upstream::start()?;
+        let mut clusters = vec![
+            Cluster {
+                name: variants::UPSTREAM.into(),
+                address: upstream.address(),
+                http2: false,
+            },
+            Cluster {
+                name: variants::EXT_PROC.into(),
+                address: runtime.block_on(ext_proc::start())?,
+                http2: true,
+            },
+        ];
+        let packages = Packages::install(checkout)
+            .map_err(|e| {
+                results
+                    .missing
+                    .push(format!("Apollo and GitHub's schema: {e:#}"))
+            })
+            .ok();
+        let mut loads = loads.to_vec();
+        loads.retain(|load| load.bytes <= Load::MB);
+        let servers = packages.as_ref().and_then(|packages| {
+            Servers::start(packages, &loads)
+                .map_err(|e| results.missing.push(format!("Apollo: {e:#}")))
+                .ok()
+        });
+        clusters.extend(servers.iter().flat_map(Servers::clusters));
+        let variants = variants::all(modules, servers.is_some());
+        let listeners: Vec<_> = variants.iter().map(|v| v.listener.clone()).collect();
+        eprintln!("starting Envoy with {} listeners", listeners.len());
+        let proxy = Proxy::start(&runtime, &binary, &listeners, &clusters)?;
         Ok(Self {
-            stream,
-            request: request.into_bytes(),
-            buffer: Vec::new(),
+            runtime,
+            binary,
+            upstream,
+            packages,
+            _servers: servers,
+            clusters,
+            variants,
+            proxy,
         })
     }
 
-    /// Sends the request and reads the answer, head included.
-    fn ask(&mut self) -> anyhow::Result<Vec<u8>> {
-        let written = self.stream.write(&self.request)?;
-        anyhow::ensure!(
-            written == self.request.len(),
-            "the request does not fit the socket"
+    fn time(&self, load: Load, budget: Duration, results: &mut Results) -> anyhow::Result<()> {
+        let pairs: Vec<(&Variant, SocketAddr)> = self
+            .variants
+            .iter()
+            .zip(self.proxy.addresses().iter().copied())
+            .filter(|(variant, _)| variant.suits(load))
+            .collect();
+        let started = Instant::now();
+        let series = timing::time(&pairs, &self.upstream, load, budget)?;
+        eprintln!(
+            "{}: {} variants in {:.0} s",
+            load.name(),
+            pairs.len(),
+            started.elapsed().as_secs_f64()
         );
-        self.buffer.clear();
-        let mut chunk = [0; 65_536];
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            match self.stream.read(&mut chunk) {
-                Ok(0) => anyhow::bail!("the connection ended"),
-                Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
-                    anyhow::ensure!(Instant::now() < deadline, "no answer in 10 s");
-                    std::hint::spin_loop();
-                    continue;
-                }
-                Err(e) => return Err(e.into()),
-            }
-            if complete(&self.buffer) {
-                return Ok(std::mem::take(&mut self.buffer));
+        let variants: Vec<&Variant> = pairs.into_iter().map(|(variant, _)| variant).collect();
+        results.add(load, &variants, &series);
+        Ok(())
+    }
+
+    /// VM memory of every row whose variant is a Wasm filter.
+    fn vm_memory(&self, results: &mut Results) -> anyhow::Result<()> {
+        for row in &mut results.rows {
+            let variant = self
+                .variants
+                .iter()
+                .find(|v| v.way == row.way && v.masked == row.masked);
+            if let Some(plugin) = variant.and_then(|v| v.plugin.as_ref()) {
+                let [piece, _] = memory::PIECES;
+                let bytes = memory::vm(plugin, row.masked, &[row.load], piece)?;
+                row.vm_memory = bytes.first().copied();
             }
         }
+        Ok(())
     }
-}
 
-/// Whether the bytes are a whole answer, by its length or its last chunk.
-fn complete(bytes: &[u8]) -> bool {
-    let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else {
-        return false;
-    };
-    let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-    let length = head
-        .lines()
-        .find_map(|l| l.strip_prefix("content-length: "));
-    match length.and_then(|l| l.trim().parse::<usize>().ok()) {
-        Some(length) => bytes.len() >= end + 4 + length,
-        None => bytes.ends_with(b"\r\n0\r\n\r\n"),
+    fn costs(&self, results: &mut Results) -> anyhow::Result<()> {
+        for variant in &self.variants {
+            if let Some(plugin) = &variant.plugin {
+                let figures = memory::cost(plugin, variant.masked, Load::USUAL)?;
+                results.costs.push((variant.name(), figures));
+            }
+        }
+        Ok(())
+    }
+
+    fn streams(&self, results: &mut Results) -> anyhow::Result<()> {
+        for variant in &self.variants {
+            let Some(plugin) = &variant.plugin else {
+                continue;
+            };
+            for piece in memory::PIECES {
+                let loads = [memory::LARGE, memory::HUGE];
+                let bytes = memory::vm(plugin, variant.masked, &loads, piece)?;
+                if let [large, huge] = bytes[..] {
+                    results.streams.push(Stream {
+                        variant: variant.name(),
+                        masked: variant.masked,
+                        way: variant.way,
+                        piece,
+                        large,
+                        huge,
+                    });
+                }
+            }
+        }
+        eprintln!("VM memory of large bodies measured");
+        Ok(())
+    }
+
+    fn resident(&self, largest: bool, results: &mut Results) -> anyhow::Result<()> {
+        for variant in &self.variants {
+            // Apollo's memory is in its own process, and strategies differ in time, not in size.
+            if variant.way == Way::Apollo
+                || matches!(variant.masked, Masked::Partial | Masked::Null)
+            {
+                continue;
+            }
+            let resident = memory::resident(
+                &self.runtime,
+                &self.binary,
+                variant,
+                &self.clusters,
+                &self.upstream,
+                largest,
+            );
+            match resident {
+                Ok(resident) => results.resident.push((variant.name(), resident)),
+                Err(e) => results
+                    .missing
+                    .push(format!("Memory of {}: {e:#}", variant.name())),
+            }
+        }
+        eprintln!("resident memory measured");
+        Ok(())
+    }
+
+    fn loading(
+        &self,
+        checkout: &Path,
+        modules: &Modules,
+        results: &mut Results,
+    ) -> anyhow::Result<()> {
+        let Some(packages) = &self.packages else {
+            return Ok(());
+        };
+        let loading = loading::measure(
+            &self.runtime,
+            &self.binary,
+            checkout,
+            &modules.masking,
+            &packages.github_schema(),
+        );
+        match loading {
+            Ok(loading) => results.loading = Some(loading),
+            Err(e) => results
+                .missing
+                .push(format!("Loading GitHub's schema: {e:#}")),
+        }
+        Ok(())
     }
 }

@@ -1,1 +1,26 @@
-//! Benchmarks only: `just bench`.
+//! Benchmarks only: `just bench` and `just bench-envoy`.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | [`load`] | bodies, the operation, the filter's configuration |
+//! | [`variants`] | what is compared |
+//! | [`proxy`] | the Envoy under test |
+//! | [`upstream`], [`ext_proc`], [`apollo`] | the servers around it |
+//! | [`client`], [`check`], [`timing`] | asking, judging the answers, timing |
+//! | [`memory`], [`loading`] | what is not a time a request |
+//! | [`results`], [`aims`], [`report`] | what came of it |
+
+pub mod aims;
+pub mod apollo;
+pub mod check;
+pub mod client;
+pub mod ext_proc;
+pub mod load;
+pub mod loading;
+pub mod memory;
+pub mod proxy;
+pub mod report;
+pub mod results;
+pub mod timing;
+pub mod upstream;
+pub mod variants;

@@ -120,6 +120,7 @@ fn heavy_crates_stay_in_their_rooms() {
             "filters/masking",
             "filters/residency",
             "filters/shell",
+            "tests/copythrough",
             "tests/noop",
         ],
     );

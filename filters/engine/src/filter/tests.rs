@@ -1,5 +1,6 @@
 mod requests;
 mod responses;
+mod ways;
 
 use std::collections::HashMap;
 

@@ -11,11 +11,13 @@ mod rewriter;
 mod scan;
 mod text;
 mod utf8;
+mod wide;
 
 pub use error::{JsonError, Problem};
 pub use program::{Action, Field, Literal, Node, NodeId, Program, SetId};
 pub use rewriter::{Limits, Rewriter, Stats};
 pub use text::{RawString, Scalar, push_string};
+pub use wide::equal;
 
 /// Decides what stands in the place of a value that is masked.
 pub trait Masker {

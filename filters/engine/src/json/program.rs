@@ -1,5 +1,7 @@
 use std::cmp::Ordering;
 
+use super::wide::WIDE;
+
 /// Index of a [`Node`] in its [`Program`].
 pub type NodeId = u32;
 /// Index of a set of strings in its [`Program`].
@@ -56,16 +58,6 @@ pub struct Field {
     pub action: Action,
 }
 
-impl Field {
-    /// The member's name as JSON writers write it, quotes and colon included.
-    fn written(&self) -> Box<[u8]> {
-        let mut text = Vec::with_capacity(self.key.len() + 3);
-        super::push_string(&self.key, &mut text);
-        text.push(b':');
-        text.into()
-    }
-}
-
 /// What may stand in an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Node {
@@ -74,7 +66,7 @@ pub struct Node {
     /// What happens to a member that no field names.
     pub unknown: Action,
     /// The fields' names as they are usually written, in the order of `fields`.
-    written: Box<[Box<[u8]>]>,
+    written: Box<[Written]>,
     /// Indices into `fields`, sorted by key.
     sorted: Box<[u16]>,
     /// Index of the member whose string value names the object's type.
@@ -94,7 +86,7 @@ impl Node {
         sorted.sort_by(|a, b| key(*a).cmp(&key(*b)));
         sorted.dedup_by(|a, b| key(*a) == key(*b));
         Self {
-            written: fields.iter().map(Field::written).collect(),
+            written: fields.iter().map(|f| Written::new(&f.key)).collect(),
             sorted: sorted.into_boxed_slice(),
             fields: fields.into_boxed_slice(),
             unknown: Action::Drop,
@@ -103,11 +95,28 @@ impl Node {
         }
     }
 
-    /// If `bytes` start with the name and colon of the field at `hint`: its action and their length.
-    pub(super) fn expected(&self, bytes: &[u8], hint: usize) -> Option<(Action, usize)> {
-        let written = self.written.get(hint)?;
-        let field = self.fields.get(hint)?;
-        starts_with(bytes, written).then_some((field.action, written.len()))
+    /// If `bytes` start with the name and colon of a field, as they are usually written: its index,
+    /// its action and their length. The field at `hint` is looked at first.
+    #[inline(always)]
+    pub(super) fn expected(&self, bytes: &[u8], hint: usize) -> Option<(usize, Action, usize)> {
+        let at = |index: usize, written: &Written| {
+            let action = self.fields.get(index)?.action;
+            Some((index, action, written.text.len()))
+        };
+        let head = bytes.first_chunk();
+        match self.written.get(hint) {
+            Some(written) if written.starts(bytes, head) => at(hint, written),
+            _ => self
+                .unordered(bytes, head?)
+                .and_then(|i| at(i, self.written.get(i)?)),
+        }
+    }
+
+    /// The field whose name and colon `bytes` start with, if there are not too many to try each.
+    #[inline(never)]
+    fn unordered(&self, bytes: &[u8], head: &[u8; WIDE]) -> Option<usize> {
+        let few = self.written.get(..self.written.len().min(32))?;
+        few.iter().position(|w| w.starts(bytes, Some(head)))
     }
 
     /// What happens to the member `key`.
@@ -170,17 +179,48 @@ impl Program {
     }
 }
 
-/// `starts_with` by words: a filter's standard library compares bytes one by one.
-#[inline]
+/// A field's name as JSON writers write it, quotes and colon included.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Written {
+    text: Box<[u8]>,
+    /// The text's first bytes, and which of them there are.
+    head: u128,
+    mask: u128,
+}
+
+impl Written {
+    fn new(key: &str) -> Self {
+        let mut text = Vec::with_capacity(key.len() + 3);
+        super::push_string(key, &mut text);
+        text.push(b':');
+        let (mut head, mut mask) = ([0; WIDE], [0; WIDE]);
+        for ((head, mask), byte) in head.iter_mut().zip(&mut mask).zip(&text) {
+            (*head, *mask) = (*byte, 0xff);
+        }
+        let [head, mask] = [head, mask].map(u128::from_ne_bytes);
+        Self {
+            text: text.into(),
+            head,
+            mask,
+        }
+    }
+
+    /// Whether `bytes` start with it; `head` are their first bytes, if there are so many.
+    #[inline(always)]
+    fn starts(&self, bytes: &[u8], head: Option<&[u8; WIDE]>) -> bool {
+        match head {
+            Some(head) => {
+                (u128::from_ne_bytes(*head) ^ self.head) & self.mask == 0
+                    && (self.text.len() <= WIDE || starts_with(bytes, &self.text))
+            }
+            None => bytes.starts_with(&self.text),
+        }
+    }
+}
+
+/// `starts_with` by words.
 fn starts_with(bytes: &[u8], prefix: &[u8]) -> bool {
-    let Some(bytes) = bytes.get(..prefix.len()) else {
-        return false;
-    };
-    let (words, tail) = prefix.as_chunks::<8>();
-    let (other_words, other_tail) = bytes.as_chunks::<8>();
-    words
-        .iter()
-        .zip(other_words)
-        .all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b))
-        && tail.iter().zip(other_tail).all(|(a, b)| a == b)
+    bytes
+        .get(..prefix.len())
+        .is_some_and(|head| super::equal(head, prefix))
 }

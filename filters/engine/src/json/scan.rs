@@ -1,25 +1,32 @@
 //! Finding the ends of tokens.
 
+use super::wide::{self, WIDE};
+
 /// Bytes at the start of `bytes` that are plain string content: no quote, no backslash, no control
-/// character. Eight bytes are looked at in one step.
+/// character.
+#[inline(always)]
 pub(super) fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (chunks, tail) = bytes.as_chunks::<WIDE>();
     let mut done = 0;
-    let (words, tail) = bytes.as_chunks::<8>();
-    for word in words {
-        let w = u64::from_le_bytes(*word);
-        let quote = w ^ (ONES * b'"' as u64);
-        let slash = w ^ (ONES * b'\\' as u64);
-        // A byte is below 0x20 exactly if subtracting 0x20 borrows; the high bit rules out UTF-8.
-        let hit = (w.wrapping_sub(ONES * 0x20) & !w)
-            | (quote.wrapping_sub(ONES) & !quote)
-            | (slash.wrapping_sub(ONES) & !slash);
-        let hit = hit & HIGH;
-        if hit != 0 {
-            return done + (hit.trailing_zeros() / 8) as usize;
+    for chunk in chunks {
+        let at = wide::special(chunk);
+        done += at;
+        if at < WIDE {
+            return done;
         }
-        done += 8;
+    }
+    done + plain_tail(tail)
+}
+
+fn plain_tail(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    let mut done = 0;
+    for word in words {
+        let at = wide::special_of_word(*word);
+        done += at;
+        if at < 8 {
+            return done;
+        }
     }
     done + tail
         .iter()
@@ -39,7 +46,18 @@ pub(super) enum StringScan {
 }
 
 /// Scans string content (after the opening quote) from `at`.
-pub(super) fn string(bytes: &[u8], mut at: usize) -> StringScan {
+#[inline(always)]
+pub(super) fn string(bytes: &[u8], at: usize) -> StringScan {
+    let end = at + plain(bytes.get(at..).unwrap_or_default());
+    match bytes.get(end) {
+        Some(b'"') => StringScan::Closed(end),
+        _ => escaped(bytes, end),
+    }
+}
+
+/// The rest of a string that is not plain to its end.
+#[inline(never)]
+fn escaped(bytes: &[u8], mut at: usize) -> StringScan {
     loop {
         at += plain(bytes.get(at..).unwrap_or_default());
         match bytes.get(at) {

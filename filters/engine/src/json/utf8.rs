@@ -28,7 +28,7 @@ impl Utf8 {
                 Err(_) => {}
             }
         }
-        if is_ascii(rest) {
+        if super::wide::is_ascii(rest) {
             return Ok(());
         }
         match std::str::from_utf8(rest) {
@@ -49,15 +49,6 @@ impl Utf8 {
     pub(super) fn is_complete(&self) -> bool {
         self.len == 0
     }
-}
-
-/// Whether all bytes are ASCII, 32 at a step.
-fn is_ascii(bytes: &[u8]) -> bool {
-    let (blocks, tail) = bytes.as_chunks::<32>();
-    blocks.iter().all(|block| {
-        let (words, _) = block.as_chunks::<8>();
-        words.iter().fold(0, |all, w| all | u64::from_ne_bytes(*w)) & 0x8080_8080_8080_8080 == 0
-    }) && tail.is_ascii()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! of all masked fields.
 
 use crate::graphql::ArgumentValue;
-use crate::schema::{FieldDef, OperationKind, Schema, TypeId, TypeSet};
+use crate::schema::{FieldDef, OperationKind, Schema, TypeId, TypeSet, Words};
 
 use super::RuleTable;
 use super::plan::Guard;
@@ -66,38 +66,6 @@ const EXPRESSION: [&str; 9] = [
 /// Nested objects and lists that are followed.
 const DEEPEST: usize = 64;
 
-/// The words of a name, in lower case: `ownerEmail`, `OWNER_EMAIL` and `owner-email` have the same.
-pub(super) fn words(name: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let mut word = String::new();
-    let mut before = ' ';
-    for c in name.chars() {
-        let starts = c.is_uppercase() && (before.is_lowercase() || before.is_ascii_digit());
-        if !c.is_alphanumeric() || starts {
-            words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
-        }
-        if c.is_alphanumeric() {
-            word.extend(c.to_lowercase());
-        }
-        before = c;
-    }
-    words.extend((!word.is_empty()).then_some(word));
-    words
-}
-
-/// Whether `name` holds the words of `part`, one after the other, or written as one.
-fn holds(name: &[String], part: &[String]) -> bool {
-    if part.is_empty() {
-        return false;
-    }
-    let joined = part.concat();
-    name.windows(part.len()).any(|w| w == part) || name.contains(&joined)
-}
-
-fn is_among(name: &[String], list: &[&str]) -> bool {
-    name.iter().any(|w| list.contains(&w.as_str()))
-}
-
 /// Names of one request that are looked at.
 const MOST_NAMES: usize = 500;
 
@@ -123,10 +91,10 @@ struct Context {
 }
 
 impl Context {
-    fn under(self, name: &[String]) -> Self {
+    fn under(self, name: &Words) -> Self {
         Self {
-            listing: self.listing || is_among(name, &LISTING),
-            expression: self.expression || is_among(name, &EXPRESSION),
+            listing: self.listing || name.are_among(&LISTING),
+            expression: self.expression || name.are_among(&EXPRESSION),
         }
     }
 }
@@ -171,10 +139,8 @@ impl<'s> Comparison<'s> {
     /// Whether what an argument of this name says is only written, not compared: it stands on a
     /// field of the mutation type and is no condition.
     pub fn is_write(kind: OperationKind, name: &str) -> bool {
-        let name = words(name);
-        kind == OperationKind::Mutation
-            && !is_among(&name, &LISTING)
-            && !is_among(&name, &EXPRESSION)
+        let name = Words::of(name);
+        kind == OperationKind::Mutation && !name.are_among(&LISTING) && !name.are_among(&EXPRESSION)
     }
 
     /// A masked field that the argument names; and the variables in it that have to be looked into.
@@ -198,7 +164,7 @@ impl<'s> Comparison<'s> {
     pub fn guarded(&self, guard: &Guard, value: &ArgumentValue) -> Result<(), Compared> {
         let mut context = Context::default();
         for name in &guard.path {
-            context = context.under(&words(name));
+            context = context.under(&Words::of(name));
         }
         let mut walk = Walk {
             comparison: self,
@@ -211,19 +177,19 @@ impl<'s> Comparison<'s> {
 
     /// Whether a string that the variable brings can name anything where it stands.
     pub fn reads_strings(guard: &Guard) -> bool {
-        let all: Vec<String> = guard.path.iter().flat_map(|n| words(n)).collect();
-        is_among(&all, &LISTING) || is_among(&all, &EXPRESSION)
+        let mut names = guard.path.iter().map(|n| Words::of(n));
+        names.any(|n| n.are_among(&LISTING) || n.are_among(&EXPRESSION))
     }
 
     /// The masked field that a name means; else the types that what stands under it speaks of.
-    fn meaning(&self, types: &TypeSet, name: &[String]) -> Result<TypeSet, String> {
+    fn meaning(&self, types: &TypeSet, name: &Words) -> Result<TypeSet, String> {
         let mut known = false;
         let mut below = TypeSet::default();
         for ty in types.iter() {
             let Some(def) = self.schema.get(ty) else {
                 continue;
             };
-            for field in def.fields().filter(|f| holds(name, &words(&f.name))) {
+            for field in def.fields().filter(|f| name.hold(&f.words)) {
                 known = true;
                 if self.is_masked(field) {
                     return Err(format!("{}.{}", def.name, field.name));
@@ -236,7 +202,7 @@ impl<'s> Comparison<'s> {
             }
         }
         if !known {
-            if let Some(coordinate) = self.table.masked_name(|masked| holds(name, masked)) {
+            if let Some(coordinate) = self.table.masked_name(|masked| name.hold(masked)) {
                 return Err(coordinate.to_owned());
             }
             return Ok(types.clone());
@@ -248,9 +214,9 @@ impl<'s> Comparison<'s> {
         })
     }
 
-    fn masked_in(&self, types: &TypeSet, name: &[String]) -> Result<(), String> {
+    fn masked_in(&self, types: &TypeSet, name: &Words) -> Result<(), String> {
         for def in types.iter().filter_map(|t| self.schema.get(t)) {
-            let named = |f: &&FieldDef| self.is_masked(f) && holds(name, &words(&f.name));
+            let named = |f: &&FieldDef| self.is_masked(f) && name.hold(&f.words);
             if let Some(field) = def.fields().find(named) {
                 return Err(format!("{}.{}", def.name, field.name));
             }
@@ -288,7 +254,7 @@ impl Walk<'_, '_> {
     ) -> Result<(), Compared> {
         self.path.push(name.into());
         self.count()?;
-        let words = words(name);
+        let words = Words::of(name);
         let below = self
             .comparison
             .meaning(types, &words)
@@ -347,7 +313,7 @@ impl Walk<'_, '_> {
 
     fn word(&mut self, types: &TypeSet, word: &str) -> Result<(), Compared> {
         self.count()?;
-        let meaning = self.comparison.meaning(types, &words(word));
+        let meaning = self.comparison.meaning(types, &Words::of(word));
         meaning.map(|_| ()).map_err(|c| self.named(c))
     }
 
@@ -402,26 +368,5 @@ impl Walk<'_, '_> {
             rest = after;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::words;
-
-    #[test]
-    fn names_have_words() {
-        for name in [
-            "ownerEmail",
-            "OWNER_EMAIL",
-            "owner-email",
-            "owner.email",
-            "OwnerEmail",
-        ] {
-            assert_eq!(words(name), ["owner", "email"], "{name}");
-        }
-        assert_eq!(words("email2Contains"), ["email2", "contains"]);
-        assert_eq!(words("_id"), ["id"]);
-        assert!(words("_").is_empty());
     }
 }

@@ -2,7 +2,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::policy::{Decision, Surface, Verdict};
-use crate::schema::{FieldId, Schema, TypeId, UnknownCoordinate};
+use crate::schema::{FieldId, Schema, TypeId, UnknownCoordinate, Words};
 
 use super::StrategyKind;
 
@@ -56,7 +56,7 @@ pub struct RuleTable {
     introspection: bool,
     /// The words of the names of all fields whose values are masked and may not be compared, and
     /// one coordinate of each.
-    masked_names: BTreeMap<Vec<String>, Box<str>>,
+    masked_names: BTreeMap<Words, Box<str>>,
 }
 
 impl RuleTable {
@@ -124,14 +124,14 @@ impl RuleTable {
         Ok(table)
     }
 
-    fn masked_names_of(&self, schema: &Schema) -> BTreeMap<Vec<String>, Box<str>> {
+    fn masked_names_of(&self, schema: &Schema) -> BTreeMap<Words, Box<str>> {
         let mut names = BTreeMap::new();
         for (_, ty) in schema.types() {
             for field in ty.fields() {
                 let rule = self.rule(field.id);
                 if rule.is_some_and(|(_, r)| r.strategy.is_some() && !r.compare) {
                     names
-                        .entry(super::compare::words(&field.name))
+                        .entry(field.words.clone())
                         .or_insert_with(|| format!("{}.{}", ty.name, field.name).into());
                 }
             }
@@ -140,7 +140,7 @@ impl RuleTable {
     }
 
     /// The coordinate of a masked field whose name has words that the predicate takes.
-    pub(super) fn masked_name(&self, takes: impl Fn(&[String]) -> bool) -> Option<&str> {
+    pub(super) fn masked_name(&self, takes: impl Fn(&Words) -> bool) -> Option<&str> {
         let found = self.masked_names.iter().find(|(words, _)| takes(words));
         found.map(|(_, coordinate)| &**coordinate)
     }

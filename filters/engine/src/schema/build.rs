@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::read::{RawField, RawKind, RawSchema, RawType, read};
 use super::{
     Directive, FieldDef, Kind, OperationKind, Scalar, Schema, SchemaError, Shape, TypeDef, TypeId,
-    TypeSet,
+    TypeSet, Words,
 };
 use crate::mask::StrategyKind;
 
@@ -202,6 +202,7 @@ fn resolve(
             def.fields.push(FieldDef {
                 id: next_field,
                 name: field.name.as_str().into(),
+                words: Words::of(&field.name),
                 shape,
             });
             next_field += 1;

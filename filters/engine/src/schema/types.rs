@@ -2,6 +2,8 @@ use std::collections::HashMap;
 
 use crate::mask::StrategyKind;
 
+use super::Words;
+
 /// Index of a type in its schema.
 pub type TypeId = u32;
 /// Index of a field of a type in its schema, unique among all types.
@@ -78,6 +80,8 @@ pub struct FieldDef {
     pub id: FieldId,
     /// Its name.
     pub name: Box<str>,
+    /// The words of its name.
+    pub words: Words,
     /// What it returns.
     pub shape: Shape,
 }

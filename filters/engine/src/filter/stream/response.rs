@@ -9,7 +9,7 @@ use crate::body::{
 };
 use crate::config::Format;
 use crate::filter::{Edit, Headers, Masking, is_among, is_reserved};
-use crate::json::Limits;
+use crate::json::{self, Limits};
 use crate::mask::{Plan, RoutePlan};
 use crate::policy::Surface;
 use crate::reply::Reply;
@@ -257,7 +257,7 @@ impl MaskingStream {
                 if end_of_stream {
                     self.finish(Outcome::Allowed);
                 }
-                if self.shadow || out == chunk {
+                if self.shadow || json::equal(&out, chunk) {
                     BodyEffect::Pass
                 } else {
                     BodyEffect::Replace(out)

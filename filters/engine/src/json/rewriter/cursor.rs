@@ -1,6 +1,6 @@
 //! The buffer at hand: how far it was read, and how far it was written out or passed over.
 
-use crate::json::{Action, Masker};
+use crate::json::{Action, Masker, wide};
 
 use super::Rewriter;
 
@@ -33,7 +33,7 @@ impl Rewriter {
     #[inline]
     pub(super) fn write(&self, c: &mut Cursor<'_>, to: usize, out: &mut Vec<u8>) {
         if self.mute.is_none() {
-            out.extend_from_slice(c.slice(c.written, to));
+            wide::append(out, c.buf, c.written, to);
         }
         c.written = to;
     }

@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 
 use crate::json::scan::{self, StringScan};
-use crate::json::{Action, JsonError, Masker, Problem, RawString, Scalar};
+use crate::json::{Action, JsonError, Masker, Problem, RawString, Scalar, wide};
 
 use super::cursor::Cursor;
 use super::{Rewriter, State, Step};
@@ -39,7 +39,7 @@ impl Rewriter {
                 }
                 start += 1;
             }
-            let Some((action, name)) = node.expected(from(start), frame.hint) else {
+            let Some((index, action, name)) = node.expected(from(start), frame.hint) else {
                 return;
             };
             start += name;
@@ -59,15 +59,15 @@ impl Rewriter {
             };
             let mask = match action {
                 Action::Any => None,
-                Action::Scalar if node.typename.map(usize::from) != Some(frame.hint) => None,
+                Action::Scalar if node.typename.map(usize::from) != Some(index) => None,
                 Action::Mask(id) if string && end - start <= self.limits.held => Some(id),
                 _ => return,
             };
-            if !frame.mark(node, frame.hint) {
+            if !frame.mark(node, index) {
                 return;
             }
             if let Some(id) = mask {
-                out.extend_from_slice(c.slice(c.written, start));
+                wide::append(out, buf, c.written, start);
                 let raw = RawString(c.slice(start + 1, end - 1));
                 masker.scalar(id, 0, Scalar::String(raw), out);
                 c.written = end;
@@ -164,8 +164,8 @@ impl Rewriter {
     fn expected(&mut self, bytes: &[u8]) -> Option<(Action, usize)> {
         let frame = self.stack.last_mut()?;
         let node = self.program.node(frame.node?)?;
-        let (action, length) = node.expected(bytes, frame.hint)?;
-        frame.mark(node, frame.hint).then_some((action, length))
+        let (index, action, length) = node.expected(bytes, frame.hint)?;
+        frame.mark(node, index).then_some((action, length))
     }
 
     /// Looks a member's name up, minding repetition.
