@@ -48,3 +48,7 @@ bench-envoy *args:
 # What would be masked for this caller and query, and why.
 explain query claims *args:
     cargo run -q --release -- explain --query '{{query}}' --claims '{{claims}}' {{args}}
+
+# The same for a recorded case: `just explain-case rest_list --all`.
+explain-case name *args:
+    cargo run -q --release -- explain --case policies/cases/masking/{{name}} {{args}}

@@ -19,7 +19,7 @@ pub use apply::PlanMasker;
 pub use compare::{Compared, Comparison};
 pub use compile::{Limits, RoutePlan, compile, compile_route, refused};
 pub use envelope::Envelope;
-pub use explain::{ExplainedPath, explain};
+pub use explain::{ExplainedPath, PathAction, Scope, explain};
 pub use keys::{KeyError, Keyring};
 pub use lookup::{DomainError, Pseudonym, PseudonymError, Pseudonymizer, key_domain};
 pub use plan::{Guard, Leaf, Plan, Spec};
