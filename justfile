@@ -40,3 +40,12 @@ bench:
 # What would be masked for this caller and query, and why.
 explain query claims *args:
     cargo run -q --release -- explain --query '{{query}}' --claims '{{claims}}' {{args}}
+
+# The rewriter against a slow executor that masks at the resolver, a million cases. `START=…` goes on
+# from a case, `CASES=…` says how many, `JOBS=…` on how many threads.
+fuzz-long:
+    cargo test -q --release -p engine --test differential a_million_cases -- --ignored --nocapture
+
+# One case of it again.
+fuzz-case seed:
+    SEED={{seed}} cargo test -q --release -p engine --test differential the_rewriter
