@@ -49,3 +49,8 @@ fuzz-long:
 # One case of it again.
 fuzz-case seed:
     SEED={{seed}} cargo test -q --release -p engine --test differential the_rewriter
+
+# Disables one guard after the other: at least one test must fail. With names, only guards whose name
+# holds one of them; `--every 3` takes a sample.
+mutants *args:
+    cargo run -q -p mutants -- {{args}}
