@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::workspace::Workspace;
 
 /// Where their files are.
-pub const ROOT: &str = "filters/engine/src";
+pub const ROOT: &str = "filters";
 
 /// One guard, and how it is disabled.
 #[derive(Debug, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Guard {
     pub name: String,
     /// What it is for.
     pub guards: String,
-    /// The file, below the engine's sources.
+    /// The file, below the filters' folder.
     pub file: String,
     /// Text that stands there exactly once.
     pub find: String,

@@ -10,7 +10,7 @@ use crate::guard::{Guard, ROOT};
 
 /// What is run, the quickest first, until something fails.
 const TESTS: [&[&str]; 3] = [
-    &["-p", "engine", "--lib"],
+    &["-p", "rewriter", "-p", "pseudonym", "-p", "engine", "--lib"],
     &["-p", "engine", "--test", "differential"],
     &["-p", "e2e", "--test", "cases", "the_engine_decides"],
 ];
@@ -66,7 +66,7 @@ impl Workspace {
         Ok(Self { root, target })
     }
 
-    /// A file of the engine.
+    /// A file of the filters.
     pub fn read(&self, file: &str) -> Result<String> {
         let path = self.root.join(ROOT).join(file);
         fs::read_to_string(&path).with_context(|| path.display().to_string())
