@@ -112,3 +112,79 @@ fn a_late_failure_cuts_the_response_off() {
     }
     assert_eq!(native, wasm);
 }
+
+/// The same for rows: one that breaks off after more than is held back.
+#[test]
+fn rows_that_break_late_are_cut_off() {
+    let mail = "ada.lovelace@acme.eu.example";
+    let rows = format!("1,{mail}\n").repeat(9000);
+    let case: Case = e2e::case(
+        "late rows",
+        Kind::Masking,
+        &serde_json::json!({
+            "gateway_region": "eu",
+            "claims": {"sub": "ann", "tenant": "acme", "roles": ["analyst"]},
+            "request": {"method": "GET", "path": "/export/people"},
+            "response": {
+                "headers": {"content-type": "text/csv"},
+                "body": format!("id,email\n{rows}1,2,{mail}\n"),
+            },
+        }),
+        &serde_json::json!({
+            "status": 200,
+            "reset": true,
+            "code": "UPSTREAM_MALFORMED",
+            "absent": [mail],
+            "record": {"outcome": "failed"},
+        }),
+    );
+    let body = case.input.response.body().unwrap();
+    let pieces: Vec<Vec<u8>> = body.chunks(8192).map(<[u8]>::to_vec).collect();
+    let native = Native::new(bundle()).run(&case, &pieces);
+    let wasm = Wasm::new(bundle()).run(&case, &pieces, EndOfBody::Alone);
+    assert_eq!(native.against(&case.want), Vec::<String>::new());
+    assert!(native.body.starts_with(b"id,email\n1,[REDACTED]\n"));
+    assert_eq!(native, wasm);
+}
+
+/// A query that came with its hash is known by its hash from then on, to callers of other tenants
+/// too, and the upstream gets its text.
+#[test]
+fn a_registered_query_is_known_by_its_hash() {
+    let query = "{ viewer { name email } }";
+    let hash = "9c5055bee399a75dbc22f0a1070ded90a2c234273f324b953814c2930252e0ff";
+    let ask = |tenant: &str, body: serde_json::Value, want: serde_json::Value| {
+        e2e::case(
+            "registered",
+            Kind::Masking,
+            &serde_json::json!({
+                "gateway_region": "eu",
+                "claims": {"sub": "ann", "tenant": tenant, "roles": ["analyst"]},
+                "request": {"body": body},
+                "response": {"body": {"data": {"viewer": {"name": "Ada", "email": "ada@x.example"}}}},
+            }),
+            &want,
+        )
+    };
+    let named = serde_json::json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
+    let by_hash = serde_json::json!({"extensions": named});
+    let with_text = serde_json::json!({"query": query, "extensions": named});
+    let unknown =
+        serde_json::json!({"status": 200, "code": "PERSISTED_QUERY_NOT_FOUND", "allow": false});
+    let known = serde_json::json!({
+        "status": 200, "allow": true, "upstream_body": {"query": query}, "absent": ["ada@x.example"],
+    });
+    let exchanges = [
+        ask("acme", by_hash.clone(), unknown),
+        ask("acme", with_text, known.clone()),
+        ask("acme", by_hash.clone(), known.clone()),
+        ask("globex", by_hash, known),
+    ];
+    let (mut native, mut wasm) = (Native::new(bundle()), Wasm::new(bundle()));
+    for case in &exchanges {
+        let pieces = vec![case.input.response.body().unwrap()];
+        let outcome = native.run(case, &pieces);
+        assert_eq!(outcome.against(&case.want), Vec::<String>::new());
+        assert_eq!(wasm.run(case, &pieces, EndOfBody::Alone), outcome);
+    }
+}
