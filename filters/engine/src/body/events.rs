@@ -71,8 +71,10 @@ impl EventsBody {
                 out.extend_from_slice(value.get(..9).unwrap_or(value));
                 out.extend_from_slice(b"\n\n");
             }
-            // Ids and unknown fields can hold anything.
-            _ => {}
+            // Ids and unknown fields can hold anything: they are not sent on. What is no field at
+            // all is no event either.
+            _ if name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) => {}
+            _ => return Err(BodyError::Form("an event has a malformed field")),
         }
         Ok(())
     }

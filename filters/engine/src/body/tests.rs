@@ -452,6 +452,7 @@ fn events_are_masked() {
         ""
     );
     for bad in [
+        "{\"data\":{\"joined\":{\"email\":\"a@x\"}}}\n",
         "event: a@x\ndata: {}\n\n",
         "data: a@x\n\n",
         "data: {\"payload\":{\"payload\":{}}}\n\n",
