@@ -48,3 +48,21 @@ bench-envoy *args:
 # What would be masked for this caller and query, and why.
 explain query claims *args:
     cargo run -q --release -- explain --query '{{query}}' --claims '{{claims}}' {{args}}
+
+# The same for a recorded case: `just explain-case rest_list --all`.
+explain-case name *args:
+    cargo run -q --release -- explain --case policies/cases/masking/{{name}} {{args}}
+
+# The rewriter against a slow executor that masks at the resolver, a million cases. `START=…` goes on
+# from a case, `CASES=…` says how many, `JOBS=…` on how many threads.
+fuzz-long:
+    cargo test -q --release -p engine --test differential a_million_cases -- --ignored --nocapture
+
+# One case of it again.
+fuzz-case seed:
+    SEED={{seed}} cargo test -q --release -p engine --test differential the_rewriter
+
+# Disables one guard after the other: at least one test must fail. With names, only guards whose name
+# holds one of them; `--every 3` takes a sample.
+mutants *args:
+    cargo run -q -p mutants -- {{args}}

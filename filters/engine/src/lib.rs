@@ -19,9 +19,11 @@ pub mod config;
 pub mod filter;
 pub mod graphql;
 pub mod identity;
-pub mod json;
 pub mod mask;
 pub mod policy;
 pub mod reply;
 pub mod residency;
 pub mod schema;
+
+/// The streaming JSON rewriter.
+pub use rewriter as json;

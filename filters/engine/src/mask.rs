@@ -8,23 +8,21 @@ mod compare;
 mod compile;
 mod envelope;
 mod explain;
-mod holes;
 mod keys;
-mod mac;
+mod lookup;
 mod plan;
-mod pseudonym;
 mod strategy;
 mod table;
 
+pub use ::pseudonym::PseudonymKey;
 pub use apply::PlanMasker;
 pub use compare::{Compared, Comparison};
 pub use compile::{Limits, RoutePlan, compile, compile_route, refused};
 pub use envelope::Envelope;
-pub use explain::{ExplainedPath, explain};
-pub use holes::PseudonymKey;
+pub use explain::{ExplainedPath, PathAction, Scope, explain};
 pub use keys::{KeyError, Keyring};
+pub use lookup::{DomainError, Pseudonym, PseudonymError, Pseudonymizer, key_domain};
 pub use plan::{Guard, Leaf, Plan, Spec};
-pub use pseudonym::{DomainError, Pseudonym, PseudonymError, Pseudonymizer, key_domain};
 pub use strategy::StrategyKind;
 pub use table::{Rule, RuleId, RuleTable, Source};
 

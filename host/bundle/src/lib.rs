@@ -8,7 +8,9 @@ mod check;
 mod data;
 mod error;
 mod load;
+mod patch;
 
 pub use check::{Examined, examine};
 pub use error::BundleError;
 pub use load::Bundle;
+pub use patch::Patch;

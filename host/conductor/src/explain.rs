@@ -1,12 +1,15 @@
 //! What would be masked or denied for a request, and why: the filters' own engine, offline.
 
+mod recorded;
+mod text;
+
 use std::io::Read;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bundle::Bundle;
 use engine::audit::Outcome;
-use engine::filter::{HeadEffect, Headers, Masking, MaskingStream};
-use engine::mask::{ExplainedPath, explain};
+use engine::filter::{Edit, HeadEffect, Headers, Masking, MaskingStream};
+use engine::mask::{ExplainedPath, Plan, Scope, explain};
 use engine::reply::Reply;
 use engine::residency::Residency;
 use serde::Serialize;
@@ -20,6 +23,14 @@ const PATH: &str = "/graphql";
 /// A key that protects nothing.
 const NO_SECRET: &str = "explain:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+/// What is explained: a request as it reaches a gateway.
+struct Request {
+    region: String,
+    claims: Map<String, Value>,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Option<Vec<u8>>,
+}
+
 /// The explanation, as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Explanation {
@@ -30,17 +41,69 @@ struct Explanation {
     status: u16,
     code: Option<String>,
     reason: String,
+    #[serde(flatten)]
+    first: Explained,
+    /// The other operations of a batch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    batch: Vec<Explained>,
+    /// Where it is no GraphQL: what answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<Value>,
+    /// Whether all this is only said and not done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shadow: bool,
+    /// What the upstream gets in the place of a persisted query: a path or a body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<String>,
+    admin: bool,
+}
+
+/// One operation, or the rows of a route.
+#[derive(Debug, Default, Serialize)]
+struct Explained {
+    #[serde(skip_serializing_if = "Value::is_null")]
+    operation: Value,
     masked: Vec<ExplainedPath>,
     revealed: Vec<String>,
-    admin: bool,
+    /// All paths, where they are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paths: Option<Vec<ExplainedPath>>,
 }
 
 /// Prints the explanation.
 ///
 /// # Errors
-/// Policies, claims or query can't be read.
+/// Policies, claims, query or case can't be read.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<End> {
-    let query = match args.query.as_str() {
+    let mut bundle = Bundle::read(&args.policies)?;
+    let request = match &args.case {
+        Some(directory) => {
+            let case = recorded::read(directory)?;
+            bundle = bundle.patched(&case.patch)?;
+            case.request
+        }
+        None => asked(args, &bundle)?,
+    };
+    let explanation = work_out(request, &bundle, args.all)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&explanation)?);
+    } else {
+        print!("{}", text::text(&explanation));
+    }
+    Ok(End::Done)
+}
+
+/// The text itself, or the content of the file after `@`.
+fn argument(argument: &str) -> anyhow::Result<String> {
+    match argument.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("can't read {file}")),
+        None => Ok(argument.to_owned()),
+    }
+}
+
+/// The request of the command line.
+fn asked(args: &ExplainArgs, bundle: &Bundle) -> anyhow::Result<Request> {
+    let query = match args.query.as_deref().unwrap_or_default() {
         "-" => {
             let mut text = String::new();
             std::io::stdin()
@@ -48,34 +111,11 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<End> {
                 .context("can't read standard input")?;
             text
         }
-        other => text(other)?,
+        other => argument(other)?,
     };
-    let claims: Map<String, Value> = serde_json::from_str(&text(&args.claims)?)
+    let claims = argument(args.claims.as_deref().unwrap_or_default())?;
+    let claims: Map<String, Value> = serde_json::from_str(&claims)
         .context("--claims must be a JSON object such as {\"sub\":\"ann\",\"tenant\":\"acme\"}")?;
-    let bundle = Bundle::read(&args.policies)?;
-    let explanation = work_out(args, &query, claims, &bundle)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&explanation)?);
-    } else {
-        print(&explanation);
-    }
-    Ok(End::Done)
-}
-
-/// The text itself, or the content of the file after `@`.
-fn text(argument: &str) -> anyhow::Result<String> {
-    match argument.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file).with_context(|| format!("can't read {file}")),
-        None => Ok(argument.to_owned()),
-    }
-}
-
-fn work_out(
-    args: &ExplainArgs,
-    query: &str,
-    claims: Map<String, Value>,
-    bundle: &Bundle,
-) -> anyhow::Result<Explanation> {
     let home = claims
         .get("tenant")
         .and_then(Value::as_str)
@@ -88,13 +128,7 @@ fn work_out(
                 .get("region")?
                 .as_str()
         });
-    let region = args
-        .region
-        .as_deref()
-        .or(home)
-        .unwrap_or("unknown")
-        .to_owned();
-    let claims = JsonClaims(claims);
+    let region = args.region.as_deref().or(home).unwrap_or("unknown");
     let mut headers: Vec<(String, Vec<u8>)> = [
         (":method", "POST"),
         (":path", PATH),
@@ -112,6 +146,26 @@ fn work_out(
                 .map(|v| (name.to_owned(), v.clone().into_bytes())),
         );
     }
+    let mut body = json!({"query": query});
+    if let Some(name) = &args.operation {
+        body["operationName"] = json!(name);
+    }
+    Ok(Request {
+        region: region.to_owned(),
+        claims,
+        headers,
+        body: Some(body.to_string().into_bytes()),
+    })
+}
+
+fn work_out(request: Request, bundle: &Bundle, all: bool) -> anyhow::Result<Explanation> {
+    let Request {
+        region,
+        claims,
+        headers,
+        body,
+    } = request;
+    let claims = JsonClaims(claims);
     let paths = [PATH.to_owned()];
 
     let cluster = (region.clone(), format!("region-{region}"));
@@ -125,8 +179,11 @@ fn work_out(
         status: 200,
         code: None,
         reason: routing.record.reason.clone(),
-        masked: Vec::new(),
-        revealed: Vec::new(),
+        first: Explained::default(),
+        batch: Vec::new(),
+        route: None,
+        shadow: false,
+        upstream: None,
         admin: false,
     };
     let refuse = |mut explanation: Explanation, reply: Reply| {
@@ -139,78 +196,56 @@ fn work_out(
         return Ok(refuse(explanation, reply));
     }
 
-    // Nothing is hashed here: any key makes the plan that a gateway with keys makes.
-    let mut masking = Masking::load(bundle.masking(&region, &paths), Some(NO_SECRET))?;
+    // Nothing is hashed here: any key makes the plan that a gateway with keys makes. In shadow mode
+    // a refusal is only said: here it is what is asked for.
+    let mut config = bundle.masking(&region, &paths);
+    explanation.shadow = std::mem::take(&mut config.mode) == engine::config::Mode::Shadow;
+    let mut masking = Masking::load(config, Some(NO_SECRET))?;
     let mut stream = MaskingStream::new();
-    let mut body = json!({"query": query});
-    if let Some(name) = &args.operation {
-        body["operationName"] = json!(name);
-    }
-    match stream.request_headers(&mut masking, Headers(&headers), &claims, false) {
-        HeadEffect::Hold(_) | HeadEffect::Forward(_) => {}
+    match stream.request_headers(&mut masking, Headers(&headers), &claims, body.is_none()) {
+        HeadEffect::Hold(_) => match stream.request_body(&mut masking, &body.unwrap_or_default()) {
+            Ok(instead) => {
+                explanation.upstream = instead.map(|b| String::from_utf8_lossy(&b).into_owned());
+            }
+            Err(reply) => return Ok(refuse(explanation, reply)),
+        },
+        HeadEffect::Forward(edits) => {
+            explanation.upstream = edits.into_iter().find_map(|edit| match edit {
+                Edit::Set(":path", path) => Some(path),
+                _ => None,
+            });
+        }
         HeadEffect::Reply(reply) => return Ok(refuse(explanation, reply)),
     }
-    if let Err(reply) = stream.request_body(&mut masking, body.to_string().as_bytes()) {
-        return Ok(refuse(explanation, reply));
-    }
-    let Some(plan) = stream.plans().first().copied() else {
-        bail!("the filter made no plan")
-    };
+    let record: Value = serde_json::from_str(&stream.record())?;
     explanation.outcome = Outcome::Allowed;
-    explanation.reason = plan.reasons();
-    explanation.masked = explain(plan);
-    explanation.revealed = plan.revealed.iter().map(|c| c.to_string()).collect();
+    explanation.reason = record["reason"].as_str().unwrap_or_default().to_owned();
     explanation.admin = stream.is_admin();
+    let routes = &bundle.settings.routes;
+    let route = routes.iter().find(|r| record["route"] == *r.name);
+    explanation.route = route.map(serde_json::to_value).transpose()?;
+    let mut operations = vec![record["operation"].clone()];
+    operations.extend(record["batch"].as_array().into_iter().flatten().cloned());
+    let mut explained = stream
+        .plans()
+        .into_iter()
+        .zip(operations)
+        .map(|(plan, operation)| explained(plan, operation, route.is_some(), all));
+    explanation.first = explained.next().context("the filter made no plan")?;
+    explanation.batch = explained.collect();
     Ok(explanation)
 }
 
-fn print(e: &Explanation) {
-    println!("policies   {}", e.revision);
-    let residency = |key: &str| e.residency[key].as_str().unwrap_or("-").to_owned();
-    println!(
-        "residency  {} -> {}: {} ({})",
-        residency("regionSrc"),
-        residency("regionDst"),
-        residency("outcome"),
-        residency("reason")
-    );
-    if e.outcome != Outcome::Allowed {
-        println!(
-            "denied     {} {}: {}",
-            e.status,
-            e.code.as_deref().unwrap_or("-"),
-            e.reason
-        );
-        return;
-    }
-    if e.masked.is_empty() {
-        println!("masked     nothing");
+fn explained(plan: &Plan, operation: Value, is_route: bool, all: bool) -> Explained {
+    let (masked, whole) = if is_route {
+        (Scope::MaskedInRow, Scope::Row)
     } else {
-        let width = |f: fn(&ExplainedPath) -> usize, least: usize| {
-            e.masked.iter().map(f).max().unwrap_or(0).max(least)
-        };
-        let path = width(|m| m.path.chars().count(), 4);
-        let coordinates = width(|m| m.coordinates.join(" | ").len(), 10);
-        println!("masked");
-        println!(
-            "  {:path$}  {:coordinates$}  strategy  why",
-            "path", "coordinate"
-        );
-        for m in &e.masked {
-            println!(
-                "  {:path$}  {:coordinates$}  {:8}  {} ({})",
-                m.path,
-                m.coordinates.join(" | "),
-                m.strategy,
-                m.reason,
-                m.source
-            );
-        }
-    }
-    if !e.revealed.is_empty() {
-        println!("revealed   {}", e.revealed.join(", "));
-    }
-    if e.admin {
-        println!("admin      the response carries X-IG-Mask");
+        (Scope::Masked, Scope::All)
+    };
+    Explained {
+        operation,
+        masked: explain(plan, masked),
+        revealed: plan.revealed.iter().map(|c| c.to_string()).collect(),
+        paths: all.then(|| explain(plan, whole)),
     }
 }

@@ -36,7 +36,8 @@ enum Command {
     #[command(
         after_help = "Example: conductor explain --query '{ people { email phone } }' \
         --claims '{\"sub\":\"ann\",\"tenant\":\"acme\",\"roles\":[\"analyst\"],\
-        \"purposes\":[\"support\"]}' --purpose support"
+        \"purposes\":[\"support\"]}' --purpose support\n         \
+        conductor explain --all --case policies/cases/masking/rest_list"
     )]
     Explain(ExplainArgs),
     /// Prints the bootstrap of a gateway: what its Envoy is started with.
@@ -83,11 +84,18 @@ pub(crate) struct ServeArgs {
 #[derive(Args)]
 pub(crate) struct ExplainArgs {
     /// The GraphQL document, `@FILE`, or `-` for standard input.
-    #[arg(long, value_name = "QUERY")]
-    query: String,
+    #[arg(long, value_name = "QUERY", required_unless_present = "case")]
+    query: Option<String>,
     /// The verified claims: a JSON object, or `@FILE`.
-    #[arg(long, value_name = "JSON")]
-    claims: String,
+    #[arg(long, value_name = "JSON", required_unless_present = "case")]
+    claims: Option<String>,
+    /// A recorded case: the request is that of its `input.json`, whatever it asks for.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["query", "claims", "operation", "purpose",
+        "data_region", "region"])]
+    case: Option<PathBuf>,
+    /// List every path and what happens to it, not only what is masked.
+    #[arg(long)]
+    all: bool,
     /// Which operation of the document runs.
     #[arg(long, value_name = "NAME")]
     operation: Option<String>,

@@ -72,6 +72,101 @@ fn explain_says_why_a_request_is_refused() {
     );
 }
 
+/// What `explain` says of recorded cases, one after the other.
+fn explained_cases(names: &[&str], more: &[&str]) -> String {
+    let explained = names.iter().map(|name| {
+        let case = format!("policies/cases/masking/{name}");
+        let output = conductor(&[&["explain", "--case", &case], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let text = text(&output.stdout);
+        let (_, rest) = text.split_once('\n').expect("several lines");
+        format!("{name}\n{rest}")
+    });
+    explained.collect::<Vec<_>>().join("--\n")
+}
+
+#[test]
+fn explain_says_what_becomes_of_every_shape_of_request() {
+    insta::assert_snapshot!(explained_cases(
+        &[
+            "batch_of_different_operations",
+            "get_is_masked",
+            "persisted_query_of_the_manifest",
+            "persisted_query_of_the_manifest_by_get",
+            "persisted_query_of_an_unknown_hash",
+            "rest_list",
+            "rest_order_by_a_masked_field",
+            "export_for_an_audit_shows_money",
+            "shadow_passes_what_would_be_refused",
+        ],
+        &[]
+    ));
+}
+
+#[test]
+fn explain_lists_what_is_open_too() {
+    insta::assert_snapshot!(explained_cases(
+        &["deferred_data_by_id", "rest_object"],
+        &["--all"]
+    ));
+}
+
+#[test]
+fn explain_prints_a_case_as_json() {
+    let case = "policies/cases/masking/batch_of_different_operations";
+    let output = conductor(&["explain", "--json", "--all", "--case", case]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["operation"]["name"], "A");
+    assert_eq!(json["masked"][0]["path"], "data.viewer.pay");
+    assert_eq!(json["batch"][0]["operation"]["kind"], "mutation");
+    let open = &json["batch"][0]["paths"];
+    let name = open
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|p| p["path"] == "data.renameAsset.name");
+    assert_eq!(name.map(|p| &p["action"]), Some(&"pass".into()));
+    let case = "policies/cases/masking/rest_list";
+    let output = conductor(&["explain", "--json", "--case", case]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["route"]["name"], "people");
+    let again = json["masked"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|p| p["path"] == "manager");
+    assert_eq!(again.map(|p| &p["action"]), Some(&"again".into()));
+}
+
+/// Whatever a case asks for, it can be explained.
+#[test]
+fn explain_agrees_with_every_case() {
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/cases/masking");
+    for entry in std::fs::read_dir(policies).expect("cases") {
+        let directory = entry.expect("a case").path();
+        let output = conductor(&["explain", "--json", "--case", &directory.to_string_lossy()]);
+        let error = text(&output.stderr);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}: {error}",
+            directory.display()
+        );
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let want = std::fs::read(directory.join("want.json")).expect("read");
+        let want: serde_json::Value = serde_json::from_slice(&want).expect("JSON");
+        if want["allow"] == false {
+            let got = (&json["outcome"], &json["status"]);
+            assert_eq!(
+                got,
+                (&"denied".into(), &want["status"]),
+                "{}",
+                directory.display()
+            );
+        }
+    }
+}
+
 #[test]
 fn explain_prints_json() {
     let output = explain("{ viewer { email } }", ANALYST, &["--json"]);
@@ -103,6 +198,15 @@ fn wrong_usage_ends_with_2_and_names_the_place() {
             "can't read nowhere.graphql",
         ),
         (&no_directory, "can't read nowhere"),
+        (&["explain", "--claims", "{}"], "--query"),
+        (
+            &["explain", "--case", "x", "--purpose", "support"],
+            "cannot be used with",
+        ),
+        (
+            &["explain", "--case", "nowhere"],
+            "can't read nowhere/input.json",
+        ),
         (&["serve"], "--config"),
         (
             &["serve", "--config", "nowhere.toml"],

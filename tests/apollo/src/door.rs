@@ -96,6 +96,7 @@ impl Door {
             },
             api: None,
             paths: vec!["/graphql".to_owned()],
+            routes: Vec::new(),
             endpoints: vec![EndpointSpec {
                 address: upstream,
                 priority: 0,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use base64::Engine as _;
+use bundle::Patch;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -54,6 +55,26 @@ pub struct Input {
     /// What the upstream answers if it is reached; `{"data":{}}` if it does not matter.
     #[serde(default)]
     pub response: ResponseInput,
+    /// What this case changes of `masking.json`.
+    #[serde(default)]
+    settings: Option<Value>,
+    /// What it changes of the policies' data, below `ig`.
+    #[serde(default)]
+    data: Option<Value>,
+    /// What it adds to the schema.
+    #[serde(default)]
+    schema: Option<String>,
+}
+
+impl Input {
+    /// What the case changes of the policies.
+    pub fn patch(&self) -> Patch {
+        Patch {
+            settings: self.settings.clone(),
+            data: self.data.clone(),
+            schema: self.schema.clone(),
+        }
+    }
 }
 
 /// What the client sends.
@@ -143,7 +164,11 @@ pub struct Want {
     /// Request headers that the upstream must see (with this value) or must not (`null`).
     #[serde(default)]
     pub upstream: BTreeMap<String, Option<String>>,
-    /// Texts that stand nowhere in what the client gets or the record says.
+    /// Whether the response is cut off in its middle.
+    pub reset: Option<bool>,
+    /// The body that the upstream gets: JSON, compared as such, or a string, compared as text.
+    pub upstream_body: Option<Value>,
+    /// Texts that stand nowhere, in no usual encoding, in what the client gets or the record says.
     #[serde(default)]
     pub absent: Vec<String>,
     /// Members of the record: the masking filter's, or residency's where it alone decided.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use bundle::Bundle;
 
+use crate::case::Case;
+
 /// The root key of the cases' pseudonyms: the bytes 0 to 31. It protects nothing.
 pub const KEYS: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// The variable that holds it.
@@ -29,6 +31,17 @@ pub fn checkout() -> PathBuf {
 /// They can't be read.
 pub fn bundle() -> Bundle {
     Bundle::read(&checkout().join("policies")).expect("the policies can be read")
+}
+
+/// What the filters of one gateway are made of: its region, and what a case changes of the policies.
+pub(crate) fn gateway(case: &Case) -> String {
+    format!("{} {:?}", case.input.gateway_region, case.input.patch())
+}
+
+/// The policies of a case.
+pub(crate) fn patched(bundle: &Bundle, case: &Case) -> Bundle {
+    let patched = bundle.patched(&case.input.patch());
+    patched.unwrap_or_else(|e| panic!("{}: {e}", case.name))
 }
 
 pub(crate) fn masking_config(bundle: &Bundle, region: &str) -> Vec<u8> {

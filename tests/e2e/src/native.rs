@@ -17,7 +17,7 @@ use crate::outcome::Outcome;
 
 type Pairs = Vec<(String, Vec<u8>)>;
 
-/// The filters of the gateways, by region.
+/// The filters of the gateways, by region and what cases change of the policies.
 #[derive(Debug)]
 pub struct Native {
     bundle: Bundle,
@@ -39,9 +39,11 @@ impl Native {
     /// The policies do not load.
     pub fn run(&mut self, case: &Case, pieces: &[Vec<u8>]) -> Outcome {
         let region = &case.input.gateway_region;
-        let (residency, masking) = self.gateways.entry(region.clone()).or_insert_with(|| {
-            let residency = fixture::residency_config(&self.bundle, region);
-            let masking = fixture::masking_config(&self.bundle, region);
+        let gateway = self.gateways.entry(fixture::gateway(case));
+        let (residency, masking) = gateway.or_insert_with(|| {
+            let bundle = fixture::patched(&self.bundle, case);
+            let residency = fixture::residency_config(&bundle, region);
+            let masking = fixture::masking_config(&bundle, region);
             (
                 Residency::configure(&residency).expect("the residency policy loads"),
                 Masking::configure(&masking, Some(KEYS)).expect("the masking policy loads"),
@@ -54,12 +56,14 @@ impl Native {
             Kind::Residency => run.pass(case, pieces),
             Kind::Masking => run.masking(masking, case, pieces),
         }
+        let sent = run.request_body.or(case.input.request.body());
+        let sent = sent.unwrap_or_default();
         Outcome::new(
             &self.bundle.revision,
             run.headers,
             run.body,
             run.reset,
-            run.reached.then_some(run.request),
+            run.reached.then_some((run.request, sent)),
             run.residency,
             run.masking,
         )
@@ -102,7 +106,12 @@ impl Run {
         self.headers.extend(own);
         let length = reply.body.len().to_string().into_bytes();
         self.headers.push(("content-length".into(), length));
-        self.body = reply.body.clone().into_bytes();
+        let head = Headers(&self.request).text(":method") == Some("HEAD");
+        self.body = if head {
+            Vec::new()
+        } else {
+            reply.body.clone().into_bytes()
+        };
     }
 
     /// What the upstream says comes through.

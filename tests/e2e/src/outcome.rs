@@ -1,9 +1,14 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
 use crate::case::Want;
 
 /// Headers in the order of their names.
 pub type HeaderList = Vec<(String, String)>;
+
+/// Headers and body of a message.
+type Message = (Vec<(String, Vec<u8>)>, Vec<u8>);
 
 /// What came of a case. Decision ids and the policies' revision are cut down to `dec_` and `r-`,
 /// so that two runs can be compared.
@@ -17,6 +22,8 @@ pub struct Outcome {
     pub reset: bool,
     /// The headers of the request that reached the upstream, if it did.
     pub upstream: Option<HeaderList>,
+    /// The request's body at the upstream.
+    pub upstream_body: Vec<u8>,
     /// The residency filter's record.
     pub residency: Option<Value>,
     /// The masking filter's record.
@@ -29,7 +36,7 @@ impl Outcome {
         headers: impl IntoIterator<Item = (String, Vec<u8>)>,
         body: Vec<u8>,
         reset: bool,
-        upstream: Option<Vec<(String, Vec<u8>)>>,
+        upstream: Option<Message>,
         residency: Option<String>,
         masking: Option<String>,
     ) -> Self {
@@ -42,11 +49,13 @@ impl Outcome {
         let record = |text: String| {
             serde_json::from_str(&without_ids(&text, revision)).expect("a record is a line of JSON")
         };
+        let (upstream, upstream_body) = upstream.unzip();
         Self {
             headers: list(headers.into_iter().collect()),
             body,
             reset,
             upstream: upstream.map(list),
+            upstream_body: upstream_body.unwrap_or_default(),
             residency: residency.map(record),
             masking: masking.map(record),
         }
@@ -81,11 +90,22 @@ impl Outcome {
                 &Value::String(status.to_string()),
             );
         }
-        let json: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        match &want.body {
-            Some(Value::String(body)) => same("body", &text.clone().into(), &body.as_str().into()),
-            Some(body) => same("body", &json, body),
-            None => {}
+        for (what, seen, want) in [
+            ("body", &self.body, &want.body),
+            ("upstream body", &self.upstream_body, &want.upstream_body),
+        ] {
+            let text = String::from_utf8_lossy(seen);
+            match want {
+                Some(Value::String(body)) => same(what, &text.into(), &body.as_str().into()),
+                Some(body) => match serde_json::from_str(&text) {
+                    Ok(json) => same(what, &json, body),
+                    Err(_) => same(what, &text.into(), body),
+                },
+                None => {}
+            }
+        }
+        if let Some(reset) = want.reset {
+            same("is cut off", &self.reset.into(), &reset.into());
         }
         if let Some(code) = &want.code {
             let code = Value::String(code.clone());
@@ -145,12 +165,46 @@ impl Outcome {
             self.headers, self.masking, self.residency
         );
         for absent in &want.absent {
-            if shown.contains(absent) {
-                wrong.push(format!("{absent} came out: {shown}"));
+            for form in forms(absent).iter().filter(|f| shown.contains(*f)) {
+                wrong.push(format!("{absent} came out as {form}: {shown}"));
             }
         }
         wrong
     }
+}
+
+/// A text as it is, and as it could be written inside another: in a URL, in JSON, in base64 from each
+/// place in a group of three bytes on.
+fn forms(text: &str) -> Vec<String> {
+    let url: String = text
+        .bytes()
+        .map(|b| match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(b).to_string()
+            }
+            b => format!("%{b:02X}"),
+        })
+        .collect();
+    let json = Value::from(text).to_string();
+    let mut forms = vec![
+        text.to_owned(),
+        url.to_lowercase(),
+        url.replace("%20", "+"),
+        url,
+        json[1..json.len() - 1].to_owned(),
+    ];
+    for (before, skipped) in [(0, 0), (1, 2), (2, 3)] {
+        let bytes = [&vec![0; before], text.as_bytes()].concat();
+        let whole = bytes.len() / 3 * 3;
+        // What the neighbours share in is no sign of the text.
+        for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+            forms.push(engine.encode(&bytes[..whole])[skipped..].to_owned());
+        }
+    }
+    forms.retain(|f| f.len() >= text.len().min(4));
+    forms.sort();
+    forms.dedup();
+    forms
 }
 
 fn without_ids(text: &str, revision: &str) -> String {
@@ -164,4 +218,27 @@ fn without_ids(text: &str, revision: &str) -> String {
         plain.push_str(&part[digits..]);
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::forms;
+
+    #[test]
+    fn a_text_is_found_in_its_usual_encodings() {
+        let forms = forms("ann@x \"y\"");
+        for shown in [
+            "ann@x \"y\"",
+            "q=ann%40x%20%22y%22",
+            "q=ann%40x+%22y%22",
+            r#""ann@x \"y\"""#,
+            // `ann@x "y"`, `,ann@x "y"`, `,,ann@x "y"`
+            "YW5uQHggInki",
+            "LGFubkB4ICJ5Ig==",
+            "LCxhbm5AeCAieSI=",
+        ] {
+            let found = forms.iter().any(|f| shown.contains(f));
+            assert!(found, "{shown}: {forms:?}");
+        }
+    }
 }

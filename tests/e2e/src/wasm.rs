@@ -25,7 +25,7 @@ pub fn filters() -> &'static [PathBuf] {
     })
 }
 
-/// The filters of the gateways, by region, each filter in a VM of its own.
+/// The filters of the gateways, by region and what cases change of the policies, each filter in a VM of its own.
 pub struct Wasm {
     bundle: Bundle,
     residency: Vm,
@@ -74,8 +74,11 @@ impl Wasm {
         }
     }
 
-    fn chain(&mut self, kind: Kind, region: &str) -> Chain {
-        let (residency, masking) = self.gateways.entry(region.to_owned()).or_insert_with(|| {
+    fn chain(&mut self, case: &Case) -> Chain {
+        let region = &case.input.gateway_region;
+        let gateway = self.gateways.entry(fixture::gateway(case));
+        let (residency, masking) = gateway.or_insert_with(|| {
+            let bundle = fixture::patched(&self.bundle, case);
             let plugin = |vm: &Vm, name: &str, configuration| {
                 let options = PluginOptions {
                     name: name.into(),
@@ -85,14 +88,14 @@ impl Wasm {
                 };
                 vm.plugin(options).expect("the policies load")
             };
-            let residency = fixture::residency_config(&self.bundle, region);
-            let masking = fixture::masking_config(&self.bundle, region);
+            let residency = fixture::residency_config(&bundle, region);
+            let masking = fixture::masking_config(&bundle, region);
             (
                 plugin(&self.residency, "residency", residency),
                 plugin(&self.masking, "masking", masking),
             )
         });
-        match kind {
+        match case.kind {
             Kind::Masking => Chain::new([&*residency, &*masking]),
             Kind::Residency => Chain::new([&*residency]),
         }
@@ -103,7 +106,7 @@ impl Wasm {
     /// # Panics
     /// A filter traps, or does what Envoy would not like.
     pub fn run(&mut self, case: &Case, pieces: &[Vec<u8>], end_of_body: EndOfBody) -> Outcome {
-        let chain = self.chain(case.kind, &case.input.gateway_region);
+        let chain = self.chain(case);
         let mut request = Message::new(Headers::from_iter(case.input.request.headers()));
         request.chunks = case.input.request.body().into_iter().collect();
         let mut response = Message::new(Headers::from_iter(case.input.response.headers()));
@@ -143,7 +146,11 @@ impl Wasm {
                 .unwrap_or_default(),
             outcome.downstream.body(),
             outcome.downstream.reset.is_some(),
-            outcome.upstream.headers.as_ref().map(pairs),
+            outcome
+                .upstream
+                .headers
+                .as_ref()
+                .map(|headers| (pairs(headers), outcome.upstream.body())),
             outcome.wasm_state("ig.residency"),
             outcome.wasm_state("ig.decision"),
         )

@@ -67,6 +67,8 @@ fn imports_point_one_way() {
         .iter()
         .map(|p| (p.name.as_str(), folder(p)))
         .collect();
+    // The engine's hot parts are rooms of their own, which know nothing of the engine.
+    let hot = |folder: &str| ["filters/rewriter", "filters/pseudonym"].contains(&folder);
     for package in &metadata.packages {
         let here = folder(package);
         for name in dependencies(package, false) {
@@ -79,7 +81,11 @@ fn imports_point_one_way() {
                 inside("tests/") || !below("tests/"),
                 "{here} imports a test crate: {there}"
             );
-            assert!(here != "filters/engine", "the engine imports {there}");
+            assert!(
+                here != "filters/engine" || hot(&there),
+                "the engine imports {there}"
+            );
+            assert!(!hot(&here), "{here} imports {there}");
             assert!(
                 !inside("filters/") || below("filters/"),
                 "{here} imports {there}"
@@ -99,7 +105,7 @@ fn imports_point_one_way() {
                 continue;
             };
             assert!(
-                here != "filters/engine",
+                here != "filters/engine" || hot(there),
                 "the engine's tests import {there}"
             );
             assert!(

@@ -19,7 +19,7 @@ fn check(kind: Kind, mut run: impl FnMut(&Case, &[Vec<u8>]) -> Vec<(&'static str
                         .iter()
                         .map(|w| format!("{at}: {w}")),
                 );
-                if *outcome != outcomes[0].1 {
+                if !is_same(outcome, &outcomes[0].1) {
                     wrong.push(format!(
                         "{at}: {outcome:#?}\nnot as native: {:#?}",
                         outcomes[0].1
@@ -34,6 +34,16 @@ fn check(kind: Kind, mut run: impl FnMut(&Case, &[Vec<u8>]) -> Vec<(&'static str
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+/// Whether two runs had the same outcome. How much of a response had gone on before it was cut off
+/// depends on whether its end came with its last piece.
+fn is_same(a: &Outcome, b: &Outcome) -> bool {
+    if a.reset && b.reset && (a.body.starts_with(&b.body) || b.body.starts_with(&a.body)) {
+        let body = a.body.clone();
+        return *a == Outcome { body, ..b.clone() };
+    }
+    a == b
 }
 
 #[test]

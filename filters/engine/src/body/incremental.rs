@@ -180,7 +180,10 @@ impl Incremental {
             // The path of streamed items ends with the index of the first.
             place.lists = place.lists.saturating_sub(1);
         }
-        let hidden = place.action.is_none();
+        // What is deferred are members of an object: where that is masked whole, there are none. The
+        // items of a masked list are masked one by one.
+        let masked = matches!(place.action, Some(Action::Mask(_)));
+        let hidden = place.action.is_none() || (masked && item.data.is_some());
         match (item.data, item.items) {
             (Some(_), Some(_)) => return Err(BodyError::Incremental("it has data and items")),
             _ if hidden => {
@@ -284,6 +287,9 @@ impl Incremental {
         rewriter.push(raw.get().as_bytes(), &mut self.masker, out)?;
         // A number at the very end has no end of its own.
         rewriter.push(b" ", &mut self.masker, out)?;
+        if out.last() == Some(&b' ') {
+            out.pop();
+        }
         rewriter.finish()?;
         self.stats = add(self.stats, rewriter.stats());
         Ok(())

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use crate::json::{Masker, Scalar};
 
 use super::Plan;
-use super::holes::Pending;
 use super::strategy::Site;
+use pseudonym::Pending;
 
 /// Runs a plan's masks and counts what they did.
 #[derive(Debug)]

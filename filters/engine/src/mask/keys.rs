@@ -3,7 +3,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-use super::holes::{KEY_ID, PseudonymKey};
+use pseudonym::{KEY_ID, PseudonymKey};
 
 /// The root keys that pseudonyms are made under.
 ///

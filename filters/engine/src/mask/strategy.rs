@@ -5,8 +5,8 @@
 
 use crate::json::Scalar;
 
-use super::holes::Pending;
 use super::plan::{Leaf, Spec};
+use pseudonym::Pending;
 
 /// Where a value stands and what is known about it.
 pub(super) struct Site<'a> {

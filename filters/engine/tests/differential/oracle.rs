@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::canary::canary;
 use crate::dice::Dice;
 use crate::query::{Query, Selection};
 use crate::world::{Base, Rule, STRICTNESS, Ty, World};
@@ -14,8 +15,8 @@ use crate::{KEY, TENANT};
 pub struct Run {
     /// What the upstream sends.
     pub raw: String,
-    /// What the client must get.
-    pub masked: Value,
+    /// What the client must get, without the white space between its tokens.
+    pub masked: String,
     /// Texts that must not get out.
     pub hidden: Vec<String>,
 }
@@ -38,7 +39,7 @@ pub fn execute(dice: &mut Dice, world: &World, query: &Query) -> Run {
     let raw = format!("{{ \"data\" : {raw}, \"extensions\":{{\"trace\":1}} }}");
     Run {
         raw,
-        masked: json!({ "data": masked }),
+        masked: format!("{{\"data\":{masked}}}"),
         hidden: executor.hidden,
     }
 }
@@ -142,7 +143,7 @@ impl<'w> Executor<'w, '_> {
         }
     }
 
-    fn object(&mut self, place: &Place<'w>) -> (String, Value) {
+    fn object(&mut self, place: &Place<'w>) -> (String, String) {
         let mut collected = self.collect(&place.sets, &place.concrete, false);
         if self.dice.percent(15) {
             collected.reverse();
@@ -154,40 +155,51 @@ impl<'w> Executor<'w, '_> {
         });
         let mut candidates = place.candidates.clone();
         let mut raw = Vec::new();
-        let mut masked = Map::new();
+        let mut masked = Vec::new();
         for field in collected {
             if field.field == "__typename" {
-                raw.push(self.member(&field.key, &json!(place.concrete).to_string()));
-                masked.insert(field.key.clone(), json!(place.concrete));
+                let name = json!(place.concrete).to_string();
+                let (key, text) = self.member(&field.key, &name);
+                raw.push(text);
+                masked.push(format!("{key}:{name}"));
                 if field.key == "__typename" && tells {
                     candidates = BTreeSet::from([place.concrete.clone()]);
                 }
                 continue;
             }
             if self.dice.percent(5) {
-                let noise = self.canary();
+                let (noise, canary) = self.canary();
                 raw.push(format!(
                     "\"noise{}\":[{{\"x\":{}}}]",
                     raw.len(),
                     json!(noise)
                 ));
-                self.hidden.push(noise);
+                self.hidden.push(canary);
             }
             let (text, value) = self.field(place, &candidates, &field);
-            raw.push(self.member(&field.key, &text));
-            masked.insert(field.key, value);
+            let (key, text) = self.member(&field.key, &text);
+            raw.push(text);
+            masked.push(format!("{key}:{value}"));
         }
         let comma = [",", " , ", ",\n"][self.dice.below(3)];
-        (format!("{{{}}}", raw.join(comma)), Value::Object(masked))
+        (
+            format!("{{{}}}", raw.join(comma)),
+            format!("{{{}}}", masked.join(",")),
+        )
     }
 
-    /// A member as one server or another may write it.
-    fn member(&mut self, key: &str, value: &str) -> String {
+    /// A member as one server or another may write it: its name, and all of it.
+    fn member(&mut self, key: &str, value: &str) -> (String, String) {
+        let plain = json!(key).to_string();
         match self.dice.below(8) {
-            0 => format!("\"{key}\" : {value}"),
-            1 => format!("{}:{value}", escaped(&json!(key))),
-            2 => format!("\"{key}\":{value} "),
-            _ => format!("\"{key}\":{value}"),
+            0 => (plain.clone(), format!("{plain} : {value}")),
+            1 => {
+                let key = escaped(&json!(key));
+                let text = format!("{key}:{value}");
+                (key, text)
+            }
+            2 => (plain.clone(), format!("{plain}:{value} ")),
+            _ => (plain.clone(), format!("{plain}:{value}")),
         }
     }
 
@@ -196,7 +208,7 @@ impl<'w> Executor<'w, '_> {
         place: &Place<'w>,
         candidates: &BTreeSet<String>,
         field: &Collected<'w>,
-    ) -> (String, Value) {
+    ) -> (String, String) {
         let ty = self.world.objects[&place.concrete][&field.field].clone();
         let mut could_be: Vec<(String, Collected<'w>)> = Vec::new();
         for candidate in candidates {
@@ -250,7 +262,7 @@ impl<'w> Executor<'w, '_> {
         depth: usize,
         treatment: &Treatment,
         below: Option<&Place<'w>>,
-    ) -> (String, Value) {
+    ) -> (String, String) {
         if ty.nullable(depth) && self.dice.percent(15) {
             let list = depth < ty.lists;
             let redact = treatment
@@ -261,14 +273,17 @@ impl<'w> Executor<'w, '_> {
             } else {
                 Value::Null
             };
-            return ("null".into(), masked);
+            return ("null".into(), masked.to_string());
         }
         if depth < ty.lists {
-            let items: Vec<(String, Value)> = (0..self.dice.below(4))
+            let items: Vec<(String, String)> = (0..self.dice.below(4))
                 .map(|_| self.value(ty, depth + 1, treatment, below))
                 .collect();
-            let (raw, masked): (Vec<String>, Vec<Value>) = items.into_iter().unzip();
-            return (format!("[{}]", raw.join(",")), Value::Array(masked));
+            let (raw, masked): (Vec<String>, Vec<String>) = items.into_iter().unzip();
+            return (
+                format!("[{}]", raw.join(",")),
+                format!("[{}]", masked.join(",")),
+            );
         }
         match (&ty.base, below) {
             (Base::Composite(target), Some(below)) => {
@@ -283,15 +298,15 @@ impl<'w> Executor<'w, '_> {
                 })
             }
             (Base::Composite(_), None) => {
-                let canary = self.canary();
-                self.hidden.push(canary.clone());
-                (json!({"x": [canary]}).to_string(), Value::Null)
+                let (value, canary) = self.canary();
+                self.hidden.push(canary);
+                (json!({"x": [value]}).to_string(), "null".into())
             }
             _ => self.leaf(ty, depth, treatment),
         }
     }
 
-    fn leaf(&mut self, ty: &Ty, depth: usize, treatment: &Treatment) -> (String, Value) {
+    fn leaf(&mut self, ty: &Ty, depth: usize, treatment: &Treatment) -> (String, String) {
         let mut canaries = Vec::new();
         let value = match &ty.base {
             Base::Int => json!(self.dice.below(100)),
@@ -300,24 +315,19 @@ impl<'w> Executor<'w, '_> {
             Base::Enum => json!(self.dice.pick(&["FIRST", "SECOND"])),
             Base::Text("ID") if self.dice.percent(30) => json!(self.dice.below(1000)),
             Base::Json => {
-                let canary = self.canary();
-                canaries.push(canary.clone());
+                let (value, canary) = self.canary();
+                canaries.push(canary);
                 match self.dice.below(3) {
-                    0 => json!(canary),
-                    1 => json!({"a": [canary, {"__typename": "T0"}]}),
-                    _ => json!([1, canary, null, {"b": 2}]),
+                    0 => json!(value),
+                    1 => json!({"a": [value, {"__typename": "T0"}]}),
+                    _ => json!([1, value, null, {"b": 2}]),
                 }
             }
+            _ if self.dice.percent(15) => json!("ab"),
             _ => {
-                let canary = if self.dice.percent(15) {
-                    "ab".into()
-                } else {
-                    self.canary()
-                };
-                if canary.len() > 2 {
-                    canaries.push(canary.clone());
-                }
-                json!(canary)
+                let (value, canary) = self.canary();
+                canaries.push(canary);
+                json!(value)
             }
         };
         let raw = if self.dice.percent(20) {
@@ -326,18 +336,18 @@ impl<'w> Executor<'w, '_> {
             value.to_string()
         };
         let Some(strategy) = treatment.strategy else {
-            return (raw, value);
+            return (raw.clone(), raw);
         };
         self.hidden.extend(canaries);
-        (
-            raw,
-            masked(ty, depth, STRICTNESS[strategy], treatment, &value),
-        )
+        let masked = masked(ty, depth, STRICTNESS[strategy], treatment, &value);
+        (raw, masked.to_string())
     }
 
-    fn canary(&mut self) -> String {
+    /// A value that can be told from all others, and what is searched for of it.
+    fn canary(&mut self) -> (String, String) {
         let tail = ["é漢", "\"q\\", "😀", "zz"][self.dice.below(4)];
-        format!("canary-{:016x}{tail}", self.dice.next())
+        let canary = canary(self.dice.next());
+        (format!("{canary}{tail}"), canary)
     }
 }
 

@@ -28,13 +28,15 @@ pub enum Condition {
     Always,
     Skip(bool),
     IncludeVariable(bool),
+    SkipVariable(bool),
 }
 
 impl Condition {
     fn random(dice: &mut Dice) -> Self {
-        match dice.below(12) {
+        match dice.below(15) {
             0 => Self::Skip(dice.percent(50)),
             1 => Self::IncludeVariable(dice.percent(50)),
+            2 => Self::SkipVariable(dice.percent(50)),
             _ => Self::Always,
         }
     }
@@ -42,7 +44,10 @@ impl Condition {
     pub fn holds(self) -> bool {
         matches!(
             self,
-            Self::Always | Self::Skip(false) | Self::IncludeVariable(true)
+            Self::Always
+                | Self::Skip(false)
+                | Self::IncludeVariable(true)
+                | Self::SkipVariable(false)
         )
     }
 
@@ -53,6 +58,8 @@ impl Condition {
             Self::Skip(false) => " @skip(if: false)",
             Self::IncludeVariable(true) => " @include(if: $yes)",
             Self::IncludeVariable(false) => " @include(if: $no)",
+            Self::SkipVariable(true) => " @skip(if: $yes)",
+            Self::SkipVariable(false) => " @skip(if: $no)",
         }
     }
 }
@@ -216,13 +223,26 @@ impl Query {
     }
 
     pub fn text(&self) -> String {
-        let mut text = String::from("query Random($yes: Boolean = true, $no: Boolean = false)");
+        let mut text = String::from(
+            "query Random($yes: Boolean = true, $no: Boolean = false, $n: Int, $s: String = \"s\")",
+        );
         write(&self.root, &mut text);
         for (n, (on, below)) in self.fragments.iter().enumerate() {
             text.push_str(&format!("\nfragment F{n} on {on}"));
             write(below, &mut text);
         }
         text
+    }
+}
+
+/// What a field is given: always the same, so that selections under one key can be merged.
+fn arguments(name: &str) -> &'static str {
+    match name.bytes().map(usize::from).sum::<usize>() % 6 {
+        _ if name == "__typename" => "",
+        0 => "(first: $n)",
+        1 => "(tag: \"}\\\"{\", first: 3)",
+        2 => "(kinds: [FIRST], tag: $s)",
+        _ => "",
     }
 }
 
@@ -248,7 +268,8 @@ fn write(selections: &[Selection], text: &mut String) {
                 if let Some(alias) = alias {
                     text.push_str(&format!(" {alias}:"));
                 }
-                text.push_str(&format!(" {name}{}", condition.text()));
+                let arguments = arguments(name);
+                text.push_str(&format!(" {name}{arguments}{}", condition.text()));
                 if !below.is_empty() {
                     write(below, text);
                 }

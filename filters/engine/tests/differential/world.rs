@@ -267,7 +267,8 @@ impl World {
             };
             sdl.push_str(&format!("{kind} {name}{implements} {{\n"));
             for (field, ty) in fields {
-                sdl.push_str(&format!("  {field}: {}", ty.sdl()));
+                let arguments = "first: Int, tag: String, kinds: [Kind!]";
+                sdl.push_str(&format!("  {field}({arguments}): {}", ty.sdl()));
                 for (at, rule) in &self.directives {
                     if *at == format!("{name}.{field}") {
                         let marked = rule.coordinate.split_once('.').unwrap().1;

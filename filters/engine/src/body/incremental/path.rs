@@ -17,7 +17,7 @@ pub(super) enum Segment {
 /// Where a value stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    /// What applies there; `None` below something that is masked or left out whole.
+    /// What applies there; `None` below something that is left out whole.
     pub action: Option<Action>,
     /// The arrays between the field and it.
     pub lists: u8,
@@ -45,7 +45,7 @@ pub(super) fn resolve(program: &Program, from: Place, path: &[Segment]) -> Optio
             (Segment::Key(key), Some(Action::Object(id))) => {
                 place.lists = 0;
                 place.action = match program.node(id)?.action(key)? {
-                    Action::Mask(_) | Action::Drop => None,
+                    Action::Drop => None,
                     action => Some(action),
                 };
             }

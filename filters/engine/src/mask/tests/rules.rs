@@ -168,5 +168,5 @@ fn an_explanation_reads_well() {
             None,
         )
         .unwrap();
-    insta::assert_json_snapshot!(explain(&plan));
+    insta::assert_json_snapshot!(explain(&plan, Scope::Masked));
 }

@@ -1,0 +1,51 @@
+//! The table of guards.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use crate::workspace::Workspace;
+
+/// Where their files are.
+pub const ROOT: &str = "filters/engine/src";
+
+/// One guard, and how it is disabled.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    /// A short name.
+    pub name: String,
+    /// What it is for.
+    pub guards: String,
+    /// The file, below the engine's sources.
+    pub file: String,
+    /// Text that stands there exactly once.
+    pub find: String,
+    /// Text that disables the guard.
+    pub with: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    guard: Vec<Guard>,
+}
+
+/// All guards, each of which can be found.
+pub fn all(workspace: &Workspace) -> Result<Vec<Guard>> {
+    let table: Table = toml::from_str(include_str!("../guards.toml")).context("guards.toml")?;
+    let mut names = BTreeSet::new();
+    for guard in &table.guard {
+        let name = &guard.name;
+        ensure!(names.insert(name), "two guards are called {name}");
+        let text = workspace.read(&guard.file)?;
+        let times = text.matches(&guard.find).count();
+        ensure!(
+            times == 1,
+            "{name}: its text stands {times} times in {}",
+            guard.file
+        );
+    }
+    Ok(table.guard)
+}

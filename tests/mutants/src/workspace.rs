@@ -1,0 +1,123 @@
+//! A copy of the workspace in which guards are disabled.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::guard::{Guard, ROOT};
+
+/// What is run, the quickest first, until something fails.
+const TESTS: [&[&str]; 3] = [
+    &["-p", "engine", "--lib"],
+    &["-p", "engine", "--test", "differential"],
+    &["-p", "e2e", "--test", "cases", "the_engine_decides"],
+];
+
+/// How a disabled guard was noticed.
+#[derive(Debug)]
+pub enum Killed {
+    /// This test failed.
+    By(String),
+    /// The mutation is no Rust: it proves nothing.
+    DoesNotBuild(String),
+}
+
+/// A copy of the workspace.
+#[derive(Debug)]
+pub struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Workspace {
+    /// Copies what git knows of the checkout to `target/mutants`. What was built of other people's
+    /// crates is used again.
+    pub fn copy() -> Result<Self> {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let checkout = checkout.canonicalize()?;
+        let target = checkout.join("target");
+        let root = target.join("mutants");
+        let listed = Command::new("git")
+            .args([
+                "ls-files",
+                "-z",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+            ])
+            .current_dir(&checkout)
+            .output()
+            .context("git lists the files")?;
+        ensure!(listed.status.success(), "git can't list the files");
+        for name in String::from_utf8(listed.stdout)?.split_terminator('\0') {
+            let (from, to) = (checkout.join(name), root.join(name));
+            let Ok(bytes) = fs::read(&from) else {
+                continue;
+            };
+            // What is the same keeps its time, so that nothing is built again for it.
+            if fs::read(&to).is_ok_and(|known| known == bytes) {
+                continue;
+            }
+            fs::create_dir_all(to.parent().context("a file is in a directory")?)?;
+            fs::write(&to, bytes)?;
+        }
+        Ok(Self { root, target })
+    }
+
+    /// A file of the engine.
+    pub fn read(&self, file: &str) -> Result<String> {
+        let path = self.root.join(ROOT).join(file);
+        fs::read_to_string(&path).with_context(|| path.display().to_string())
+    }
+
+    /// Does something while a guard is disabled.
+    pub fn with<T>(&self, guard: &Guard, act: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        let path = self.root.join(ROOT).join(&guard.file);
+        let text = self.read(&guard.file)?;
+        fs::write(&path, text.replacen(&guard.find, &guard.with, 1))?;
+        let done = act(self);
+        fs::write(&path, text)?;
+        done
+    }
+
+    /// Runs the tests until one fails.
+    pub fn test(&self) -> Result<Option<Killed>> {
+        for arguments in TESTS {
+            let output = self.cargo(arguments)?;
+            if output.status.success() {
+                continue;
+            }
+            let text = String::from_utf8_lossy(&output.stdout);
+            let errors = String::from_utf8_lossy(&output.stderr);
+            let failed = text.lines().find_map(|line| {
+                let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
+                Some(name.to_owned())
+            });
+            return match failed {
+                Some(name) => Ok(Some(Killed::By(name))),
+                // A test that overflows the stack or is killed ends the run without a line of its own.
+                None if errors.contains("(signal:") => {
+                    Ok(Some(Killed::By("a test that crashed".into())))
+                }
+                None => match errors.lines().find(|l| l.starts_with("error")) {
+                    Some(line) => Ok(Some(Killed::DoesNotBuild(line.to_owned()))),
+                    None => bail!("cargo failed: {errors}"),
+                },
+            };
+        }
+        Ok(None)
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Result<Output> {
+        Command::new(env!("CARGO"))
+            .args(["test", "--locked"])
+            .args(arguments)
+            .current_dir(&self.root)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("RUST_BACKTRACE", "0")
+            .output()
+            .context("cargo runs")
+    }
+}
