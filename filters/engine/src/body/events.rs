@@ -71,10 +71,8 @@ impl EventsBody {
                 out.extend_from_slice(value.get(..9).unwrap_or(value));
                 out.extend_from_slice(b"\n\n");
             }
-            // Ids and unknown fields can hold anything: they are not sent on. What is no field at
-            // all is no event either.
-            _ if name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) => {}
-            _ => return Err(BodyError::Form("an event has a malformed field")),
+            // Ids and unknown fields can hold anything: they are not sent on.
+            _ => is_field(name)?,
         }
         Ok(())
     }
@@ -106,6 +104,16 @@ impl EventsBody {
     }
 }
 
+/// What is no field's name makes the body something else than events.
+fn is_field(name: &[u8]) -> Result<(), BodyError> {
+    let legal = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    if name.iter().all(legal) {
+        Ok(())
+    } else {
+        Err(BodyError::Form("an event has a malformed field"))
+    }
+}
+
 impl Form for EventsBody {
     fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
         for byte in chunk {
@@ -123,8 +131,10 @@ impl Form for EventsBody {
     }
 
     fn finish(&mut self, _: &mut Vec<u8>) -> Result<(), BodyError> {
-        // An event without its empty line is not one (§9.2.6): it is not sent on.
-        Ok(())
+        // An event without its empty line is not one (§9.2.6): it is not sent on. What never was one
+        // is a fault.
+        let colon = self.line.iter().position(|b| *b == b':');
+        is_field(self.line.get(..colon.unwrap_or(self.line.len())).unwrap_or_default())
     }
 
     fn stats(&self) -> Stats {
