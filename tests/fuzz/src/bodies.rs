@@ -19,7 +19,7 @@ static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
         "{ me { ...P boss { ...P firm { name tax owner { name } } } } \
          people { __typename id email salary tags more } \
          search { __typename ... on Person { x: name } ... on Firm { x: tax staff { email } } } \
-         node(id: 1) { id } a: __typename @defer(label: \"l\") any } \
+         a: __typename @defer(label: \"l\") any } \
          fragment P on Person { id name email kind }",
     )
 });

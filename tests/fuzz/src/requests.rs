@@ -45,7 +45,7 @@ thread_local! {
             "graphql": {"get": true, "batch": 5, "automatic_persisted": true,
                         "manifest": {"people": "{ people { name } }"}},
             "routes": [{"name": "people", "path": "/people/{id}", "methods": ["GET"],
-                        "surface": "rest", "of": "Person"}],
+                        "surface": "rest", "type": "Person"}],
             "limits": {"cache_entries": 16},
         });
         Masking::configure(config.to_string().as_bytes(), Some(KEYS)).expect("it loads")

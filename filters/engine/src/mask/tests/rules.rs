@@ -187,7 +187,7 @@ fn without_a_key_nothing_is_hashed() {
     let plan = bench.plan("{me{name}}", None).unwrap();
     assert_eq!(plan.specs[0].strategy, StrategyKind::Redact);
     // A hash without a key, wherever it came from, shows nothing either.
-    let mut bare = Arc::unwrap_or_clone(plan);
+    let mut bare = Arc::into_inner(plan).unwrap();
     bare.specs[0].strategy = StrategyKind::Hash;
     let response = r#"{"data":{"me":{"name":"Ann"}}}"#;
     let seen = rewrite(&Arc::new(bare), response).0;
