@@ -41,6 +41,7 @@ fn requests() {
     replay("requests");
 }
 
+#[cfg(feature = "shell")]
 #[test]
 fn shell() {
     replay("shell");
