@@ -66,3 +66,12 @@ fuzz-case seed:
 # holds one of them; `--every 3` takes a sample.
 mutants *args:
     cargo run -q -p mutants -- {{args}}
+
+# Fuzzes one of rewriter, graphql, bodies, requests (libFuzzer, nightly, `cargo install cargo-fuzz`);
+# what it finds worth keeping goes to target/fuzz/corpus, what fails to target/fuzz/found.
+fuzz target="rewriter" seconds="300":
+    @mkdir -p target/fuzz/corpus/{{target}} target/fuzz/found/{{target}}
+    CARGO_TARGET_DIR=target/fuzz cargo +nightly fuzz run --fuzz-dir tests/fuzz/libfuzzer --sanitizer none \
+        {{ if target == "shell" { "--features shell" } else { "" } }} {{target}} \
+        target/fuzz/corpus/{{target}} tests/fuzz/corpus/{{target}} -- \
+        -max_total_time={{seconds}} -max_len=2000 -timeout=20 -artifact_prefix=target/fuzz/found/{{target}}/

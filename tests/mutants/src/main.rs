@@ -21,6 +21,9 @@ struct Arguments {
     /// Every n-th guard only: a sample.
     #[arg(long, default_value_t = 1)]
     every: usize,
+    /// Only guards from this one of the table on, counted from 0.
+    #[arg(long, default_value_t = 0)]
+    from: usize,
 }
 
 fn main() -> Result<ExitCode> {
@@ -32,6 +35,7 @@ fn main() -> Result<ExitCode> {
         .filter(|g| {
             arguments.names.is_empty() || arguments.names.iter().any(|n| g.name.contains(n))
         })
+        .skip(arguments.from)
         .step_by(arguments.every.max(1))
         .collect();
     let killed = workspace.test().context("the tests without a mutation")?;

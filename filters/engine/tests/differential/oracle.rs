@@ -17,8 +17,9 @@ pub struct Run {
     pub raw: String,
     /// What the client must get, without the white space between its tokens.
     pub masked: String,
-    /// Texts that must not get out.
-    pub hidden: Vec<String>,
+    /// Texts that must not get out of this response; and whether the rule of the very field says so,
+    /// not only that of another field that it could have been by the query.
+    pub hidden: Vec<(String, bool)>,
 }
 
 pub fn execute(dice: &mut Dice, world: &World, query: &Query) -> Run {
@@ -27,6 +28,7 @@ pub fn execute(dice: &mut Dice, world: &World, query: &Query) -> Run {
         world,
         query,
         hidden: Vec::new(),
+        own: false,
     };
     let root = Place {
         sets: vec![&query.root],
@@ -34,6 +36,7 @@ pub fn execute(dice: &mut Dice, world: &World, query: &Query) -> Run {
         static_sets: vec![&query.root],
         candidates: BTreeSet::from(["Query".to_owned()]),
         forced: false,
+        own: false,
     };
     let (raw, masked) = executor.object(&root);
     let raw = format!("{{ \"data\" : {raw}, \"extensions\":{{\"trace\":1}} }}");
@@ -58,6 +61,8 @@ struct Place<'q> {
     candidates: BTreeSet<String>,
     /// Whether a field above is masked.
     forced: bool,
+    /// Whether it is by its own rule.
+    own: bool,
 }
 
 /// A response key with the field that stands under it and what is selected below.
@@ -79,7 +84,9 @@ struct Executor<'w, 'd> {
     dice: &'d mut Dice,
     world: &'w World,
     query: &'w Query,
-    hidden: Vec<String>,
+    hidden: Vec<(String, bool)>,
+    /// Whether the field at hand is masked by its own rule, or one above it is.
+    own: bool,
 }
 
 impl<'w> Executor<'w, '_> {
@@ -174,7 +181,7 @@ impl<'w> Executor<'w, '_> {
                     raw.len(),
                     json!(noise)
                 ));
-                self.hidden.push(canary);
+                self.hidden.push((canary, true));
             }
             let (text, value) = self.field(place, &candidates, &field);
             let (key, text) = self.member(&field.key, &text);
@@ -226,6 +233,9 @@ impl<'w> Executor<'w, '_> {
             })
             .filter(|(_, rule)| rule.strategy.is_some())
             .collect();
+        let rule = self.world.rule(&place.concrete, &field.field);
+        let own = place.own || rule.is_some_and(|r| r.strategy.is_some());
+        self.own = own;
         let Base::Composite(target) = &ty.base else {
             let treatment = if place.forced {
                 redacted()
@@ -243,6 +253,7 @@ impl<'w> Executor<'w, '_> {
             static_sets: could_be.iter().flat_map(|(_, f)| f.sets.clone()).collect(),
             candidates: self.world.possible(target),
             forced: place.forced || !rules.is_empty(),
+            own,
         };
         self.value(&ty, 0, &Treatment::default(), Some(&below))
     }
@@ -295,11 +306,12 @@ impl<'w> Executor<'w, '_> {
                     static_sets: below.static_sets.clone(),
                     candidates: below.candidates.clone(),
                     forced: below.forced,
+                    own: below.own,
                 })
             }
             (Base::Composite(_), None) => {
                 let (value, canary) = self.canary();
-                self.hidden.push(canary);
+                self.hidden.push((canary, self.own));
                 (json!({"x": [value]}).to_string(), "null".into())
             }
             _ => self.leaf(ty, depth, treatment),
@@ -338,7 +350,8 @@ impl<'w> Executor<'w, '_> {
         let Some(strategy) = treatment.strategy else {
             return (raw.clone(), raw);
         };
-        self.hidden.extend(canaries);
+        let own = self.own;
+        self.hidden.extend(canaries.into_iter().map(|c| (c, own)));
         let masked = masked(ty, depth, STRICTNESS[strategy], treatment, &value);
         (raw, masked.to_string())
     }

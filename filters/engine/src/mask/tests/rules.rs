@@ -170,3 +170,40 @@ fn an_explanation_reads_well() {
         .unwrap();
     insta::assert_json_snapshot!(explain(&plan, Scope::Masked));
 }
+
+#[test]
+fn what_has_few_values_is_not_hashed() {
+    let mut bench = bench(json!({"Person.name": "hash"}));
+    let (query, data) = ("{me{name}}", r#"{"me":{"name":"Ann"}}"#);
+    bench.check(query, data, r##"{"me":{"name":"#"}}"##);
+    bench.decision.low_entropy = vec!["Person.name".into()];
+    bench.check(query, data, r#"{"me":{"name":"[REDACTED]"}}"#);
+}
+
+#[test]
+fn without_a_key_nothing_is_hashed() {
+    let mut bench = bench(json!({"Person.name": "hash"}));
+    bench.keys = None;
+    let plan = bench.plan("{me{name}}", None).unwrap();
+    assert_eq!(plan.specs[0].strategy, StrategyKind::Redact);
+    // A hash without a key, wherever it came from, shows nothing either.
+    let mut bare = Arc::into_inner(plan).unwrap();
+    bare.specs[0].strategy = StrategyKind::Hash;
+    let response = r#"{"data":{"me":{"name":"Ann"}}}"#;
+    let seen = rewrite(&Arc::new(bare), response).0;
+    assert_eq!(seen, r#"{"data":{"me":{"name":"[REDACTED]"}}}"#);
+}
+
+#[test]
+fn in_an_export_a_directive_redacts() {
+    let bench = bench(json!({}));
+    for (surface, want) in [
+        (Surface::Graphql, StrategyKind::Hash),
+        (Surface::Export, StrategyKind::Redact),
+    ] {
+        let table = RuleTable::new(&bench.schema, &bench.decision, surface).unwrap();
+        let person = bench.schema.type_id("Person").unwrap();
+        let email = bench.schema.field(person, "email").unwrap();
+        assert_eq!(table.rule(email.id).unwrap().1.strategy, Some(want));
+    }
+}
