@@ -134,7 +134,11 @@ impl Form for EventsBody {
         // An event without its empty line is not one (§9.2.6): it is not sent on. What never was one
         // is a fault.
         let colon = self.line.iter().position(|b| *b == b':');
-        is_field(self.line.get(..colon.unwrap_or(self.line.len())).unwrap_or_default())
+        is_field(
+            self.line
+                .get(..colon.unwrap_or(self.line.len()))
+                .unwrap_or_default(),
+        )
     }
 
     fn stats(&self) -> Stats {

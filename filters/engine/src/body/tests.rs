@@ -333,6 +333,7 @@ fn deferred_data_is_masked_at_its_place() {
     );
     for bad in [
         r#"{"incremental":[{"data":{"email":"a@x"},"path":["nope"]}]}"#,
+        r#"{"incremental":[{"data":{"email":"a@x"},"path":["me","name","x"]}]}"#,
         r#"{"incremental":[{"data":{"email":"a@x"}}]}"#,
         r#"{"incremental":[{"data":{"email":"a@x"},"id":"7"}]}"#,
         r#"{"incremental":[{"data":{},"items":[],"path":["me"]}]}"#,
