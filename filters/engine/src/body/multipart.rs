@@ -139,6 +139,9 @@ impl MultipartBody {
 
     /// A whole part, from the line break behind its boundary on.
     fn part(&mut self, part: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
+        if part.len() > self.limit {
+            return Err(BodyError::PartTooLong);
+        }
         let end = part.windows(4).position(|w| w == b"\r\n\r\n");
         let Some(end) = end else {
             return Err(BodyError::Form("a part has no end of its headers"));
@@ -169,7 +172,8 @@ impl Form for MultipartBody {
     fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
         self.buffer.extend_from_slice(chunk);
         while self.step(out)? {}
-        if self.buffer.len() > self.limit {
+        // What may be the start of a delimiter is no part yet.
+        if self.buffer.len() > self.limit + self.delimiter.len() {
             return Err(BodyError::PartTooLong);
         }
         Ok(())

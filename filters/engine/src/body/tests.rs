@@ -412,6 +412,11 @@ fn multipart_is_read_strictly() {
     ] {
         assert!(multipart(&bad).is_err(), "{bad:?}");
     }
+    // The limit is the same, whether a part comes in one piece or in many.
+    for (padding, fits) in [(1900, true), (2100, false)] {
+        let part = format!("---\r\n\r\n{}{data}\r\n-----\r\n", " ".repeat(padding));
+        assert_eq!(multipart(&part).is_ok(), fits, "{padding}");
+    }
     let long = format!("---\r\n\r\n{{\"data\":{}", " ".repeat(3000));
     assert_eq!(multipart(&long), Err(BodyError::PartTooLong));
     for (content_type, want) in [
