@@ -52,7 +52,9 @@ pub struct MultipartBody {
     state: State,
     /// What has come and is not understood yet.
     buffer: Vec<u8>,
-    /// How far the buffer was searched for the delimiter.
+    /// How far the buffer was understood, and searched for the delimiter: only while a chunk is
+    /// looked at is it further than the buffer's start.
+    at: usize,
     searched: usize,
     incremental: Incremental,
 }
@@ -68,33 +70,36 @@ impl MultipartBody {
             state: State::Preamble,
             // So that the first delimiter looks like the others.
             buffer: b"\r\n".to_vec(),
+            at: 0,
             searched: 0,
             incremental: Incremental::new(plan, limits),
         }
     }
 
-    /// Takes the buffer's bytes up to the next delimiter, and the delimiter.
-    fn before_delimiter(&mut self) -> Option<Vec<u8>> {
-        let from = self.searched.saturating_sub(self.delimiter.len());
-        let unseen = self.buffer.get(from..).unwrap_or_default();
+    /// The bytes up to the next delimiter; the place moves behind that.
+    fn before_delimiter<'b>(&mut self, buffer: &'b [u8]) -> Option<&'b [u8]> {
+        let from = self.searched.max(self.at);
+        let unseen = buffer.get(from..).unwrap_or_default();
         let found = unseen
             .windows(self.delimiter.len())
             .position(|w| w == self.delimiter);
-        let Some(at) = found.map(|at| from + at) else {
-            self.searched = self.buffer.len();
+        let Some(end) = found.map(|n| from + n) else {
+            // The delimiter may have begun.
+            self.searched = (buffer.len() + 1)
+                .saturating_sub(self.delimiter.len())
+                .max(from);
             return None;
         };
-        let rest = self.buffer.split_off(at + self.delimiter.len());
-        let mut part = std::mem::replace(&mut self.buffer, rest);
-        part.truncate(at);
-        self.searched = 0;
-        Some(part)
+        let part = buffer.get(self.at..end);
+        self.at = end + self.delimiter.len();
+        part
     }
 
-    fn step(&mut self, out: &mut Vec<u8>) -> Result<bool, BodyError> {
+    /// Understands the next bit; whether there may be more.
+    fn step(&mut self, buffer: &[u8], out: &mut Vec<u8>) -> Result<bool, BodyError> {
         match self.state {
             State::Preamble => {
-                let Some(preamble) = self.before_delimiter() else {
+                let Some(preamble) = self.before_delimiter(buffer) else {
                     return Ok(false);
                 };
                 if !preamble.iter().all(u8::is_ascii_whitespace) {
@@ -105,32 +110,29 @@ impl MultipartBody {
                 out.extend_from_slice(self.delimiter.get(2..).unwrap_or_default());
                 self.state = State::Boundary;
             }
-            State::Boundary => match self.buffer.as_slice() {
+            State::Boundary => match buffer.get(self.at..).unwrap_or_default() {
                 [b'-', b'-', ..] => {
                     out.extend_from_slice(b"--\r\n");
-                    self.buffer.clear();
                     self.state = State::Done;
                 }
                 [b'\r', b'\n', ..] => {
                     // What follows may be a delimiter at once: its line break is the headers'.
                     self.state = State::Part;
                 }
-                [] | [b'-' | b'\r' | b' ' | b'\t'] => return Ok(false),
-                [b' ' | b'\t', ..] => {
-                    self.buffer.remove(0);
-                }
+                [b' ' | b'\t', ..] => self.at += 1,
+                [] | [b'-' | b'\r'] => return Ok(false),
                 _ => return Err(BodyError::Form("a boundary has something behind it")),
             },
             State::Part => {
-                let Some(part) = self.before_delimiter() else {
+                let Some(part) = self.before_delimiter(buffer) else {
                     return Ok(false);
                 };
-                self.part(&part, out)?;
+                self.part(part, out)?;
                 out.extend_from_slice(&self.delimiter);
                 self.state = State::Boundary;
             }
             State::Done => {
-                self.buffer.clear();
+                self.at = buffer.len();
                 return Ok(false);
             }
         }
@@ -170,8 +172,13 @@ impl MultipartBody {
 
 impl Form for MultipartBody {
     fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
-        self.buffer.extend_from_slice(chunk);
-        while self.step(out)? {}
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.extend_from_slice(chunk);
+        while self.step(&buffer, out)? {}
+        buffer.drain(..self.at.min(buffer.len()));
+        self.searched = self.searched.saturating_sub(self.at);
+        self.at = 0;
+        self.buffer = buffer;
         // What may be the start of a delimiter is no part yet.
         if self.buffer.len() > self.limit + self.delimiter.len() {
             return Err(BodyError::PartTooLong);

@@ -412,6 +412,23 @@ fn multipart_is_read_strictly() {
     ] {
         assert!(multipart(&bad).is_err(), "{bad:?}");
     }
+    // Blanks behind a boundary, many parts in one piece: no step goes over all that is left.
+    let many = format!("---{}", "\t".repeat(200_000));
+    let many = format!(
+        "{many}\r\n\r\n{data}{}\r\n-----\r\n",
+        format!("\r\n---\r\n\r\n{data}").repeat(5000)
+    );
+    let mut form = MultipartBody::new(&plan, limits(), "-");
+    let mut out = Vec::new();
+    form.push(many.as_bytes(), &mut out).unwrap();
+    form.finish(&mut out).unwrap();
+    assert_eq!(
+        String::from_utf8(out)
+            .unwrap()
+            .matches("[REDACTED]")
+            .count(),
+        5001
+    );
     // The limit is the same, whether a part comes in one piece or in many.
     for (padding, fits) in [(1900, true), (2100, false)] {
         let part = format!("---\r\n\r\n{}{data}\r\n-----\r\n", " ".repeat(padding));

@@ -202,7 +202,10 @@ impl<'s> Comparison<'s> {
             }
         }
         if !known {
-            if let Some(coordinate) = self.table.masked_name(|masked| name.hold(masked)) {
+            if let Some(coordinate) = self
+                .table
+                .masked_name(self.schema, |masked| name.hold(masked))
+            {
                 return Err(coordinate.to_owned());
             }
             return Ok(types.clone());

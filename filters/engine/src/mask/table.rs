@@ -1,5 +1,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::OnceLock;
 
 use crate::policy::{Decision, Surface, Verdict};
 use crate::schema::{FieldId, Schema, TypeId, UnknownCoordinate, Words};
@@ -56,7 +57,7 @@ pub struct RuleTable {
     introspection: bool,
     /// The words of the names of all fields whose values are masked and may not be compared, and
     /// one coordinate of each.
-    masked_names: BTreeMap<Words, Box<str>>,
+    masked_names: OnceLock<BTreeMap<Words, Box<str>>>,
 }
 
 impl RuleTable {
@@ -77,7 +78,7 @@ impl RuleTable {
             by_field: HashMap::new(),
             low_entropy: HashSet::new(),
             introspection: decision.introspection,
-            masked_names: BTreeMap::new(),
+            masked_names: OnceLock::new(),
         };
         for coordinate in &decision.low_entropy {
             let fields = schema.expand(coordinate)?;
@@ -120,7 +121,6 @@ impl RuleTable {
                 },
             )?;
         }
-        table.masked_names = table.masked_names_of(schema);
         Ok(table)
     }
 
@@ -140,8 +140,16 @@ impl RuleTable {
     }
 
     /// The coordinate of a masked field whose name has words that the predicate takes.
-    pub(super) fn masked_name(&self, takes: impl Fn(&Words) -> bool) -> Option<&str> {
-        let found = self.masked_names.iter().find(|(words, _)| takes(words));
+    pub(super) fn masked_name(
+        &self,
+        schema: &Schema,
+        takes: impl Fn(&Words) -> bool,
+    ) -> Option<&str> {
+        // Worked out for the first argument that asks: most decisions never need it.
+        let names = self
+            .masked_names
+            .get_or_init(|| self.masked_names_of(schema));
+        let found = names.iter().find(|(words, _)| takes(words));
         found.map(|(_, coordinate)| &**coordinate)
     }
 

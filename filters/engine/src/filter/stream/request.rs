@@ -1,6 +1,9 @@
 //! The request: who asks for what, and what is decided about it.
 
+use std::sync::Arc;
+
 use crate::config::Mode;
+use crate::filter::masking::KnownDecision;
 use crate::filter::{Edit, Headers, Masking, is_among, is_intent, is_reserved};
 use crate::identity::{Claims, Identity, IdentityError};
 use crate::policy::{Decision, MaskingInput, Surface};
@@ -8,9 +11,6 @@ use crate::reply::Reply;
 use crate::schema::OperationKind;
 
 use super::{HeadEffect, MaskingStream, State};
-use crate::filter::masking::KnownDecision;
-
-use std::sync::Arc;
 
 /// Request headers that ask for something else than the whole body, as it is.
 const CONDITIONAL: [&str; 7] = [
@@ -85,7 +85,10 @@ impl MaskingStream {
             .graphql_paths
             .iter()
             .any(|p| p == headers.path());
-        let route = filter.routes().find(headers.path());
+        let route = match graphql {
+            true => None,
+            false => filter.routes().find(headers.path()),
+        };
         if !graphql && route.is_none() {
             return Err(Reply::problem(
                 404,
@@ -112,7 +115,7 @@ impl MaskingStream {
             own || is_among(n, &CONDITIONAL)
         });
         edits.push(Edit::Set("accept-encoding", "identity".into()));
-        if let (false, Some(index)) = (graphql, route) {
+        if let Some(index) = route {
             let (answer, admin) = self.admit_route(filter, index, headers)?;
             return Ok(Admitted::Whole(edits, answer, admin));
         }

@@ -20,11 +20,12 @@ impl MaskingStream {
             Reply::problem(500, "POLICY_FAILED", "the policy gives no decision")
                 .because(&format!("the policy gives no decision: {reason}"))
         };
-        let Some(route) = filter.config().routes.get(index).cloned() else {
+        let Some(route) = filter.config().routes.get(index) else {
             return Err(broken("there is no such route"));
         };
-        self.record.surface = route.surface;
-        self.record.route = Some(route.name.clone());
+        let (surface, name) = (route.surface, route.name.clone());
+        self.record.surface = surface;
+        self.record.route = Some(name.clone());
         let method = headers.text(":method").unwrap_or_default();
         if !route.methods.iter().any(|m| m == method) {
             let allow = route.methods.join(", ");
@@ -36,7 +37,7 @@ impl MaskingStream {
             "GET" | "HEAD" => OperationKind::Query,
             _ => OperationKind::Mutation,
         };
-        let decided = self.decide(filter, kind, (route.surface, Some(&route.name)))?;
+        let decided = self.decide(filter, kind, (surface, Some(&name)))?;
         let path = headers.text(":path").unwrap_or_default();
         let query = path.split_once('?').map_or("", |(_, q)| q);
         let parameters = form::parameters(query)
