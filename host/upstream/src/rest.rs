@@ -1,15 +1,16 @@
 //! The same data without GraphQL: JSON by path, and an export of people.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{convert::Infallible, fmt::Write as _, sync::Arc};
 
 use async_graphql::{BatchRequest, BatchResponse, Request as Operation, Variables};
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{Path, State},
+    extract::{FromRequestParts, Path},
     http::{
-        HeaderMap, HeaderValue, Method, Response, StatusCode, Uri,
+        HeaderMap, HeaderValue, Response, StatusCode,
         header::{ACCEPT, CONTENT_TYPE},
+        request::Parts,
     },
     routing::get,
 };
@@ -39,17 +40,27 @@ struct Asked {
     headers: HeaderMap,
 }
 
-impl Asked {
-    fn note(shared: Arc<Shared>, method: Method, uri: Uri, headers: HeaderMap) -> Self {
+impl FromRequestParts<Arc<Shared>> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, Infallible> {
         shared.record(RecordedRequest {
-            method,
-            uri,
-            headers: headers.clone(),
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            headers: parts.headers.clone(),
             body: Bytes::new(),
         });
-        Self { shared, headers }
+        Ok(Self {
+            shared: shared.clone(),
+            headers: parts.headers.clone(),
+        })
     }
+}
 
+impl Asked {
     /// What `data` of a query's answer holds.
     async fn data(&self, query: &str, variables: Value) -> Value {
         let operation = Operation::new(query).variables(Variables::from_json(variables));
@@ -72,26 +83,13 @@ impl Asked {
     }
 }
 
-async fn people(
-    State(shared): State<Arc<Shared>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let asked = Asked::note(shared, method, uri, headers);
+async fn people(asked: Asked) -> Response<Body> {
     let query = format!("{{ people {{ {PERSON} }} }}");
     let data = asked.data(&query, json!({})).await;
     asked.list(&data["people"])
 }
 
-async fn person(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let asked = Asked::note(shared, method, uri, headers);
+async fn person(Path(id): Path<String>, asked: Asked) -> Response<Body> {
     let query = format!("query ($id: ID!) {{ person(id: $id) {{ {PERSON} }} }}");
     let data = asked.data(&query, json!({"id": id})).await;
     if data["person"].is_object() {
@@ -102,25 +100,13 @@ async fn person(
     response
 }
 
-async fn assets(
-    State(shared): State<Arc<Shared>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let asked = Asked::note(shared, method, uri, headers);
+async fn assets(asked: Asked) -> Response<Body> {
     let query = format!("{{ assets {{ nodes {{ {ASSET} }} }} }}");
     let data = asked.data(&query, json!({})).await;
     asked.list(&data["assets"]["nodes"])
 }
 
-async fn vendors(
-    State(shared): State<Arc<Shared>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let asked = Asked::note(shared, method, uri, headers);
+async fn vendors(asked: Asked) -> Response<Body> {
     let query = "{ vendors { id name email phone website } }";
     let data = asked.data(query, json!({})).await;
     asked.list(&data["vendors"])
@@ -139,13 +125,7 @@ const COLUMNS: [(&str, &str); 8] = [
     ("desk", "/phone"),
 ];
 
-async fn export(
-    State(shared): State<Arc<Shared>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let asked = Asked::note(shared, method, uri, headers);
+async fn export(asked: Asked) -> Response<Body> {
     let query = format!("{{ people {{ {PERSON} manager {{ email }} }} }}");
     let data = asked.data(&query, json!({})).await;
     let rows: Vec<Value> = data["people"]

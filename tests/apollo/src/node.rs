@@ -84,15 +84,9 @@ impl Server {
     /// As [`NodeError`] says.
     pub async fn start(script: Script, target: &Path, schema: &Path) -> Result<Self, NodeError> {
         let folder = packages::ready(script.packages(), target)?;
-        let mut child = Command::new("node")
-            .current_dir(&folder)
-            .arg(script.file())
+        let mut child = node(&folder, script.file())
             .arg(schema)
             .args(script.arguments())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .map_err(missing)?;
         let mut first = String::new();
@@ -139,6 +133,19 @@ fn missing(source: std::io::Error) -> NodeError {
     }
 }
 
+/// A script of `node/`, with pipes for all that it reads and writes.
+fn node(folder: &Path, script: &str) -> Command {
+    let mut command = Command::new("node");
+    command
+        .current_dir(folder)
+        .arg(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
 /// Runs a script of `node/` to its end and returns its output.
 ///
 /// # Errors
@@ -149,14 +156,8 @@ pub async fn run(
     input: &str,
 ) -> Result<String, NodeError> {
     let folder = packages::ready(".", &crate::door::target())?;
-    let mut child = Command::new("node")
-        .current_dir(&folder)
-        .arg(script)
+    let mut child = node(&folder, script)
         .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .map_err(missing)?;
     if let Some(mut stdin) = child.stdin.take() {
