@@ -1,18 +1,24 @@
 //! A copy of the workspace in which guards are disabled.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::guard::{Guard, ROOT};
 
 /// What is run, the quickest first, until something fails.
-const TESTS: [&[&str]; 2] = [
+const TESTS: [&[&str]; 3] = [
     &["-p", "rewriter", "-p", "pseudonym", "-p", "engine", "--lib"],
     &["-p", "engine", "--test", "differential"],
+    &["-p", "e2e", "--test", "cases", "the_engine_decides"],
 ];
+
+/// How long one run may take, building included.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How a disabled guard was noticed.
 #[derive(Debug)]
@@ -84,13 +90,14 @@ impl Workspace {
     /// Runs the tests until one fails.
     pub fn test(&self) -> Result<Option<Killed>> {
         for arguments in TESTS {
-            let output = self.cargo(arguments)?;
-            if output.status.success() {
+            let Some(run) = self.cargo(arguments)? else {
+                return Ok(Some(Killed::By("a test that does not end".into())));
+            };
+            if run.passed {
                 continue;
             }
-            let text = String::from_utf8_lossy(&output.stdout);
-            let errors = String::from_utf8_lossy(&output.stderr);
-            let failed = text.lines().find_map(|line| {
+            let errors = &run.stderr;
+            let failed = run.stdout.lines().find_map(|line| {
                 let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
                 Some(name.to_owned())
             });
@@ -109,14 +116,49 @@ impl Workspace {
         Ok(None)
     }
 
-    fn cargo(&self, arguments: &[&str]) -> Result<Output> {
-        Command::new(env!("CARGO"))
+    /// Runs cargo; `None` if it does not come to an end.
+    fn cargo(&self, arguments: &[&str]) -> Result<Option<Run>> {
+        let path = |name: &str| self.target.join(name);
+        let (stdout, stderr) = (path("mutants.stdout"), path("mutants.stderr"));
+        let mut child = Command::new(env!("CARGO"))
             .args(["test", "--locked"])
             .args(arguments)
             .current_dir(&self.root)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("RUST_BACKTRACE", "0")
-            .output()
-            .context("cargo runs")
+            .stdout(fs::File::create(&stdout)?)
+            .stderr(fs::File::create(&stderr)?)
+            .process_group(0)
+            .spawn()
+            .context("cargo runs")?;
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if began.elapsed() > PATIENCE {
+                // The test is cargo's child: the whole group goes.
+                let group = format!("-{}", child.id());
+                Command::new("kill")
+                    .args(["-KILL", "--", &group])
+                    .status()?;
+                child.wait()?;
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let text = |file: &Path| fs::read(file).map(|b| String::from_utf8_lossy(&b).into_owned());
+        Ok(Some(Run {
+            passed: status.success(),
+            stdout: text(&stdout)?,
+            stderr: text(&stderr)?,
+        }))
     }
+}
+
+/// What a run of cargo said.
+struct Run {
+    passed: bool,
+    stdout: String,
+    stderr: String,
 }
