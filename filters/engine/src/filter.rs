@@ -11,6 +11,11 @@ pub use stream::{BodyEffect, HeadEffect, MaskingStream, ResponseEffect, Tally};
 /// The prefix of the gateway's own headers.
 const RESERVED: &str = "x-ig-";
 
+/// The header by which the gateway's route finds its cluster. The masking filter, the last one, hands
+/// over what the residency filter chose: were either of them not there, whatever the reason, the
+/// request would have no way to an upstream.
+pub const ROUTE_HEADER: &str = "x-ig-route";
+
 /// The headers with the prefix with which a client states an intent. They can only narrow what the
 /// client gets.
 const INTENTS: [&str; 2] = ["x-ig-purpose", crate::residency::DATA_REGION_HEADER];

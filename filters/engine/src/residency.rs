@@ -10,7 +10,8 @@ use crate::identity::{Claims, Identity, IdentityError, intent};
 use crate::policy::{Policy, ResidencyDecision, ResidencyInput};
 use crate::reply::Reply;
 
-/// The header that names the cluster to the gateway's route.
+/// The header that names the cluster to the masking filter, which hands it over to the gateway's
+/// route (see [`crate::filter::ROUTE_HEADER`]).
 pub const CLUSTER_HEADER: &str = "x-ig-cluster";
 /// The header that tells the upstream the verified tenant.
 pub const TENANT_HEADER: &str = "x-ig-tenant";

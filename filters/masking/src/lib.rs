@@ -407,20 +407,18 @@ impl HttpContext for Stream {
                 return self.unavailable("the rest of the response body can't be written");
             }
         }
-        match self.stream.masks_trailers() {
-            true => {
-                self.conclude();
-                // Nothing says what a trailer may hold: none passes.
-                let edits: Vec<Edit> = shell::headers(MapType::HttpResponseTrailers)
-                    .into_iter()
-                    .map(|(name, _)| Edit::Remove(name))
-                    .collect();
-                if shell::edit(MapType::HttpResponseTrailers, &edits).is_err() {
-                    return self.unavailable("the response trailers can't be removed");
-                }
-                Action::Continue
-            }
-            false => Action::Continue,
+        if !self.stream.masks_trailers() {
+            return Action::Continue;
         }
+        self.conclude();
+        // Nothing says what a trailer may hold: none passes.
+        let edits: Vec<Edit> = shell::headers(MapType::HttpResponseTrailers)
+            .into_iter()
+            .map(|(name, _)| Edit::Remove(name))
+            .collect();
+        if shell::edit(MapType::HttpResponseTrailers, &edits).is_err() {
+            return self.unavailable("the response trailers can't be removed");
+        }
+        Action::Continue
     }
 }

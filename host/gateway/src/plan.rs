@@ -21,11 +21,17 @@ pub use filter::{DENY_ALL_TYPE_URL, WASM_TYPE_URL};
 /// The header by which the residency filter names the cluster. No client can set it.
 pub const CLUSTER_HEADER: &str = "x-ig-cluster";
 
+/// The header by which routes find the cluster: the last filter hands [`CLUSTER_HEADER`] over to it.
+/// Envoy leaves out a filter whose code it is still fetching, or has failed to fetch in some ways;
+/// what such a chain lets through has no way to an upstream.
+pub const ROUTE_HEADER: &str = "x-ig-route";
+
 /// Headers that only the gateway's filters set. Envoy takes them off every request before a filter
 /// sees it; the filters do too, for the whole `x-ig-` space but for a client's own intents
 /// (`x-ig-purpose`, `x-ig-data-region`).
-pub const RESERVED_HEADERS: [&str; 11] = [
+pub const RESERVED_HEADERS: [&str; 12] = [
     CLUSTER_HEADER,
+    ROUTE_HEADER,
     "x-ig-admin",
     "x-ig-decision",
     "x-ig-mask",

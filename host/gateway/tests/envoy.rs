@@ -37,6 +37,7 @@ async fn a_gateway_comes_up_serves_and_says_so() {
         let reply = world.until(200).await;
         let seen: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
         assert!(seen.get("x-ig-cluster").is_none(), "{seen}");
+        assert!(seen.get("x-ig-route").is_none(), "{seen}");
         assert!(
             seen.get("authorization").is_none(),
             "the token stays here: {seen}"
@@ -98,15 +99,14 @@ async fn the_door() {
     // Nobody named a cluster, whatever the client says.
     let reply = world.until(503).await;
     assert_eq!(reply.status, 503);
-    for forged in ["x-ig-cluster", "X-IG-Cluster"] {
+    for forged in ["x-ig-cluster", "X-IG-Cluster", "x-ig-route", "X-IG-Route"] {
         let reply = world.get("/graphql", &[(forged, "region-eu")]).await;
         assert_eq!(reply.status, 503, "{forged}: {reply:?}");
     }
-    let hop = [
-        ("x-ig-cluster", "region-eu"),
-        ("connection", "x-ig-cluster"),
-    ];
-    assert_eq!(world.get("/graphql", &hop).await.status, 503);
+    for forged in ["x-ig-cluster", "x-ig-route"] {
+        let hop = [(forged, "region-eu"), ("connection", forged)];
+        assert_eq!(world.get("/graphql", &hop).await.status, 503);
+    }
     assert_eq!(world.upstream_count(), 0);
 
     let long = format!("/graphql?{}", "q=1&".repeat(100));

@@ -89,6 +89,43 @@ async fn code_that_cannot_be_had_by_http_is_accepted_and_then_denies() {
     }
 }
 
+/// Envoy leaves a filter out while its code is on its way: why the last filter, the one that masks,
+/// hands over the way to the cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_whose_code_is_on_its_way_is_left_out_and_so_is_what_only_it_hands_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let module = |name: &str, does| code::write(dir.path(), name, &code(true, &does));
+    let noop = module("noop.wasm", Does::Continue);
+    let route = module("route.wasm", Does::Route("region-eu"));
+    let silence = support::silence().await;
+    // (the filter before it, the filter whose code then is on its way, what a client gets then)
+    for (before, last, status) in [(&route, &noop, 200), (&noop, &route, 503)] {
+        let masking = FilterSpec {
+            vm_id: "masking".into(),
+            ..filter("masking", last, "{}")
+        };
+        let filters = vec![filter("residency", before, "{}"), masking];
+        let mut world = World::new(Variant::Delta, filters).await;
+        world.spec.api = Some(silence.into());
+        world.offer_all();
+        let envoy = world.start().await;
+        world.proven().await;
+        world.until(200).await;
+
+        world.spec.filters[1].wasm = remote("/slow.wasm", sha256(b"slow")).wasm;
+        world.offer_all();
+        accepted(&mut world).await;
+        world.until(status).await;
+        let passed = world.upstream_count();
+        for _ in 0..20 {
+            assert_eq!(world.get("/graphql", &[]).await.status, status);
+        }
+        let more = if status == 200 { 20 } else { 0 };
+        assert_eq!(world.upstream_count(), passed + more);
+        envoy.stop(support::PATIENCE).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trap_is_answered_503_and_the_machine_is_made_anew() {
     let dir = tempfile::tempdir().unwrap();

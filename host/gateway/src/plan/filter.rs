@@ -22,8 +22,9 @@ pub const WASM_TYPE_URL: &str = "type.googleapis.com/envoy.extensions.filters.ht
 pub const DENY_ALL_TYPE_URL: &str =
     "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
 
-/// Milliseconds for a filter's code to arrive.
-const CODE_TIMEOUT_MS: u64 = 10_000;
+/// Milliseconds for a filter's code to arrive. Envoy compiles code on the thread that asks for it,
+/// several seconds on a busy machine, and the time of another filter's code goes on meanwhile.
+const CODE_TIMEOUT_MS: u64 = 60_000;
 
 /// How often a filter's code is asked for before its place is left denying.
 const CODE_RETRIES: u32 = 5;

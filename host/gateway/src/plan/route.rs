@@ -1,4 +1,5 @@
-//! Where a request goes: a GraphQL path or a route to the cluster that the residency filter named,
+//! Where a request goes: a GraphQL path or a route to the cluster that the residency filter named
+//! and the masking filter handed over,
 //! anything else nowhere.
 //!
 //! There is no retry, mirror or hedge: each could carry a tenant's data somewhere a second time. A
@@ -13,7 +14,7 @@ use envoy_types::pb::envoy::config::core::v3::{
 use envoy_types::pb::envoy::config::route::v3 as route;
 use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 
-use super::{CLUSTER_HEADER, millis, no};
+use super::{CLUSTER_HEADER, ROUTE_HEADER, millis, no};
 use crate::spec::{GatewaySpec, Limits, RouteSpec};
 
 /// The route configuration's name.
@@ -93,7 +94,7 @@ fn to_cluster(
 ) -> route::Route {
     use route::route_action::{ClusterSpecifier, MaxStreamDuration};
     let mut action = route::RouteAction {
-        cluster_specifier: Some(ClusterSpecifier::ClusterHeader(CLUSTER_HEADER.to_owned())),
+        cluster_specifier: Some(ClusterSpecifier::ClusterHeader(ROUTE_HEADER.to_owned())),
         timeout: millis(limits.response_timeout_ms),
         ..Default::default()
     };
@@ -107,7 +108,7 @@ fn to_cluster(
     route::Route {
         name: name.to_owned(),
         r#match: Some(matches),
-        request_headers_to_remove: vec![CLUSTER_HEADER.to_owned()],
+        request_headers_to_remove: vec![CLUSTER_HEADER.to_owned(), ROUTE_HEADER.to_owned()],
         action: Some(route::route::Action::Route(action)),
         ..Default::default()
     }

@@ -143,7 +143,10 @@ fn no_route_repeats_a_request_or_sends_it_elsewhere() {
             if let Some(route_pb::route::Action::Route(action)) = &route.action {
                 assert!(action.retry_policy.is_none() && action.hedge_policy.is_none());
                 assert!(action.request_mirror_policies.is_empty());
-                assert_eq!(route.request_headers_to_remove, [CLUSTER_HEADER]);
+                assert_eq!(
+                    route.request_headers_to_remove,
+                    [CLUSTER_HEADER, ROUTE_HEADER]
+                );
             }
         }
     }

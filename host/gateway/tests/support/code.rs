@@ -20,7 +20,7 @@ pub fn code(accepts_configuration: bool, does: &Does) -> Vec<u8> {
         Does::Continue => "i32.const 0".to_owned(),
         Does::Trap => "unreachable".to_owned(),
         Does::Route(cluster) => {
-            let set = set_header(&mut data, gateway::CLUSTER_HEADER, cluster);
+            let set = set_header(&mut data, gateway::ROUTE_HEADER, cluster);
             let name = "clear_route_cache";
             let _ = write!(data, "(data (i32.const 512) \"{name}\")");
             format!(

@@ -337,6 +337,19 @@ fn jwks(key: &SigningKey) -> String {
     .to_string()
 }
 
+/// A server that takes connections and never answers.
+pub async fn silence() -> SocketAddr {
+    let listener = TcpListener::bind(local(0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    address
+}
+
 /// A server of files that are in memory; anything else is 404.
 pub async fn files(files: Vec<(&'static str, Vec<u8>)>) -> SocketAddr {
     let listener = TcpListener::bind(local(0)).await.unwrap();

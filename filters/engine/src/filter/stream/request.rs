@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::config::Mode;
 use crate::filter::masking::KnownDecision;
-use crate::filter::{Edit, Headers, Masking, is_among, is_intent, is_reserved};
+use crate::filter::{Edit, Headers, Masking, ROUTE_HEADER, is_among, is_intent, is_reserved};
 use crate::identity::{Claims, Identity, IdentityError};
 use crate::policy::{Decision, MaskingInput, Surface};
 use crate::reply::Reply;
+use crate::residency::CLUSTER_HEADER;
 use crate::schema::OperationKind;
 
 use super::{HeadEffect, MaskingStream, State};
@@ -46,7 +47,8 @@ impl MaskingStream {
         self.record.mode = filter.config().mode;
         self.shadow = self.record.mode == Mode::Shadow;
         self.state = State::Request;
-        match self.admit(filter, headers, claims, end_of_stream) {
+        let way = way(filter, headers);
+        let effect = match self.admit(filter, headers, claims, end_of_stream) {
             Ok(Admitted::Body(edits)) => HeadEffect::Hold(self.unless_shadow(edits)),
             Ok(Admitted::Whole(edits, answer, admin)) => {
                 self.state = State::Forwarded { answer, admin };
@@ -56,10 +58,21 @@ impl MaskingStream {
                 Ok(()) => HeadEffect::Forward(Vec::new()),
                 Err(reply) => HeadEffect::Reply(reply),
             },
+        };
+        match effect {
+            HeadEffect::Hold(mut edits) => {
+                edits.extend(way);
+                HeadEffect::Hold(edits)
+            }
+            HeadEffect::Forward(mut edits) => {
+                edits.extend(way);
+                HeadEffect::Forward(edits)
+            }
+            HeadEffect::Reply(reply) => HeadEffect::Reply(reply),
         }
     }
 
-    pub(super) fn unless_shadow(&self, edits: Vec<Edit>) -> Vec<Edit> {
+    fn unless_shadow(&self, edits: Vec<Edit>) -> Vec<Edit> {
         if self.shadow { Vec::new() } else { edits }
     }
 
@@ -85,9 +98,10 @@ impl MaskingStream {
             .graphql_paths
             .iter()
             .any(|p| p == headers.path());
-        let route = match graphql {
-            true => None,
-            false => filter.routes().find(headers.path()),
+        let route = if graphql {
+            None
+        } else {
+            filter.routes().find(headers.path())
         };
         if !graphql && route.is_none() {
             return Err(Reply::problem(
@@ -227,6 +241,13 @@ impl MaskingStream {
         }
         Ok(decided)
     }
+}
+
+/// The way to the cluster that the residency filter chose: nobody else's word on it counts.
+fn way(filter: &Masking, headers: Headers<'_>) -> Option<Edit> {
+    let trusted = &filter.config().trusted_headers;
+    let cluster = headers.text(CLUSTER_HEADER)?;
+    is_among(CLUSTER_HEADER, trusted).then(|| Edit::Set(ROUTE_HEADER, cluster.to_owned()))
 }
 
 /// What a GraphQL request by POST must be like.

@@ -312,6 +312,38 @@ fn request_headers_of_the_gateways_own_and_conditional_ones_go() {
 }
 
 #[test]
+fn the_way_to_the_cluster_is_handed_over_by_this_filter_alone() {
+    let way = |config: Value, extra: &[(&str, &str)]| {
+        let mut masking = Masking::configure(config.to_string().as_bytes(), None).unwrap();
+        let mut headers = post();
+        headers.extend(pairs(extra));
+        let effect = MaskingStream::new().request_headers(
+            &mut masking,
+            Headers(&headers),
+            &token("analyst"),
+            false,
+        );
+        let HeadEffect::Hold(edits) = effect else {
+            panic!("it is held")
+        };
+        edits
+            .into_iter()
+            .filter(|e| matches!(e, Edit::Set(n, _) if *n == ROUTE_HEADER))
+            .collect::<Vec<_>>()
+    };
+    let mut trusting = config();
+    trusting["trusted_headers"] = json!(["x-ig-cluster"]);
+    let chosen = [("x-ig-cluster", "region-eu"), ("x-ig-route", "region-us")];
+    let want = [Edit::Set(ROUTE_HEADER, "region-eu".into())];
+    assert_eq!(way(trusting.clone(), &chosen), want);
+    assert_eq!(way(trusting.clone(), &chosen[1..]), []);
+    assert_eq!(way(config(), &chosen), []);
+    // In shadow mode requests find their way too.
+    trusting["mode"] = json!("shadow");
+    assert_eq!(way(trusting, &chosen), want);
+}
+
+#[test]
 fn configurations_that_are_broken_are_refused_with_the_place() {
     for (pointer, value, want) in [
         ("/graphql_paths", json!([]), "`graphql_paths`"),

@@ -34,6 +34,7 @@ pub(super) async fn identity(stage: &Stage, seen: &mut Seen) -> anyhow::Result<(
         ("x-ig-tenant", "globex"),
         ("x-ig-region", "us"),
         ("x-ig-cluster", "region-us"),
+        ("x-ig-route", "region-us"),
         ("x-ig-mask", "off"),
         ("x-ig-roles", "admin"),
     ];
