@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use base64::Engine as _;
 use gateway::run::{Envoy, EnvoyOptions, free_port_or};
 use tokio::process::{Child, Command};
-use upstream::personas::Persona;
+use upstream::personas::{self, Persona};
 use upstream::tokens::{AUDIENCE, ISSUER, Issuer};
 use upstream::{Region, Upstream};
 
@@ -100,6 +100,12 @@ fn tell(message: &str) {
     eprintln!("demo: {message}");
 }
 
+/// How long the filters' code may take to arrive and to be compiled.
+const FILTERS_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often a gateway is started until its filters are there.
+const STARTS: u32 = 4;
+
 fn port(wanted: u16) -> anyhow::Result<SocketAddr> {
     Ok((Ipv4Addr::LOCALHOST, free_port_or(wanted)?).into())
 }
@@ -170,8 +176,11 @@ impl Stage {
             conductor: None,
         };
         stage.start_conductor().await?;
-        stage.start_gateways(&binary).await?;
+        for region in 0..stage.regions.len() {
+            stage.start_gateway(region, &binary).await?;
+        }
         drop(turn);
+        stage.in_force(&binary).await?;
         Ok(stage)
     }
 
@@ -227,28 +236,80 @@ impl Stage {
         Ok(())
     }
 
-    async fn start_gateways(&mut self, binary: &Path) -> anyhow::Result<()> {
+    /// Starts the gateway of a region, by its place in the list.
+    async fn start_gateway(&mut self, region: usize, binary: &Path) -> anyhow::Result<()> {
         let config = Config::read(&self.directory().join("conductor.toml"))?;
         let directory = self.directory().to_owned();
-        for (region, gateway) in self.regions.iter_mut().zip(&config.gateways) {
-            let work = directory.join(format!("envoy-{}", region.name));
-            std::fs::create_dir_all(&work)?;
-            let bootstrap = fleet::bootstrap(&config, gateway, None)?;
-            let mut options = EnvoyOptions::new(binary.to_owned(), bootstrap, work, region.admin);
-            options.env = vec![(fleet::KEYS_ENV.into(), format!("demo:{}", self.key))];
-            let envoy = Envoy::start(&options).await;
-            let envoy =
-                envoy.with_context(|| format!("starting the gateway of {}", region.name))?;
-            listening(&envoy, self.api)
-                .await
-                .with_context(|| format!("the gateway of {}", region.name))?;
-            region.envoy = Some(envoy);
-            tell(&format!(
-                "the gateway of {} serves on {}",
-                region.name, region.listen
-            ));
+        let (Some(region), Some(gateway)) =
+            (self.regions.get_mut(region), config.gateways.get(region))
+        else {
+            bail!("there is no such region");
+        };
+        let work = directory.join(format!("envoy-{}", region.name));
+        std::fs::create_dir_all(&work)?;
+        let bootstrap = fleet::bootstrap(&config, gateway, None)?;
+        let mut options = EnvoyOptions::new(binary.to_owned(), bootstrap, work, region.admin);
+        options.env = vec![(fleet::KEYS_ENV.into(), format!("demo:{}", self.key))];
+        let envoy = Envoy::start(&options)
+            .await
+            .with_context(|| format!("starting the gateway of {}", region.name))?;
+        listening(&envoy, self.api)
+            .await
+            .with_context(|| format!("the gateway of {}", region.name))?;
+        region.envoy = Some(envoy);
+        tell(&format!(
+            "the gateway of {} serves on {}",
+            region.name, region.listen
+        ));
+        Ok(())
+    }
+
+    /// Waits until every gateway answers somebody of its region: it listens before the filters' code
+    /// is there, and denies till then. Envoy sometimes never asks for code by HTTP (see
+    /// `gateway::faults`): then it is started again.
+    async fn in_force(&mut self, binary: &Path) -> anyhow::Result<()> {
+        for region in 0..self.regions.len() {
+            let mut starts = 1;
+            while !self.answers(region).await? {
+                if starts == STARTS {
+                    bail!("a gateway does not let requests through its filters");
+                }
+                starts += 1;
+                if let Some(region) = self.regions.get_mut(region) {
+                    tell(&format!(
+                        "the gateway of {} still has no filters: starting it again",
+                        region.name
+                    ));
+                    if let Some(envoy) = region.envoy.take() {
+                        envoy.stop(Duration::from_secs(3)).await?;
+                    }
+                }
+                self.start_gateway(region, binary).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether a gateway lets somebody of its region through before long.
+    async fn answers(&self, region: usize) -> anyhow::Result<bool> {
+        let body = r#"{"query":"{ __typename }"}"#;
+        let name = self.regions.get(region).map_or("", |r| r.name.as_str());
+        let persona = match name {
+            "us" => &personas::ANALYST_INITECH,
+            "apac" => &personas::ANALYST_HOOLI,
+            _ => &personas::ANALYST_ACME,
+        };
+        let deadline = tokio::time::Instant::now() + FILTERS_PATIENCE;
+        while tokio::time::Instant::now() < deadline {
+            let answer = self
+                .ask(name, persona, "analytics", body.to_owned(), &[])
+                .await?;
+            if answer.status == 200 {
+                return Ok(true);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(false)
     }
 
     /// The region of that name.
