@@ -11,6 +11,9 @@ pub fn probe() -> &'static [u8] {
     PROBE.get_or_init(|| {
         let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/probe/guest.rs");
         let module = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("probe.wasm");
+        artifacts::checkout(&source)
+            .and_then(|checkout| artifacts::ensure_target(&checkout))
+            .unwrap_or_else(|error| panic!("{error}"));
         // The compiler that built this test: of the toolchain that the repository names.
         let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
         let output = Command::new(rustc)

@@ -53,6 +53,9 @@ fn build() -> HashMap<&'static str, Vec<u8>> {
         write(&folder.join(name).join("src/lib.rs"), &source);
     }
     let target = folder.join("target");
+    artifacts::checkout(&folder)
+        .and_then(|checkout| artifacts::ensure_target(&checkout))
+        .unwrap_or_else(|error| panic!("{error}"));
     let mut build = cargo(&folder);
     build.args([
         "build",
