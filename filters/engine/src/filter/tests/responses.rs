@@ -21,6 +21,7 @@ fn response_headers_no_longer_describe_the_body() {
         let ResponseEffect::Mask(edits) = effect else {
             panic!("it is masked")
         };
+        assert!(stream.masks_trailers(), "nothing says what they may hold");
         let mut want: Vec<Edit> = [
             "content-length",
             "etag",
