@@ -16,6 +16,7 @@ pub mod audit;
 pub mod body;
 pub mod cache;
 pub mod config;
+pub mod context;
 pub mod filter;
 pub mod graphql;
 pub mod identity;
