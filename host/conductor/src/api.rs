@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use traces::Spans;
 
 use crate::fleet::FilterCode;
 
@@ -19,6 +20,8 @@ use crate::fleet::FilterCode;
 pub struct State {
     /// The control plane.
     pub cache: xds::Cache,
+    /// The gateways' spans.
+    pub spans: Spans,
     /// The policies.
     pub policies: watch::Receiver<PolicyState>,
     /// The filters' code.
@@ -70,6 +73,8 @@ pub async fn serve(
         .route("/healthz", get(async || "ok\n"))
         .route("/api/policies", get(policies))
         .route("/api/xds", get(status))
+        .route("/api/traces", get(traces))
+        .route("/api/traces/{id}", get(trace))
         .route("/filters/{name}", get(filter))
         .with_state(state);
     axum::serve(listener, router)
@@ -83,6 +88,14 @@ async fn policies(Shared(state): Shared<State>) -> Json<PolicyState> {
 
 async fn status(Shared(state): Shared<State>) -> Json<xds::Status> {
     Json(state.cache.status())
+}
+
+async fn traces(Shared(state): Shared<State>) -> Json<traces::Summary> {
+    Json(state.spans.summary())
+}
+
+async fn trace(Shared(state): Shared<State>, Path(id): Path<String>) -> Json<Vec<traces::Span>> {
+    Json(state.spans.of(&id))
 }
 
 async fn filter(Shared(state): Shared<State>, Path(name): Path<String>) -> Response {

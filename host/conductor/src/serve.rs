@@ -8,6 +8,7 @@ use anyhow::Context;
 use bundle::Bundle;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use traces::Spans;
 use xds::{Cache, Event, Offered};
 
 use crate::api::{self, PolicyState};
@@ -54,6 +55,10 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     };
     let xds_listener = bind(config.xds.listen, "xds.listen").await?;
     let api_listener = bind(config.api.listen, "api.listen").await?;
+    let traces_listener = match &config.traces {
+        Some(traces) => Some(bind(traces.listen, "traces.listen").await?),
+        None => None,
+    };
     let stop = Arc::new(Notify::new());
     let stopped = |stop: &Arc<Notify>| {
         let stop = stop.clone();
@@ -65,7 +70,12 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         config.xds.clone(),
         stopped(&stop),
     ));
+    let spans = Spans::new(config.traces.as_ref().map_or(1, |t| t.keep));
+    let traces_server = traces_listener.map(|listener| {
+        tokio::spawn(traces::run::serve(listener, spans.clone(), stopped(&stop)))
+    });
     let state = api::State {
+        spans,
         cache: cache.clone(),
         policies: seen,
         code: code.clone(),
@@ -115,6 +125,9 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     // Streams are open for as long as gateways live: they are not waited for.
     let _ = tokio::time::timeout(Duration::from_secs(2), async {
         let _ = xds_server.await;
+        if let Some(server) = traces_server {
+            let _ = server.await;
+        }
         let _ = api_server.await;
     })
     .await;
