@@ -71,9 +71,8 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         stopped(&stop),
     ));
     let spans = Spans::new(config.traces.as_ref().map_or(1, |t| t.keep));
-    let traces_server = traces_listener.map(|listener| {
-        tokio::spawn(traces::run::serve(listener, spans.clone(), stopped(&stop)))
-    });
+    let traces_server = traces_listener
+        .map(|listener| tokio::spawn(traces::run::serve(listener, spans.clone(), stopped(&stop))));
     let state = api::State {
         spans,
         cache: cache.clone(),

@@ -87,7 +87,10 @@ pub fn plan(spec: &GatewaySpec) -> Result<Vec<Planned>, SpecError> {
         resource(route::NAME.to_owned(), &route::routes(spec)),
     ];
     if let Some(server) = spec.tracing.as_ref().map(|t| &t.server) {
-        planned.insert(0, resource(tracing::CLUSTER.to_owned(), &tracing::cluster(server)));
+        planned.insert(
+            0,
+            resource(tracing::CLUSTER.to_owned(), &tracing::cluster(server)),
+        );
     }
     for filter in &spec.filters {
         planned.push(resource(filter.name.clone(), &filter::extension(filter)));

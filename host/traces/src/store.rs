@@ -104,7 +104,10 @@ mod tests {
     fn the_newest_are_kept_and_all_are_counted() {
         let spans = Spans::new(2);
         spans.take([span("a", Some("eu"), Some("eu")), None]);
-        spans.take([span("b", Some("eu"), Some("us")), span("b", Some("eu"), None)]);
+        spans.take([
+            span("b", Some("eu"), Some("us")),
+            span("b", Some("eu"), None),
+        ]);
         assert!(spans.of("a").is_empty());
         assert_eq!(spans.of("B").len(), 2);
         let want = Summary {

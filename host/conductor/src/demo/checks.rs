@@ -11,6 +11,7 @@ mod requests;
 mod routes;
 mod shadow;
 mod shapes;
+mod traces;
 mod upstreams;
 
 use serde_json::{Value, json};
@@ -96,6 +97,7 @@ pub async fn run(stage: &mut Stage) -> anyhow::Result<Vec<Check>> {
     borders::residency(stage, &mut seen).await?;
     requests::bad_requests(stage, &mut seen).await?;
     upstreams::bad_upstreams(stage, &mut seen).await?;
+    traces::traces(stage, &mut seen).await?;
     records::records(stage, &mut seen).await?;
     pushes::pushes(stage, &mut seen).await?;
     pushes::new_route(stage, &mut seen).await?;

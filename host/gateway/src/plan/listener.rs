@@ -10,8 +10,8 @@ use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
 
 use super::{
-    RESERVED_HEADERS, access_log, address, ads, filter, jwt, local_reply, millis, no, route, tracing,
-    uint, yes,
+    RESERVED_HEADERS, access_log, address, ads, filter, jwt, local_reply, millis, no, route,
+    tracing, uint, yes,
 };
 use crate::spec::GatewaySpec;
 

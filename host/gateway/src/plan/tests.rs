@@ -5,7 +5,8 @@ use envoy_types::pb::envoy::config::route::v3 as route_pb;
 
 use super::*;
 use crate::spec::{
-    EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, Variant, WasmSource, XdsSpec,
+    EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, Variant, WasmSource,
+    XdsSpec,
 };
 
 fn local(port: u16) -> SocketAddr {
@@ -116,6 +117,7 @@ fn a_gateway_has_these_resources() {
     assert_eq!(
         names,
         [
+            "Cluster traces",
             "Cluster region-eu",
             "ClusterLoadAssignment region-eu",
             "Listener gateway",
