@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::{Arc, RwLock};
 
+use alert::run::Alerts;
 use axum::extract::{Path, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 use traces::Spans;
 
 use crate::fleet::FilterCode;
+use crate::metrics;
 
 /// What the server shows.
 #[derive(Clone)]
@@ -22,6 +24,8 @@ pub struct State {
     pub cache: xds::Cache,
     /// The gateways' spans.
     pub spans: Spans,
+    /// What is wrong.
+    pub alerts: Alerts,
     /// The policies.
     pub policies: watch::Receiver<PolicyState>,
     /// The filters' code.
@@ -73,6 +77,8 @@ pub async fn serve(
         .route("/healthz", get(async || "ok\n"))
         .route("/api/policies", get(policies))
         .route("/api/xds", get(status))
+        .route("/metrics", get(figures))
+        .route("/api/alerts", get(alerts))
         .route("/api/traces", get(traces))
         .route("/api/traces/{id}", get(trace))
         .route("/filters/{name}", get(filter))
@@ -88,6 +94,20 @@ async fn policies(Shared(state): Shared<State>) -> Json<PolicyState> {
 
 async fn status(Shared(state): Shared<State>) -> Json<xds::Status> {
     Json(state.cache.status())
+}
+
+async fn figures(Shared(state): Shared<State>) -> impl IntoResponse {
+    let page = metrics::page(&metrics::Figures {
+        xds: &state.cache.status(),
+        policies: &state.policies.borrow(),
+        spans: state.spans.summary(),
+        alerts: &state.alerts.entries(),
+    });
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page)
+}
+
+async fn alerts(Shared(state): Shared<State>) -> Json<Vec<alert::Entry>> {
+    Json(state.alerts.entries())
 }
 
 async fn traces(Shared(state): Shared<State>) -> Json<traces::Summary> {

@@ -25,6 +25,9 @@ pub struct Config {
     /// The receiver of the gateways' spans. Without it gateways report none.
     #[serde(default)]
     pub traces: Option<Traces>,
+    /// Who is told when something is wrong.
+    #[serde(default)]
+    pub alerts: alert::Config,
     /// Whose tokens gateways believe.
     pub jwt: Jwt,
     /// Under which names gateways reach the conductor, if not at the addresses where it listens.

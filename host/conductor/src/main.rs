@@ -1,11 +1,13 @@
 //! The conductor: configures a fleet of gateways, and shows what it does.
 
+mod alarm;
 mod api;
 mod claims;
 mod config;
 mod demo;
 mod explain;
 mod fleet;
+mod metrics;
 mod module;
 mod pseudonym;
 mod serve;
