@@ -26,7 +26,8 @@ mod tests {
     fn the_examples_of_the_rfc() {
         let string = "\u{20ac}$\u{f}\nA'\u{42}\u{22}\u{5c}\\\"/";
         let numbers = [333_333_333.333_333_3, 1e30, 4.5, 2e-3, 1e-27];
-        let example = json!({"numbers": numbers, "string": string, "literals": [null, true, false]});
+        let example =
+            json!({"numbers": numbers, "string": string, "literals": [null, true, false]});
         let want = "{\"literals\":[null,true,false],\"numbers\":[333333333.3333333,1e+30,4.5,\
                     0.002,1e-27],\"string\":\"€$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}";
         assert_eq!(to_vec(&example).unwrap(), want.as_bytes());

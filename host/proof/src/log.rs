@@ -12,6 +12,7 @@ mod merkle;
 
 pub use checkpoint::{Checkpoint, CheckpointError, ORIGIN};
 pub use entry::{Entry, EntryError};
-pub(crate) use history::{Place, faults_at};
+pub(crate) use entry::{first_key, first_of, lines};
 pub use history::{EntryFault, History, Signed, Tally, Tenant};
+pub(crate) use history::{Place, faults_at};
 pub use merkle::{Hash, Tree, TreeError, leaf_hash, verify_consistency, verify_inclusion};

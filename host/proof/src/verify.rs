@@ -8,9 +8,14 @@ mod signatures;
 
 pub use report::{Fault, Report, Summary};
 
+use std::collections::BTreeMap;
+
 use crate::folder::{self, CHECKPOINT, Contents, ENTRIES, Files, PUBLIC_KEY};
 use crate::key::PublicKey;
-use crate::log::{Checkpoint, Entry, History, Signed};
+use crate::log::{self, Checkpoint, Entry, History, Signed};
+
+/// How many signatures are gathered before they are checked.
+const MANY: usize = 8192;
 
 /// What the one who checks brings along.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,14 +35,18 @@ pub fn verify(contents: &Contents, given: Given<'_>) -> Report {
     }
     let files = &contents.files;
     let own = check.own_key(files);
-    let lines = check.lines(files);
-    let Some(first) = first_key(&lines, own.as_ref(), given.public_key) else {
-        check.fault(PUBLIC_KEY, "no key can be read: no signature was checked");
+    let entries = files.get(ENTRIES).map(Vec::as_slice);
+    if entries.is_none() {
+        check.fault(ENTRIES, "is missing");
+    }
+    let entries = entries.unwrap_or_default();
+    let Some(first) = first_key(entries, own.as_ref(), given.public_key) else {
+        let reason = "no key can be read: neither signatures nor the files of tenants were checked";
+        check.fault(PUBLIC_KEY, reason);
+        check.form(entries);
         return check.report;
     };
-    let Some(history) = check.follow(&lines, first) else {
-        return check.report;
-    };
+    let history = check.follow(entries, first);
     check.keys(&history, own.as_ref(), given.public_key);
     check.checkpoint(files, &history);
     if let Some(note) = given.since {
@@ -58,21 +67,21 @@ pub fn verify(contents: &Contents, given: Given<'_>) -> Report {
 /// The key before the first entry: the one that handed over first, if any did, else the one that the
 /// first proof names.
 fn first_key(
-    lines: &[(usize, Entry)],
+    entries: &[u8],
     own: Option<&PublicKey>,
     given: Option<&PublicKey>,
 ) -> Option<PublicKey> {
-    let handed_over = lines.iter().find_map(|(_, entry)| match entry {
-        Entry::Handover(handover) => handover.keys().ok().map(|(old, _)| old),
+    let named = match log::first_of(entries, "proof") {
+        Some(Entry::Proof(proof)) => Some(proof.key_id),
         _ => None,
-    });
-    let named = lines.iter().find_map(|(_, entry)| match entry {
-        Entry::Proof(proof) => Some(proof.key_id.as_str()),
-        _ => None,
-    });
+    };
     let known = || [own, given].into_iter().flatten();
-    handed_over
-        .or_else(|| known().find(|key| Some(key.id()) == named).cloned())
+    log::first_key(entries)
+        .or_else(|| {
+            known()
+                .find(|key| Some(key.id()) == named.as_deref())
+                .cloned()
+        })
         .or_else(|| known().next().cloned())
 }
 
@@ -98,57 +107,54 @@ impl Check {
         let key = key.and_then(|text| PublicKey::from_pem(text).ok());
         let key = key.filter(|key| key.to_pem().is_ok_and(|pem| pem.as_bytes() == bytes));
         if key.is_none() {
-            self.fault(PUBLIC_KEY, "is no P-256 public key in PEM as it was written");
+            self.fault(
+                PUBLIC_KEY,
+                "is no P-256 public key in PEM as it was written",
+            );
         }
         key
     }
 
-    /// The entries that can be read, with the numbers of their lines.
-    fn lines(&mut self, files: &Files) -> Vec<(usize, Entry)> {
-        let Some(bytes) = files.get(ENTRIES) else {
-            self.fault(ENTRIES, "is missing");
-            return Vec::new();
-        };
-        let mut entries = Vec::new();
-        for (n, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
-            let number = n + 1;
-            let entry = match line.strip_suffix(b"\n") {
-                Some(line) => Entry::from_line(line).map_err(|error| error.to_string()),
-                None => Err("it is cut off".to_owned()),
-            };
-            match entry {
-                Ok(entry) => entries.push((number, entry)),
-                Err(reason) => self.fault(ENTRIES, format!("line {number}: {reason}")),
+    /// All that can be said of entries without a key: whether they are any.
+    fn form(&mut self, entries: &[u8]) {
+        for (number, line) in log::lines(entries) {
+            if let Err(error) = line.and_then(Entry::from_line) {
+                self.fault(ENTRIES, format!("line {number}: {error}"));
             }
         }
-        entries
     }
 
-    fn follow(&mut self, lines: &[(usize, Entry)], first: PublicKey) -> Option<History> {
+    fn follow(&mut self, entries: &[u8], first: PublicKey) -> History {
         let mut history = History::new(first);
-        let mut signed: Vec<(usize, Signed)> = Vec::new();
-        for (number, entry) in lines {
-            match history.follow(entry) {
+        let mut signed = Vec::new();
+        for (number, line) in log::lines(entries) {
+            let followed = line
+                .and_then(Entry::from_line)
+                .and_then(|entry| Ok(history.follow(&entry)?));
+            match followed {
                 Ok((faults, relied_on)) => {
                     for fault in faults {
                         self.fault(ENTRIES, format!("line {number}: {fault}"));
                     }
-                    signed.extend(relied_on.into_iter().map(|s| (*number, s)));
+                    signed.extend(relied_on.into_iter().map(|s| (number, s)));
                 }
-                Err(error) => {
-                    self.fault(ENTRIES, format!("line {number}: {error}"));
-                    return None;
-                }
+                Err(error) => self.fault(ENTRIES, format!("line {number}: {error}")),
+            }
+            if signed.len() >= MANY {
+                self.signatures(&signed);
+                signed.clear();
             }
         }
-        for (number, key) in signatures::that_fail(&signed) {
-            let reason = format!(
-                "line {number}: the key {} did not sign what it says",
-                key.id()
-            );
+        self.signatures(&signed);
+        history
+    }
+
+    fn signatures(&mut self, signed: &[(usize, Signed)]) {
+        for (number, key) in signatures::that_fail(signed) {
+            let id = key.id();
+            let reason = format!("line {number}: the key {id} did not sign what it says");
             self.fault(ENTRIES, reason);
         }
-        Some(history)
     }
 
     fn keys(&mut self, history: &History, own: Option<&PublicKey>, given: Option<&PublicKey>) {
@@ -226,9 +232,10 @@ impl Check {
         }
         let size = checkpoint.size;
         match history.tree().root_at(size) {
-            Ok(root) if root == checkpoint.root => self.report.notes.push(format!(
-                "the log begins with the {size} entries of {noted}"
-            )),
+            Ok(root) if root == checkpoint.root => self
+                .report
+                .notes
+                .push(format!("the log begins with the {size} entries of {noted}")),
             Ok(_) => {
                 let reason = format!("the first {size} entries are not those of {noted}");
                 self.fault(ENTRIES, reason);
@@ -251,20 +258,25 @@ impl Check {
         for tenant in history.tenants().values() {
             add(folder::of_tenant(tenant).ok());
         }
+        let mut changed = Vec::new();
         for (name, want) in &expected {
             match files.get(name) {
                 // What is wrong with this one was said before.
                 _ if name == PUBLIC_KEY => {}
                 None => self.fault(name, "is missing"),
                 Some(bytes) if bytes == want => {}
-                Some(bytes) => {
-                    let other = expected.iter().find(|(_, want)| *want == bytes);
-                    let reason = match other {
-                        Some((other, _)) => format!("holds what belongs into {other}"),
-                        None => "is not what follows from the log".to_owned(),
-                    };
-                    self.fault(name, reason);
-                }
+                Some(bytes) => changed.push((name, bytes)),
+            }
+        }
+        if !changed.is_empty() {
+            let owners = expected.iter().map(|(name, bytes)| (bytes, name));
+            let owners: BTreeMap<&Vec<u8>, &String> = owners.collect();
+            for (name, bytes) in changed {
+                let reason = match owners.get(bytes) {
+                    Some(other) => format!("holds what belongs into {other}"),
+                    None => "is not what follows from the log".to_owned(),
+                };
+                self.fault(name, reason);
             }
         }
         let known = |name: &str| {

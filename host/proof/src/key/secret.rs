@@ -58,7 +58,10 @@ impl SigningKey {
     /// # Errors
     /// It is no such key, not encrypted, or under another passphrase.
     pub fn from_pem(pem: &str, passphrase: &Passphrase) -> Result<Self, KeyError> {
-        if PLAIN.iter().any(|begin| pem.trim_start().starts_with(begin)) {
+        if PLAIN
+            .iter()
+            .any(|begin| pem.trim_start().starts_with(begin))
+        {
             return Err(KeyError::NotEncrypted);
         }
         let key = ecdsa::SigningKey::from_pkcs8_encrypted_pem(pem, passphrase.0.as_bytes());

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical;
 use crate::error::CanonicalError;
-use crate::key::Handover;
+use crate::key::{Handover, PublicKey};
 use crate::residency::Proof;
 
 /// What the log holds.
@@ -22,6 +22,9 @@ pub enum Entry {
 /// Why a line is no entry.
 #[derive(Debug, thiserror::Error)]
 pub enum EntryError {
+    /// A line without its end.
+    #[error("it is cut off")]
+    CutOff,
     /// Not the JSON of an entry.
     #[error("it is no entry: {0}")]
     Json(#[source] serde_json::Error),
@@ -31,6 +34,32 @@ pub enum EntryError {
     /// It can't be written as canonical JSON.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
+}
+
+/// The lines of a log's file, numbered from 1, without their ends; an error where the last has none.
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Result<&[u8], EntryError>)> {
+    let lines = bytes.split_inclusive(|b| *b == b'\n');
+    lines.enumerate().map(|(n, line)| {
+        let whole = line.strip_suffix(b"\n").ok_or(EntryError::CutOff);
+        (n + 1, whole)
+    })
+}
+
+/// The first entry of a kind, by what its line begins with. The rest is not looked at: a log may be
+/// much longer than what follows from it.
+pub(crate) fn first_of(bytes: &[u8], kind: &str) -> Option<Entry> {
+    let begin = format!("{{\"{kind}\":");
+    let of_kind = lines(bytes).filter_map(|(_, line)| line.ok());
+    let mut of_kind = of_kind.filter(|line| line.starts_with(begin.as_bytes()));
+    of_kind.find_map(|line| Entry::from_line(line).ok())
+}
+
+/// The key that a log began under, if it ever handed over.
+pub(crate) fn first_key(bytes: &[u8]) -> Option<PublicKey> {
+    match first_of(bytes, "handover")? {
+        Entry::Handover(handover) => handover.keys().ok().map(|(old, _)| old),
+        _ => None,
+    }
 }
 
 impl Entry {

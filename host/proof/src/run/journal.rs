@@ -11,7 +11,7 @@ use super::files;
 use crate::error::JournalError;
 use crate::folder::{self, CHECKPOINT, ENTRIES, Files, PUBLIC_KEY};
 use crate::key::{Handover, PublicKey, SigningKey};
-use crate::log::{Checkpoint, Entry, EntryFault, History, Place, faults_at};
+use crate::log::{Checkpoint, Entry, History, Place, faults_at};
 use crate::residency::{Period, Proof, Statement};
 
 mod open;

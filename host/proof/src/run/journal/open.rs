@@ -2,6 +2,7 @@
 //! refused.
 
 use super::*;
+use crate::log::{self, EntryFault, Signed};
 
 impl Journal {
     /// Opens the log in a directory, or begins one there. The entries up to the checkpoint are not
@@ -140,27 +141,24 @@ fn follow(
     noted: &Option<Checkpoint>,
     key: &SigningKey,
 ) -> Result<Found, JournalError> {
-    let mut entries = Vec::new();
-    for (n, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let entry = Entry::from_line(line);
-        entries.push(entry.map_err(|error| damaged(path, format!("line {}: {error}", n + 1)))?);
-    }
-    let first = entries.iter().find_map(|entry| match entry {
-        Entry::Handover(handover) => handover.keys().ok().map(|(old, _)| old),
-        _ => None,
-    });
+    let first = log::first_key(bytes);
     let mut history = History::new(first.clone().unwrap_or_else(|| key.public().clone()));
     let Some(noted) = noted else {
         // Without a checkpoint there is a log that is to be begun, or one that lost it.
-        return match entries.is_empty() {
-            true => Ok(Found { history, adopted: 0 }),
+        return match bytes.is_empty() {
+            true => Ok(Found {
+                history,
+                adopted: 0,
+            }),
             false => Err(damaged(path, format!("{CHECKPOINT} is missing"))),
         };
     };
     check_noted(path, noted, &history)?;
-    for (n, entry) in entries.iter().enumerate() {
-        let (faults, signed) = history.follow(entry)?;
+    for (number, line) in log::lines(bytes) {
+        let at_line = |reason: String| damaged(path, format!("line {number}: {reason}"));
+        let entry = line.and_then(Entry::from_line);
+        let entry = entry.map_err(|error| at_line(error.to_string()))?;
+        let (faults, signed) = history.follow(&entry)?;
         if let Some(fault) = faults.first() {
             // The wrong key is the caller's fault, if the log is all of another.
             if let (EntryFault::Key { want, got }, None) = (fault, &first) {
@@ -170,12 +168,11 @@ fn follow(
                     got: want.clone(),
                 });
             }
-            return Err(damaged(path, format!("line {}: {fault}", n + 1)));
+            return Err(at_line(fault.to_string()));
         }
         let beyond = history.size() > noted.size;
-        if beyond && !signed.iter().all(crate::log::Signed::holds) {
-            let reason = format!("line {}: its signature does not hold", n + 1);
-            return Err(damaged(path, reason));
+        if beyond && !signed.iter().all(Signed::holds) {
+            return Err(at_line("its signature does not hold".to_owned()));
         }
         check_noted(path, noted, &history)?;
     }

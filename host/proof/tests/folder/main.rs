@@ -1,0 +1,7 @@
+//! The folder of a log, on disk: what is written, what is repaired, what is found.
+
+mod journal;
+mod keys;
+mod stage;
+mod tampering;
+mod tools;

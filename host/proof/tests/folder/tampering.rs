@@ -1,0 +1,351 @@
+//! Whatever is done to a folder without its key shows, and the fault names a file that was touched.
+
+use proof::folder::{Contents, Files};
+use proof::key::{Handover, SigningKey};
+use proof::log::{Checkpoint, Entry, Tree, leaf_hash};
+use proof::residency::Proof;
+use proof::verify::{Given, Report, verify};
+use proptest::prelude::*;
+
+use crate::stage::*;
+
+/// A folder of two tenants, two hours and two keys, and the key in force.
+fn folder() -> (Contents, SigningKey) {
+    let directory = tempfile::tempdir().unwrap();
+    let key = two_hours(directory.path());
+    let contents = contents(directory.path());
+    assert_eq!(contents.files.len(), 12);
+    assert!(check(&contents).holds());
+    (contents, key)
+}
+
+/// A fault is of this file.
+fn is_of(report: &Report, file: &str) -> bool {
+    report.faults.iter().any(|fault| fault.file == file)
+}
+
+/// A fault is of this file, or speaks of it: entries that are missing show at their checkpoint.
+#[track_caller]
+fn assert_named(report: &Report, file: &str, what: &str) {
+    let spoken = |reason: &str| reason.contains(file);
+    let named = report
+        .faults
+        .iter()
+        .any(|fault| fault.file == file || spoken(&fault.reason));
+    assert!(named, "{file}: {what}: {:?}", report.faults);
+}
+
+/// Changes every so-maniest byte of every file, one after the other. How many it were.
+fn change_bytes(contents: &Contents, step: usize) -> usize {
+    let mut tried = 0;
+    let mut changed = contents.clone();
+    for (name, bytes) in &contents.files {
+        for n in (0..bytes.len()).step_by(step) {
+            // Another bit each time, so that letters change their case too.
+            let bit = 1 << (n % 7);
+            changed.files.get_mut(name).unwrap()[n] ^= bit;
+            let report = check(&changed);
+            let faults = &report.faults;
+            assert!(is_of(&report, name), "{name}: byte {n} ^ {bit}: {faults:?}");
+            changed.files.get_mut(name).unwrap()[n] ^= bit;
+            tried += 1;
+        }
+    }
+    tried
+}
+
+#[test]
+fn every_byte_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut journal = open(directory.path(), &key());
+    let batch = vec![passed("acme", NINE), passed("globex", NINE)];
+    journal.append(batch).unwrap();
+    let contents = contents(directory.path());
+    let bytes: usize = contents.files.values().map(Vec::len).sum();
+    assert_eq!(change_bytes(&contents, 1), bytes);
+    println!("{bytes} bytes of {} files", contents.files.len());
+}
+
+#[test]
+fn bytes_count_after_hours_and_handovers() {
+    let (contents, _) = folder();
+    let bytes: usize = contents.files.values().map(Vec::len).sum();
+    let tried = change_bytes(&contents, 11);
+    println!("{tried} of {bytes} bytes");
+    assert!(tried > bytes / 12);
+}
+
+#[test]
+fn every_file_counts() {
+    let (good, _) = folder();
+    let names_of: Vec<String> = good.files.keys().cloned().collect();
+    for name in &names_of {
+        let mut contents = good.clone();
+        let bytes = contents.files.remove(name).unwrap();
+        let report = check(&contents);
+        let missing = report
+            .faults
+            .iter()
+            .any(|f| f.file == *name && f.reason == "is missing");
+        assert!(missing, "{name}: {:?}", report.faults);
+        for cut in [0, bytes.len() / 2, bytes.len() - 1] {
+            contents.files.insert(name.clone(), bytes[..cut].to_vec());
+            assert_named(&check(&contents), name, &format!("cut at {cut}"));
+        }
+        let longer = [&bytes[..], b"\n"].concat();
+        contents.files.insert(name.clone(), longer);
+        assert_named(&check(&contents), name, "longer");
+        // A link to the same bytes may lead elsewhere tomorrow.
+        contents.files.remove(name);
+        contents.others.push(name.clone());
+        assert!(is_of(&check(&contents), name));
+    }
+    for name in ["initech.proof.json", "notes.txt", ".hidden", "acme.sig~"] {
+        let mut contents = good.clone();
+        let sig = contents.files["acme.sig"].clone();
+        contents.files.insert(name.to_owned(), sig);
+        let report = check(&contents);
+        assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
+        assert_eq!(report.faults[0].file, name);
+    }
+    let mut swaps = 0;
+    for (n, a) in names_of.iter().enumerate() {
+        for b in &names_of[n + 1..] {
+            let mut contents = good.clone();
+            let (of_a, of_b) = (good.files[a].clone(), good.files[b].clone());
+            contents.files.insert(a.clone(), of_b);
+            contents.files.insert(b.clone(), of_a);
+            let report = check(&contents);
+            assert_named(&report, a, &format!("swapped with {b}"));
+            assert_named(&report, b, &format!("swapped with {a}"));
+            swaps += 1;
+        }
+    }
+    assert_eq!(swaps, 66);
+}
+
+fn lines(contents: &Contents) -> Vec<Vec<u8>> {
+    let entries = &contents.files["entries.jsonl"];
+    let lines = entries.split_inclusive(|b| *b == b'\n');
+    lines.map(<[u8]>::to_vec).collect()
+}
+
+fn with_lines(contents: &Contents, lines: &[Vec<u8>]) -> Contents {
+    let mut contents = contents.clone();
+    let entries = "entries.jsonl".to_owned();
+    contents.files.insert(entries, lines.concat());
+    contents
+}
+
+#[test]
+fn every_entry_counts() {
+    let (good, _) = folder();
+    let lines = lines(&good);
+    // Two proofs, their checkpoint, the handover, its checkpoint, and two proofs.
+    assert_eq!(lines.len(), 7);
+    for n in 0..lines.len() {
+        let mut fewer = lines.clone();
+        let line = fewer.remove(n);
+        assert_named(
+            &check(&with_lines(&good, &fewer)),
+            "entries.jsonl",
+            "removed",
+        );
+        for m in 0..=fewer.len() {
+            let mut moved = fewer.clone();
+            moved.insert(m, line.clone());
+            let report = check(&with_lines(&good, &moved));
+            assert_eq!(report.holds(), m == n, "{n} to {m}: {:?}", report.faults);
+            let mut more = lines.clone();
+            more.insert(m, line.clone());
+            let report = check(&with_lines(&good, &more));
+            assert_named(&report, "entries.jsonl", "repeated");
+        }
+    }
+}
+
+/// What somebody could do who has the key, and rewrites the log: the tree and its signature fit then.
+fn resigned(good: &Contents, lines: &[Vec<u8>], key: &SigningKey) -> Report {
+    let mut tree = Tree::new();
+    for line in lines {
+        let entry = Entry::from_line(line.strip_suffix(b"\n").unwrap()).unwrap();
+        tree.push(leaf_hash(&entry.leaf().unwrap()));
+    }
+    let mut contents = with_lines(good, lines);
+    let note = Checkpoint::sign(tree.size(), tree.root(), key).to_note();
+    contents
+        .files
+        .insert("checkpoint".to_owned(), note.into_bytes());
+    check(&contents)
+}
+
+fn line(entry: &Entry) -> Vec<u8> {
+    entry.to_line().unwrap()
+}
+
+fn proof(tenant: &str, time: &str, sequence: u64, key: &SigningKey) -> Vec<u8> {
+    let proof = Proof::sign(passed(tenant, time), sequence, key).unwrap();
+    line(&Entry::Proof(Box::new(proof)))
+}
+
+#[test]
+fn a_log_that_was_signed_anew_is_still_checked() {
+    let (good, key) = folder();
+    let lines = lines(&good);
+    let stranger = SigningKey::generate().unwrap();
+    assert!(resigned(&good, &lines, &key).holds());
+    let with = |more: &[Vec<u8>]| [&lines[..], more].concat();
+    let without = |n: usize| {
+        let mut lines = lines.clone();
+        lines.remove(n);
+        lines
+    };
+    let time = "2026-11-27T11:00:00Z".parse().unwrap();
+    let handover = |old: &SigningKey, new: &SigningKey| {
+        let handover = Handover::sign(old, new, time, "mine now").unwrap();
+        line(&Entry::Handover(Box::new(handover)))
+    };
+    let half_signed = {
+        // Both signatures must hold: here the new key's word stands for the old one's.
+        let right: serde_json::Value = serde_json::from_slice(&handover(&key, &stranger)).unwrap();
+        let mut wrong = right.clone();
+        let new = right["handover"]["signatures"]["new"].clone();
+        wrong["handover"]["signatures"]["old"] = new;
+        let entry: Entry = serde_json::from_value(wrong).unwrap();
+        line(&entry)
+    };
+    for (lines, want) in [
+        (
+            with(&[proof("acme", ELEVEN, 4, &key)]),
+            "line 8: the proof of `acme` for 2026-11-27T11:00Z/PT1H has sequence 4 where 3 is due",
+        ),
+        (
+            with(&[proof("acme", "2026-11-27T12:00Z/PT1H", 3, &key)]),
+            "line 8: nothing is said of `acme` for 2026-11-27T11:00Z/PT1H",
+        ),
+        (
+            with(&[proof("acme", TEN, 3, &key)]),
+            "line 8: the proof of `acme`",
+        ),
+        (
+            with(&[proof("acme", ELEVEN, 3, &stranger)]),
+            "line 8: it names the key",
+        ),
+        // The hour of one tenant left out, with all that came after it renumbered.
+        (without(5), "is not what follows from the log"),
+        (
+            without(0),
+            "line 2: its checkpoint is of 2 entries and stands after 1",
+        ),
+        (
+            without(2),
+            "line 4: its checkpoint is of 4 entries and stands after 3",
+        ),
+        (
+            with(&[handover(&stranger, &key)]),
+            "line 8: it names the key",
+        ),
+        (with(&[half_signed]), "line 8: the key"),
+        (
+            with(&[line(&Entry::Checkpoint(
+                Checkpoint::sign(7, [7; 32], &key).to_note(),
+            ))]),
+            "line 8: its checkpoint is of other entries than stand before it",
+        ),
+    ] {
+        let report = resigned(&good, &lines, &key);
+        let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
+        assert!(
+            faults.iter().any(|f| f.contains(want)),
+            "{want}: {faults:?}"
+        );
+    }
+    // Signed by another key, everything else being right.
+    let report = resigned(&good, &lines, &stranger);
+    assert!(is_of(&report, "checkpoint"), "{:?}", report.faults);
+}
+
+#[test]
+fn an_older_state_shows_to_who_noted_a_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let key = key();
+    let mut journal = open(path, &key);
+    journal.append(vec![passed("acme", NINE)]).unwrap();
+    let old = contents(path);
+    let noted_early = journal.checkpoint().to_note();
+    journal.append(vec![passed("acme", TEN)]).unwrap();
+    let new = contents(path);
+    let noted_late = journal.checkpoint().to_note();
+    let since = |contents: &Contents, note: &str| {
+        let given = Given {
+            public_key: None,
+            since: Some(note),
+        };
+        verify(contents, given)
+    };
+    assert!(check(&old).holds() && since(&old, &noted_early).holds());
+    assert!(since(&new, &noted_early).holds() && since(&new, &noted_late).holds());
+    let report = since(&old, &noted_late);
+    let text = report.faults[0].to_string();
+    assert!(
+        text.contains("is of 3 entries, of which 1 are left"),
+        "{text}"
+    );
+    // A log that took another way after the checkpoint, by who has the key.
+    let forked = tempfile::tempdir().unwrap();
+    let mut journal = open(forked.path(), &key);
+    let mut other = passed("acme", NINE);
+    other.node = "eu-2".to_owned();
+    journal.append(vec![other]).unwrap();
+    let forked = contents(forked.path());
+    assert!(check(&forked).holds());
+    let text = since(&forked, &noted_early).faults[0].to_string();
+    assert!(text.contains("the first 1 entries are not those"), "{text}");
+    let foreign = Checkpoint::sign(1, [0; 32], &SigningKey::generate().unwrap()).to_note();
+    assert!(!since(&new, &foreign).holds() && !since(&new, "nothing").holds());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Random edits of random places: overwritten, inserted, taken out, exchanged, often several.
+    #[test]
+    fn random_edits_show(
+        seeds in prop::collection::vec((any::<u16>(), any::<u32>(), 0..4_u8, any::<[u8; 3]>()), 160)
+    ) {
+        thread_local! {
+            static FOLDER: Contents = folder().0;
+        }
+        let good = FOLDER.with(Clone::clone);
+        let names: Vec<&String> = good.files.keys().collect();
+        for edits in seeds.chunks(2) {
+            let mut files: Files = good.files.clone();
+            for (file, at, kind, bytes) in edits {
+                let name = names[usize::from(*file) % names.len()];
+                let content = files.get_mut(name).unwrap();
+                let at = *at as usize % (content.len() + 1);
+                let end = (at + bytes.len()).min(content.len());
+                match kind {
+                    0 => content[at..end].copy_from_slice(&bytes[..end - at]),
+                    1 => drop(content.splice(at..at, *bytes)),
+                    2 => drop(content.drain(at..end)),
+                    _ => content[at..end].reverse(),
+                }
+            }
+            let same = files == good.files;
+            let report = check(&Contents { files, others: Vec::new() });
+            prop_assert_eq!(report.holds(), same, "{:?}", edits);
+        }
+    }
+
+    /// Whatever stands in the files, the check ends with faults and without a panic.
+    #[test]
+    fn nonsense_is_a_fault(texts in prop::collection::vec(any::<Vec<u8>>(), 12)) {
+        let (good, _) = folder();
+        let names = good.files.keys().cloned();
+        let files: Files = names.zip(texts).collect();
+        let report = check(&Contents { files, others: Vec::new() });
+        prop_assert!(!report.holds());
+    }
+}
