@@ -72,6 +72,13 @@ impl Office {
         SigningKey::from_pem(&pem, &passphrase).expect("a key")
     }
 
+    /// What a shell prints in the folder of the log.
+    fn shell(&self, line: &str) -> String {
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", line]).current_dir(self.path("log"));
+        seen(shell.output().expect("sh")).out
+    }
+
     /// Adds an hour of two tenants to the log.
     fn hour(&self, start: &str) {
         let mut journal = Journal::open(&self.path("log"), self.key()).expect("opens");
@@ -102,9 +109,7 @@ fn a_folder_is_checked_and_openssl_agrees() {
          all holds in log: 2 tenants, 5 entries of the log, key {id}\n"
     );
     assert_eq!(seen.out, want);
-    let output = Command::new("sh").args(["-c", command]);
-    let output = output.current_dir(office.path("log")).output().expect("sh");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "Verified OK\n");
+    assert_eq!(office.shell(command), "Verified OK\n");
 
     let pinned = office.run(&["verify", "log", "--public-key", "keys/conductor.pub"]);
     assert_eq!(pinned.code, 0, "{pinned:?}");
@@ -237,11 +242,7 @@ fn keys_are_made_and_rotated() {
     let line = seen.out.lines().find(|line| line.contains("openssl dgst"));
     let line = line.expect("a command").trim();
     assert!(line.contains(old.public().id()), "{line}");
-    let output = Command::new("sh")
-        .args(["-c", line])
-        .current_dir(office.path("log"))
-        .output();
-    assert_eq!(output.expect("sh").stdout, b"Verified OK\n");
+    assert_eq!(office.shell(line), "Verified OK\n");
     office.hour("2026-11-27T10:00Z");
     fs::write(office.path("old.pub"), old.public().to_pem().expect("PEM")).expect("written");
     let seen = office.run(&["verify", "log", "--public-key", "old.pub"]);
