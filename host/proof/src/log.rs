@@ -7,12 +7,14 @@
 
 mod checkpoint;
 mod entry;
+mod fault;
 mod history;
 mod merkle;
 
 pub use checkpoint::{Checkpoint, CheckpointError, ORIGIN};
 pub use entry::{Entry, EntryError};
 pub(crate) use entry::{first_key, first_of, lines};
-pub use history::{EntryFault, History, Signed, Tally, Tenant};
-pub(crate) use history::{Place, faults_at};
+pub use fault::EntryFault;
+pub(crate) use fault::{Place, faults_at};
+pub use history::{History, Signed, Tally, Tenant};
 pub use merkle::{Hash, Tree, TreeError, leaf_hash, verify_consistency, verify_inclusion};

@@ -1,9 +1,11 @@
 //! The log open for writing: what it takes and refuses, and what it survives.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use proof::residency::{Statement, Verdict};
+use proof::residency::{Period, Statement, Verdict};
 use proof::{Journal, JournalError};
 
 use crate::stage::*;
@@ -233,4 +235,47 @@ fn a_copy_is_whole() {
     assert_eq!(contents(copy.path()), contents(path));
     let error = journal.export(copy.path()).unwrap_err();
     assert!(matches!(error, JournalError::NotEmpty { .. }), "{error}");
+}
+
+#[test]
+fn a_write_that_failed_half_way_is_not_gone_on_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = &directory.path().join("log");
+    let mut journal = open(path, &key());
+    // The entries are still open; what follows from them can't be written any more.
+    fs::remove_dir_all(path).unwrap();
+    let error = journal.append(vec![passed("acme", NINE)]).unwrap_err();
+    assert!(matches!(error, JournalError::Io { .. }), "{error}");
+    let error = journal.append(vec![passed("acme", TEN)]).unwrap_err();
+    assert!(matches!(error, JournalError::Unsure { .. }), "{error}");
+}
+
+#[test]
+fn who_reads_while_it_is_written_sees_no_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mut journal = open(path, &key());
+    let (sizes, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut seen = BTreeSet::new();
+            while !done.load(Ordering::Relaxed) {
+                seen.insert(assert_holds(path).entries);
+                sizes.store(seen.len(), Ordering::Relaxed);
+            }
+        });
+        let hour = period(NINE);
+        for n in 0.. {
+            // Until it was read between writes often enough; a reader that fails ends it too.
+            if sizes.load(Ordering::Relaxed) > 4 || n == 1000 {
+                break;
+            }
+            let time = Period::new(hour.start_s() + n * 3600, 3600).unwrap();
+            let time = time.to_string();
+            let batch = vec![passed("acme", &time), passed("globex", &time)];
+            journal.append(batch).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(sizes.into_inner() > 4);
 }
