@@ -155,3 +155,59 @@ impl Handover {
         &self.body.reason
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_handover_says_what_it_is_and_for_which_keys() {
+        let old = SigningKey::generate().unwrap();
+        let new = SigningKey::generate().unwrap();
+        let time = "2026-11-27T09:30:00Z".parse().unwrap();
+        let handover = Handover::sign(&old, &new, time, "yearly").unwrap();
+        let keys = handover.keys().unwrap();
+        assert_eq!((&keys.0, &keys.1), (old.public(), new.public()));
+        assert_eq!((handover.time(), handover.reason()), (time, "yearly"));
+        let payload = handover.payload().unwrap();
+        let (by_old, by_new) = handover.signatures();
+        assert!(old.public().signed(&payload, by_old) && new.public().signed(&payload, by_new));
+        assert!(!old.public().signed(&payload, by_new));
+
+        let right = serde_json::to_value(&handover).unwrap();
+        assert_eq!(right["purpose"], "residency-proofs");
+        // The same key in another form: SPKI may hold a compressed point.
+        let der = BASE64_STANDARD.decode(right["old"]["publicKey"].as_str().unwrap());
+        let der = der.unwrap();
+        let (head, point) = (&der[..26], &der[26..]);
+        let mut compressed = head.to_vec();
+        compressed[1] -= 32;
+        compressed[24] -= 32;
+        compressed.push(2 + (point[64] & 1));
+        compressed.extend(&point[1..33]);
+        assert_eq!(&PublicKey::from_spki(&compressed).unwrap(), old.public());
+        let changed = |pointer: &str, value: Value| {
+            let mut json = right.clone();
+            *json.pointer_mut(pointer).unwrap() = value;
+            let handover: Handover = serde_json::from_value(json).unwrap();
+            handover.keys().unwrap_err().to_string()
+        };
+        for (pointer, value, want) in [
+            ("/kind", json!("ig-key-handover/v2"), "no handover"),
+            ("/purpose", json!("warrants"), "no handover"),
+            ("/old/keyId", json!(new.public().id()), "old key"),
+            ("/new/keyId", json!(""), "new key"),
+            ("/old/publicKey", json!("AAAA"), "old key"),
+            (
+                "/old/publicKey",
+                json!(BASE64_STANDARD.encode(&compressed)),
+                "old key",
+            ),
+            ("/old", right["new"].clone(), "to itself"),
+        ] {
+            let error = changed(pointer, value);
+            assert!(error.contains(want), "{pointer}: {error}");
+        }
+    }
+}

@@ -44,12 +44,7 @@ impl Signature {
     /// It is no signature of P-256, or not in its one DER form.
     pub fn from_der(der: &[u8]) -> Result<Self, SignatureError> {
         let parsed = ecdsa::Signature::from_der(der).map_err(|_| SignatureError::Der)?;
-        let read = Self::new(parsed);
-        if read.der == der {
-            Ok(read)
-        } else {
-            Err(SignatureError::Der)
-        }
+        Ok(Self::new(parsed))
     }
 
     /// ASN.1 DER.

@@ -5,7 +5,9 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use proof::residency::{Period, Statement, Verdict};
+use proof::key::SigningKey;
+use proof::log::{Checkpoint, Entry};
+use proof::residency::{Period, Proof, Statement, Verdict};
 use proof::{Journal, JournalError};
 
 use crate::stage::*;
@@ -177,6 +179,14 @@ fn a_line_that_was_cut_off_is_taken_away() {
     }
 }
 
+/// The line of a proof that is right but for its signature.
+fn forged(key: &SigningKey) -> String {
+    let mut proof = Proof::sign(passed("acme", ELEVEN), 3, &self::key()).unwrap();
+    proof.key_id = key.public().id().to_owned();
+    let line = Entry::Proof(Box::new(proof)).to_line().unwrap();
+    String::from_utf8(line).unwrap()
+}
+
 #[test]
 fn what_was_changed_is_not_gone_on_with() {
     let directory = tempfile::tempdir().unwrap();
@@ -191,7 +201,12 @@ fn what_was_changed_is_not_gone_on_with() {
         lines.remove(n);
         lines.concat()
     };
+    let (body, last) = text.trim_end().rsplit_once('\n').unwrap();
     for changed in [
+        // The last entries are followed by no checkpoint but the folder's own.
+        format!("{body}\n{}\n", last.replace("\"eu-1\"", "\"eu-2\"")),
+        // Beyond the checkpoint there may be entries, if they are signed.
+        format!("{text}{}", forged(&key)),
         String::new(),
         without(0),
         without(lines.len() - 1),
@@ -208,6 +223,15 @@ fn what_was_changed_is_not_gone_on_with() {
         assert_eq!(contents(path), before, "{error}");
     }
     fs::write(&entries, &text).unwrap();
+    let checkpoint = Checkpoint::from_note(std::str::from_utf8(&good.files["checkpoint"]).unwrap());
+    let checkpoint = checkpoint.unwrap();
+    let foreign = Checkpoint::sign(checkpoint.size, checkpoint.root, &self::key());
+    fs::write(path.join("checkpoint"), foreign.to_note()).unwrap();
+    let error = Journal::open(path, again(&key)).unwrap_err().to_string();
+    assert!(
+        error.contains("checkpoint is not signed by the key"),
+        "{error}"
+    );
     fs::remove_file(path.join("checkpoint")).unwrap();
     let error = Journal::open(path, again(&key)).unwrap_err().to_string();
     assert!(error.contains("checkpoint is missing"), "{error}");

@@ -4,4 +4,5 @@ mod journal;
 mod keys;
 mod stage;
 mod tampering;
+mod texts;
 mod tools;

@@ -1,5 +1,7 @@
 //! Whatever is done to a folder without its key shows, and the fault names a file that was touched.
 
+use std::sync::OnceLock;
+
 use proof::folder::{Contents, Files};
 use proof::key::{Handover, SigningKey};
 use proof::log::{Checkpoint, Entry, Tree, leaf_hash};
@@ -179,6 +181,17 @@ fn resigned(good: &Contents, lines: &[Vec<u8>], key: &SigningKey) -> Report {
     check(&contents)
 }
 
+/// The checkpoint of the folder, as another key would sign it.
+fn resigned_note(good: &Contents, key: &SigningKey) -> String {
+    let checkpoint = checkpoint(good);
+    Checkpoint::sign(checkpoint.size, checkpoint.root, key).to_note()
+}
+
+fn checkpoint(contents: &Contents) -> Checkpoint {
+    let note = std::str::from_utf8(&contents.files["checkpoint"]).unwrap();
+    Checkpoint::from_note(note).unwrap()
+}
+
 fn line(entry: &Entry) -> Vec<u8> {
     entry.to_line().unwrap()
 }
@@ -252,6 +265,10 @@ fn a_log_that_was_signed_anew_is_still_checked() {
             ))]),
             "line 8: its checkpoint is of other entries than stand before it",
         ),
+        (
+            with(&[line(&Entry::Checkpoint(resigned_note(&good, &stranger)))]),
+            "line 8: its checkpoint names another key",
+        ),
     ] {
         let report = resigned(&good, &lines, &key);
         let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
@@ -260,6 +277,17 @@ fn a_log_that_was_signed_anew_is_still_checked() {
             "{want}: {faults:?}"
         );
     }
+    // The number alone is another.
+    let note = Checkpoint::sign(8, checkpoint(&good).root, &key).to_note();
+    let mut contents = good.clone();
+    contents
+        .files
+        .insert("checkpoint".to_owned(), note.into_bytes());
+    let text = check(&contents).faults[0].to_string();
+    assert_eq!(
+        text,
+        "checkpoint is of 8 entries, but entries.jsonl has 7 that can be read"
+    );
     // Signed by another key, everything else being right.
     let report = resigned(&good, &lines, &stranger);
     assert!(is_of(&report, "checkpoint"), "{:?}", report.faults);
@@ -306,18 +334,21 @@ fn an_older_state_shows_to_who_noted_a_checkpoint() {
     assert!(!since(&new, &foreign).holds() && !since(&new, "nothing").holds());
 }
 
+/// One folder for many cases.
+fn shared() -> &'static Contents {
+    static FOLDER: OnceLock<Contents> = OnceLock::new();
+    FOLDER.get_or_init(|| folder().0)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     /// Random edits of random places: overwritten, inserted, taken out, exchanged, often several.
     #[test]
     fn random_edits_show(
         seeds in prop::collection::vec((any::<u16>(), any::<u32>(), 0..4_u8, any::<[u8; 3]>()), 160)
     ) {
-        thread_local! {
-            static FOLDER: Contents = folder().0;
-        }
-        let good = FOLDER.with(Clone::clone);
+        let good = shared();
         let names: Vec<&String> = good.files.keys().collect();
         for edits in seeds.chunks(2) {
             let mut files: Files = good.files.clone();
@@ -342,10 +373,31 @@ proptest! {
     /// Whatever stands in the files, the check ends with faults and without a panic.
     #[test]
     fn nonsense_is_a_fault(texts in prop::collection::vec(any::<Vec<u8>>(), 12)) {
-        let (good, _) = folder();
-        let names = good.files.keys().cloned();
+        let names = shared().files.keys().cloned();
         let files: Files = names.zip(texts).collect();
         let report = check(&Contents { files, others: Vec::new() });
         prop_assert!(!report.holds());
+    }
+}
+
+#[test]
+fn the_key_of_the_folder_is_that_of_its_log() {
+    let (good, key) = folder();
+    let stranger = SigningKey::generate().unwrap();
+    let retired = check(&good).retired[0].clone() + ".pub";
+    for pem in [
+        stranger.public().to_pem().unwrap().into_bytes(),
+        good.files[&retired].clone(),
+    ] {
+        let mut contents = good.clone();
+        contents.files.insert("conductor.pub".to_owned(), pem);
+        let report = check(&contents);
+        assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
+        let text = report.faults[0].to_string();
+        let id = key.public().id();
+        assert!(
+            text.starts_with("conductor.pub is the key ") && text.contains(id),
+            "{text}"
+        );
     }
 }

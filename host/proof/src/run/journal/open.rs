@@ -160,8 +160,8 @@ fn follow(
         let entry = entry.map_err(|error| at_line(error.to_string()))?;
         let (faults, signed) = history.follow(&entry)?;
         if let Some(fault) = faults.first() {
-            // The wrong key is the caller's fault, if the log is all of another.
-            if let (EntryFault::Key { want, got }, None) = (fault, &first) {
+            // The log is all of another key: the caller has the wrong one.
+            if let (EntryFault::Key { want, got }, None, 1) = (fault, &first, number) {
                 return Err(JournalError::WrongKey {
                     path: path.parent().unwrap_or(path).to_owned(),
                     want: got.clone(),
