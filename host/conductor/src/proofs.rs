@@ -2,15 +2,13 @@
 
 mod check;
 mod keys;
+pub(crate) mod passphrase;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 use crate::End;
-
-/// The environment variable with the passphrase of the signing key.
-pub(crate) const PASSPHRASE_ENV: &str = "IG_PROOF_PASSPHRASE";
 
 /// Arguments of `proofs`.
 #[derive(Args)]

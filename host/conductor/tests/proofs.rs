@@ -122,6 +122,9 @@ fn a_folder_is_checked_and_openssl_agrees() {
     assert_eq!(report["keyId"], id);
 }
 
+/// A name, what is done to a folder, and what the check says.
+type Case<'a> = (&'a str, &'a dyn Fn(&Path), &'a str);
+
 #[test]
 fn faults_end_with_1_and_are_named() {
     let office = Office::new();
@@ -144,7 +147,7 @@ fn faults_end_with_1_and_are_named() {
         fs::write(path, change(&text)).expect("written");
     };
     let byte = |text: &str| text.replacen("UNKNOWN", "UNKNOWM", 1);
-    let cases: [(&str, &dyn Fn(&Path), &str); 6] = [
+    let cases: [Case; 6] = [
         (
             "byte",
             &|copy| edit(&copy.join("acme.payload.json"), &byte),
