@@ -22,7 +22,8 @@ enum Command {
     /// Checks a folder of proofs and its log by what is in it alone: 0 if all holds, 1 if not.
     #[command(
         after_help = "Example: conductor proofs verify /var/lib/conductor/proofs --public-key \
-        conductor.pub\n\nWithout --public-key the folder's own key is believed: nothing was \
+        conductor.pub\n\nA proof whose verdict is FAIL or UNKNOWN is no fault of the folder: it is \
+        counted for its tenant.\n\nWithout --public-key the folder's own key is believed: nothing was \
         changed since, but who signed is not known. An older state of the whole folder, put back, \
         shows only to who noted a checkpoint: copy the file `checkpoint` now and then, and ask for \
         it with --since."

@@ -92,7 +92,8 @@ fn text(args: &VerifyArgs, report: &Report) -> String {
         ));
     } else {
         let count = report.faults.len();
-        line(format!("{path} does not hold: {count} faults"));
+        let faults = if count == 1 { "fault" } else { "faults" };
+        line(format!("{path} does not hold: {count} {faults}"));
     }
     text
 }
