@@ -23,10 +23,10 @@ enum Command {
     #[command(
         after_help = "Example: conductor proofs verify /var/lib/conductor/proofs --public-key \
         conductor.pub\n\nA proof whose verdict is FAIL or UNKNOWN is no fault of the folder: it is \
-        counted for its tenant.\n\nWithout --public-key the folder's own key is believed: nothing was \
-        changed since, but who signed is not known. An older state of the whole folder, put back, \
-        shows only to who noted a checkpoint: copy the file `checkpoint` now and then, and ask for \
-        it with --since."
+        counted for its tenant.\n\nWithout --public-key the folder's own key is believed: that \
+        shows whether somebody without that key changed something, not who signed. An older state of \
+        the whole folder, put back, shows only to who noted a checkpoint: copy the file `checkpoint` \
+        now and then, and ask for it with --since."
     )]
     Verify(VerifyArgs),
     /// Makes a key that signs proofs: conductor.key, encrypted, and conductor.pub beside it.

@@ -44,6 +44,9 @@ pub fn verify(contents: &Contents, given: Given<'_>) -> Report {
         let reason = "no key can be read: neither signatures nor the files of tenants were checked";
         check.fault(PUBLIC_KEY, reason);
         check.form(entries);
+        if !files.contains_key(CHECKPOINT) {
+            check.fault(CHECKPOINT, "is missing");
+        }
         return check.report;
     };
     let history = check.follow(entries, first);

@@ -100,6 +100,15 @@ fn every_file_counts() {
         contents.others.push(name.clone());
         assert!(is_of(&check(&contents), name));
     }
+    let nothing = check(&Contents::default()).faults;
+    let missing = |name: &str| {
+        nothing
+            .iter()
+            .any(|f| f.file == name && f.reason == "is missing")
+    };
+    for name in ["conductor.pub", "entries.jsonl", "checkpoint"] {
+        assert!(missing(name), "{name}: {nothing:?}");
+    }
     for name in ["initech.proof.json", "notes.txt", ".hidden", "acme.sig~"] {
         let mut contents = good.clone();
         let sig = contents.files["acme.sig"].clone();
