@@ -9,6 +9,7 @@ mod explain;
 mod fleet;
 mod metrics;
 mod module;
+mod proofs;
 mod pseudonym;
 mod serve;
 mod watch;
@@ -51,6 +52,9 @@ enum Command {
     /// Looks pseudonyms up, for who holds the keys; each look-up is recorded.
     #[command(after_help = "Example: conductor pseudonym find --help")]
     Pseudonym(pseudonym::PseudonymArgs),
+    /// Checks residency proofs offline, and keeps the keys that sign them.
+    #[command(after_help = "Example: conductor proofs verify --help")]
+    Proofs(proofs::ProofsArgs),
 }
 
 /// Arguments of `demo`.
@@ -171,6 +175,7 @@ fn main() -> ExitCode {
         Command::Bootstrap(args) => fleet::print_bootstrap(&args),
         Command::FilterConfig(args) => fleet::print_filter_config(&args),
         Command::Pseudonym(args) => pseudonym::run(&args),
+        Command::Proofs(args) => proofs::run(&args),
         Command::Serve(args) => runtime().and_then(|r| r.block_on(serve::run(&args))),
         Command::Demo(args) => runtime().and_then(|r| r.block_on(demo::run(&args))),
     };
