@@ -19,7 +19,12 @@ fn a_seen_type_name_decides_and_nothing_else_does() {
             r#"{"__typename":"Person","x":"v"}"#,
             r##"{"__typename":"Person","x":"#"}"##,
         ),
-        ("not asked for", "", r#"{"x":"v"}"#, r##"{"x":"[REDACTED]"}"##),
+        (
+            "not asked for",
+            "",
+            r#"{"x":"v"}"#,
+            r##"{"x":"[REDACTED]"}"##,
+        ),
         (
             "too late",
             "__typename",
@@ -236,10 +241,7 @@ fn the_strictest_rule_of_a_shared_key_wins() {
             json!({"Person.email": "partial", "Vendor.email": "hash"}),
             "[REDACTED]",
         ),
-        (
-            json!({"Person.email": "hash", "Vendor.email": "hash"}),
-            "#",
-        ),
+        (json!({"Person.email": "hash", "Vendor.email": "hash"}), "#"),
         (
             json!({"Person.email": "redact", "Vendor.email": "hash"}),
             "[REDACTED]",
