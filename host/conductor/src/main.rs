@@ -91,7 +91,7 @@ pub(crate) struct ExplainArgs {
     claims: Option<String>,
     /// A recorded case: the request is that of its `input.json`, whatever it asks for.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["query", "claims", "operation", "purpose",
-        "data_region", "region"])]
+        "data_region", "region", "warrant"])]
     case: Option<PathBuf>,
     /// List every path and what happens to it, not only what is masked.
     #[arg(long)]
@@ -105,6 +105,9 @@ pub(crate) struct ExplainArgs {
     /// What `x-ig-data-region` says.
     #[arg(long, value_name = "REGION")]
     data_region: Option<String>,
+    /// A file with the warrant that `x-ig-warrant` presents.
+    #[arg(long, value_name = "FILE")]
+    warrant: Option<PathBuf>,
     /// The region of the gateway that the request reaches; the tenant's own, if not given.
     #[arg(long)]
     region: Option<String>,

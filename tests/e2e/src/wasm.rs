@@ -8,7 +8,7 @@ use bundle::Bundle;
 use harness::{Chain, EndOfBody, Exchange, Headers, Message, Plugin, PluginOptions, Vm, VmOptions};
 
 use crate::case::{Case, Kind};
-use crate::fixture::{self, KEYS, KEYS_VARIABLE, checkout};
+use crate::fixture::{self, CONTEXT_KEYS, CONTEXT_KEYS_VARIABLE, KEYS, KEYS_VARIABLE, checkout};
 use crate::outcome::Outcome;
 
 /// The packages that are filters.
@@ -52,6 +52,7 @@ impl Wasm {
             residency,
             VmOptions {
                 vm_id: "residency".into(),
+                env: vec![(CONTEXT_KEYS_VARIABLE.to_owned(), CONTEXT_KEYS.to_owned())],
                 cache_directory: cache_directory.clone(),
                 ..VmOptions::default()
             },
@@ -106,8 +107,10 @@ impl Wasm {
     /// # Panics
     /// A filter traps, or does what Envoy would not like.
     pub fn run(&mut self, case: &Case, pieces: &[Vec<u8>], end_of_body: EndOfBody) -> Outcome {
+        let host = self.residency.host();
+        host.set_now(std::time::Duration::from_secs(case.input.now));
         let chain = self.chain(case);
-        let mut request = Message::new(Headers::from_iter(case.input.request.headers()));
+        let mut request = Message::new(Headers::from_iter(case.input.headers()));
         request.chunks = case.input.request.body().into_iter().collect();
         let mut response = Message::new(Headers::from_iter(case.input.response.headers()));
         response.chunks = pieces.to_vec();
@@ -138,6 +141,7 @@ impl Wasm {
         };
         Outcome::new(
             &self.bundle.revision,
+            case,
             outcome
                 .downstream
                 .headers
