@@ -69,8 +69,7 @@ impl Native {
             run.body,
             run.reset,
             run.reached.then_some((run.request, sent)),
-            run.residency,
-            run.masking,
+            [run.residency, run.masking],
         )
     }
 }

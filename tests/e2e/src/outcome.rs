@@ -40,8 +40,7 @@ impl Outcome {
         body: Vec<u8>,
         reset: bool,
         upstream: Option<Message>,
-        residency: Option<String>,
-        masking: Option<String>,
+        [residency, masking]: [Option<String>; 2],
     ) -> Self {
         let list = |headers: Vec<(String, Vec<u8>)>| {
             let text = |n: &str, v: Vec<u8>| match n {

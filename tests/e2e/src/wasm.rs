@@ -155,8 +155,7 @@ impl Wasm {
                 .headers
                 .as_ref()
                 .map(|headers| (pairs(headers), outcome.upstream.body())),
-            outcome.wasm_state("ig.residency"),
-            outcome.wasm_state("ig.decision"),
+            ["ig.residency", "ig.decision"].map(|name| outcome.wasm_state(name)),
         )
     }
 }
