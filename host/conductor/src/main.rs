@@ -9,6 +9,7 @@ mod fleet;
 mod module;
 mod pseudonym;
 mod serve;
+mod warrant;
 mod watch;
 
 use std::path::PathBuf;
@@ -49,6 +50,9 @@ enum Command {
     /// Looks pseudonyms up, for who holds the keys; each look-up is recorded.
     #[command(after_help = "Example: conductor pseudonym find --help")]
     Pseudonym(pseudonym::PseudonymArgs),
+    /// Issues, verifies, revokes and lists warrants, which open a border for a tenant's data.
+    #[command(after_help = "Example: conductor warrant issue --help")]
+    Warrant(warrant::WarrantArgs),
 }
 
 /// Arguments of `demo`.
@@ -172,6 +176,7 @@ fn main() -> ExitCode {
         Command::Bootstrap(args) => fleet::print_bootstrap(&args),
         Command::FilterConfig(args) => fleet::print_filter_config(&args),
         Command::Pseudonym(args) => pseudonym::run(&args),
+        Command::Warrant(args) => warrant::run(&args),
         Command::Serve(args) => runtime().and_then(|r| r.block_on(serve::run(&args))),
         Command::Demo(args) => runtime().and_then(|r| r.block_on(demo::run(&args))),
     };
