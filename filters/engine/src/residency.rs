@@ -24,6 +24,9 @@ pub const CLUSTER_HEADER: &str = "x-ig-cluster";
 pub const TENANT_HEADER: &str = "x-ig-tenant";
 /// The header that tells the upstream the region that serves the request.
 pub const REGION_HEADER: &str = "x-ig-region";
+/// The header that tells later filters what a warrant covers (`read,write`); without a warrant it is
+/// not there.
+pub const OPERATIONS_HEADER: &str = "x-ig-operations";
 /// The header with which a client asks for the data of a region.
 pub const DATA_REGION_HEADER: &str = "x-ig-data-region";
 
@@ -131,6 +134,7 @@ impl Residency {
                 edits.push(Edit::Set(CLUSTER_HEADER, way.cluster));
                 edits.push(Edit::Set(TENANT_HEADER, way.tenant));
                 edits.push(Edit::Set(REGION_HEADER, way.region));
+                edits.extend(way.operations.map(|o| Edit::Set(OPERATIONS_HEADER, o)));
                 edits.extend(way.token.map(|token| Edit::Set(CONTEXT_HEADER, token)));
                 Ok(edits)
             }

@@ -117,6 +117,7 @@ impl Bundle {
                 engine::residency::CLUSTER_HEADER,
                 engine::residency::TENANT_HEADER,
                 engine::residency::REGION_HEADER,
+                engine::residency::OPERATIONS_HEADER,
                 engine::context::CONTEXT_HEADER,
             ]
             .map(str::to_owned)

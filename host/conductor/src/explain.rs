@@ -85,7 +85,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<End> {
         Some(directory) => {
             let case = recorded::read(directory)?;
             bundle = bundle.patched(&case.patch)?;
-            now = case.now.unwrap_or(now);
+            now = case.now;
             case.request
         }
         None => asked(args, &bundle, now)?,
@@ -195,8 +195,10 @@ fn work_out(request: Request, bundle: &Bundle, now: u64, all: bool) -> anyhow::R
         explanation.reason = reply.reason;
         explanation
     };
-    if let Err(reply) = routing.effect {
-        return Ok(refuse(explanation, reply));
+    let mut headers = headers;
+    match routing.effect {
+        Ok(edits) => apply(edits, &mut headers),
+        Err(reply) => return Ok(refuse(explanation, reply)),
     }
 
     // Nothing is hashed here: any key makes the plan that a gateway with keys makes. In shadow mode
@@ -237,6 +239,19 @@ fn work_out(request: Request, bundle: &Bundle, now: u64, all: bool) -> anyhow::R
     explanation.first = explained.next().context("the filter made no plan")?;
     explanation.batch = explained.collect();
     Ok(explanation)
+}
+
+/// What the masking filter sees of the request behind the residency filter.
+fn apply(edits: Vec<Edit>, headers: &mut Vec<(String, Vec<u8>)>) {
+    for edit in edits {
+        match edit {
+            Edit::Remove(name) => headers.retain(|(n, _)| *n != name),
+            Edit::Set(name, value) => {
+                headers.retain(|(n, _)| n != name);
+                headers.push((name.to_owned(), value.into_bytes()));
+            }
+        }
+    }
 }
 
 fn explained(plan: &Plan, operation: Value, is_route: bool, all: bool) -> Explained {

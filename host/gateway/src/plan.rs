@@ -30,13 +30,14 @@ pub const ROUTE_HEADER: &str = "x-ig-route";
 /// sees it; the filters do too, for the whole `x-ig-` space but for a client's own intents
 /// (`x-ig-purpose`, `x-ig-data-region`) and its warrant (`x-ig-warrant`), which the residency filter takes
 /// off.
-pub const RESERVED_HEADERS: [&str; 13] = [
+pub const RESERVED_HEADERS: [&str; 14] = [
     CLUSTER_HEADER,
     ROUTE_HEADER,
     "x-ig-admin",
     "x-ig-context",
     "x-ig-decision",
     "x-ig-mask",
+    "x-ig-operations",
     "x-ig-policy",
     "x-ig-region",
     "x-ig-region-dst",

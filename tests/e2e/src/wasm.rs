@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use bundle::Bundle;
-use harness::{Chain, EndOfBody, Exchange, Headers, Message, Plugin, PluginOptions, Vm, VmOptions};
+use harness::{
+    Chain, EndOfBody, Exchange, Headers, Host, Message, Plugin, PluginOptions, Vm, VmOptions,
+};
 
 use crate::case::{Case, Kind};
 use crate::fixture::{self, CONTEXT_KEYS, CONTEXT_KEYS_VARIABLE, KEYS, KEYS_VARIABLE, checkout};
@@ -39,6 +41,23 @@ impl Wasm {
     /// # Panics
     /// The modules can't be built or loaded.
     pub fn new(bundle: Bundle) -> Self {
+        Self::in_process(bundle, None)
+    }
+
+    /// Another worker of the same proxy, with machines of its own.
+    ///
+    /// # Panics
+    /// The modules can't be loaded.
+    pub fn another_worker(&self) -> Self {
+        Self::in_process(self.bundle.clone(), Some(self.residency.host()))
+    }
+
+    /// The proxy's process: its clock, log, metrics and shared data.
+    pub fn host(&self) -> Host {
+        self.residency.host()
+    }
+
+    fn in_process(bundle: Bundle, host: Option<Host>) -> Self {
         let load = |path: &PathBuf, options: VmOptions| {
             let wasm = std::fs::read(path).expect("the module was built");
             Vm::load(&wasm, options).expect("the module can be loaded")
@@ -54,6 +73,7 @@ impl Wasm {
                 vm_id: "residency".into(),
                 env: vec![(CONTEXT_KEYS_VARIABLE.to_owned(), CONTEXT_KEYS.to_owned())],
                 cache_directory: cache_directory.clone(),
+                host,
                 ..VmOptions::default()
             },
         );

@@ -16,6 +16,8 @@ pub(super) struct Way {
     pub region: String,
     pub cluster: String,
     pub token: Option<String>,
+    /// What the warrant covers, if one is used.
+    pub operations: Option<String>,
 }
 
 /// Why it goes nowhere.
@@ -118,6 +120,10 @@ impl Residency {
                 Some(self.used(warrant, home.as_deref(), &region, uses, record)?)
             }
         };
+        let operations = used.as_ref().map(|warrant| {
+            let names: Vec<&str> = warrant.operations.iter().map(|o| o.name()).collect();
+            names.join(",")
+        });
         let token = self.keys.as_ref().map(|keys| {
             ContextToken {
                 jti: record.decision_id.clone(),
@@ -136,6 +142,7 @@ impl Residency {
             region,
             cluster,
             token: token.transpose()?,
+            operations,
         })
     }
 

@@ -85,7 +85,7 @@ impl Operation {
     ///
     /// GraphQL comes by POST whether it reads or writes, and what it is stands in a body that is not
     /// there yet. It reads in any case, so that is asked for here; whether it may write is for the
-    /// filter that parses the operation and for the guards before the stores.
+    /// masking filter, which parses the operation, and for the guards before the stores.
     pub fn of_request(method: &str, graphql: bool) -> Self {
         match method {
             "GET" | "HEAD" | "OPTIONS" => Self::Read,

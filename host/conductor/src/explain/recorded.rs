@@ -18,8 +18,8 @@ use super::{PATH, Request};
 /// A case's request, its time, and what the case changes of the policies.
 pub struct Recorded {
     pub request: Request,
-    /// In seconds since 1970, if the case says.
-    pub now: Option<u64>,
+    /// In seconds since 1970.
+    pub now: u64,
     pub patch: Patch,
 }
 
@@ -31,8 +31,8 @@ struct Input {
     request: RequestInput,
     #[serde(default)]
     warrant: Option<RecordedWarrant>,
-    #[serde(default)]
-    now: Option<u64>,
+    #[serde(default = "new_year")]
+    now: u64,
     #[serde(default, rename = "response")]
     _response: IgnoredAny,
     #[serde(default)]
@@ -41,6 +41,11 @@ struct Input {
     data: Option<Value>,
     #[serde(default)]
     schema: Option<String>,
+}
+
+/// 2026-01-01T00:00:00Z
+fn new_year() -> u64 {
+    1_767_225_600
 }
 
 #[derive(Deserialize)]
