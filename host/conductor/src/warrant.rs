@@ -34,7 +34,7 @@ enum Command {
         `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes it; if it is encrypted, \
         the passphrase is read from the environment, IG_AUTHORITY_PASSPHRASE."
     )]
-    Issue(issue::IssueArgs),
+    Issue(Box<issue::IssueArgs>),
     /// Verifies a warrant against a policy directory and says which check fails: 0 if none, else 1.
     #[command(
         after_help = "Example: conductor warrant verify warrant.jwt --policies policies\n         \
