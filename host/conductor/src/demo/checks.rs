@@ -12,6 +12,7 @@ mod routes;
 mod shadow;
 mod shapes;
 mod upstreams;
+mod warrants;
 
 use serde_json::{Value, json};
 use upstream::personas::{self, Persona};
@@ -94,6 +95,7 @@ pub async fn run(stage: &mut Stage) -> anyhow::Result<Vec<Check>> {
     routes::exports(stage, &mut seen).await?;
     callers::identity(stage, &mut seen).await?;
     borders::residency(stage, &mut seen).await?;
+    warrants::warrants(stage, &mut seen).await?;
     requests::bad_requests(stage, &mut seen).await?;
     upstreams::bad_upstreams(stage, &mut seen).await?;
     records::records(stage, &mut seen).await?;
