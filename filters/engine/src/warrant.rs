@@ -36,4 +36,4 @@ pub const LONGEST: usize = 4096;
 pub const SKEW_S: u64 = 5;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::context::ContextToken;
 use crate::identity::Unreadable;
-use crate::warrant::CountedUses;
+use crate::warrant::tests::{NOW, data, signed, with};
+use crate::warrant::{CountedUses, Uncounted};
 
 const REGO: &str = r#"package ig.residency
 
@@ -287,5 +288,85 @@ fn broken_data_or_keys_are_no_configuration() {
     ] {
         let error = configure(json!({"ig": data}), None);
         assert!(error.starts_with(want), "{error}");
+    }
+}
+
+/// Where uses can't be counted.
+struct Broken;
+
+impl Uses for Broken {
+    fn take(&mut self, _: &str, _: u64) -> Result<bool, Uncounted> {
+        Err(Uncounted)
+    }
+}
+
+#[test]
+fn whatever_the_policy_says_a_warrant_opens_what_it_names_and_is_counted() {
+    let rego = r#"package ig.residency
+
+default decision := {"allow": false, "reason": "nobody"}
+
+decision := {"allow": true, "region": "eu", "warrant": "wrt_1", "reason": "eu"} if input.data_region == null
+
+decision := {"allow": true, "region": "us", "warrant": "wrt_1", "reason": "us"} if input.data_region == "us"
+"#;
+    let configured = |home: &str| {
+        let mut data = data();
+        data["ig"]["tenants"] = json!({"initech": {"region": home}});
+        let config = json!({
+            "revision": "r-1", "region": "eu", "clusters": {"eu": "assets-eu", "us": "assets-us"},
+            "graphql_paths": ["/graphql"],
+            "policy": {"modules": [{"path": "m.rego", "text": rego}], "data": data},
+        });
+        Residency::configure(config.to_string().as_bytes(), None).unwrap()
+    };
+    let once = || with("/maxUses", json!(1));
+    for (home, claims, data_region, want) in [
+        ("us", once(), None, "-"),
+        ("eu", once(), None, "WARRANT_REGIONS"),
+        ("us", once(), Some("us"), "POLICY_FAILED"),
+        ("us", with("/jti", json!("wrt_2")), None, "POLICY_FAILED"),
+        ("us", with("/exp", json!(NOW)), None, "POLICY_FAILED"),
+    ] {
+        let warrant = signed(&claims);
+        let mut sent = vec![
+            ("x-ig-warrant", warrant.as_str()),
+            ("x-ig-purpose", "audit"),
+        ];
+        sent.extend(data_region.map(|region| ("x-ig-data-region", region)));
+        let sent = headers("/graphql", &sent);
+        let routing =
+            configured(home).route(Headers(&sent), &Auditor, NOW, &mut CountedUses::default());
+        let code = routing.record.code.as_deref().unwrap_or("-");
+        assert_eq!(code, want, "{home} {claims} {data_region:?}");
+        let used = routing.record.warrant.unwrap().warrant_used;
+        assert_eq!(
+            (used, routing.warrant == Some(WarrantFate::Used)),
+            (want == "-", want == "-")
+        );
+    }
+    let warrant = signed(&once());
+    let sent = [
+        ("x-ig-warrant", warrant.as_str()),
+        ("x-ig-purpose", "audit"),
+    ];
+    let sent = headers("/graphql", &sent);
+    let routing = configured("us").route(Headers(&sent), &Auditor, NOW, &mut Broken);
+    let reply = routing.effect.unwrap_err();
+    assert_eq!(
+        (reply.status, reply.code.as_str()),
+        (503, "WARRANT_UNCOUNTED")
+    );
+}
+
+/// Of initech, for an audit.
+struct Auditor;
+
+impl Claims for Auditor {
+    fn claim(&self, name: &str) -> Result<Option<Vec<u8>>, Unreadable> {
+        match name {
+            "purposes" => Ok(Some(crate::identity::encode(&["audit"]))),
+            name => Tenant("initech").claim(name),
+        }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const NOW: u64 = 1_000_000;
+pub(crate) const NOW: u64 = 1_000_000;
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_slice(&[seed; 32]).unwrap()
@@ -20,7 +20,7 @@ fn jwk(seed: u8) -> Jwk {
 }
 
 /// Two authorities: one of two jurisdictions with two keys, one of one.
-fn data() -> Value {
+pub(crate) fn data() -> Value {
     json!({"ig": {
         "regions": {
             "eu": {"jurisdiction": "EU"}, "us": {"jurisdiction": "US"}, "apac": {"jurisdiction": "SG"},
@@ -52,7 +52,7 @@ fn claims() -> Value {
 }
 
 /// The claims with one member replaced, or taken away by null.
-fn with(pointer: &str, value: Value) -> Value {
+pub(crate) fn with(pointer: &str, value: Value) -> Value {
     let mut claims = claims();
     let (parent, member) = pointer.rsplit_once('/').unwrap();
     let members = claims.pointer_mut(parent).unwrap().as_object_mut().unwrap();
@@ -74,7 +74,7 @@ fn signed_text(header: &str, claims: &str, signer: &SigningKey) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
 }
 
-fn signed(claims: &Value) -> String {
+pub(crate) fn signed(claims: &Value) -> String {
     signed_text(&header().to_string(), &claims.to_string(), &key(1))
 }
 
