@@ -15,6 +15,10 @@ test *args:
 apollo *args:
     cargo test -p apollo {{args}}
 
+# Alerts on a real Alertmanager. Needs Debian's prometheus-alertmanager and prometheus.
+alerts:
+    cargo test -p conductor --test alerts -- --ignored
+
 # What CI asks beside the tests.
 lint:
     cargo fmt --all --check

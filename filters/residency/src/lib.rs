@@ -138,6 +138,10 @@ impl HttpContext for Stream {
             Some(json) => shell::leave_record("ig.residency", &json),
             None => return unavailable("the decision can't be recorded"),
         }
+        if let Some(region) = &routing.record.region_dst {
+            // For spans, also of what is refused.
+            shell::leave_record("ig.region_dst", region);
+        }
         match routing.effect {
             Ok(edits) => {
                 debug_assert_eq!(routing.record.outcome, Outcome::Allowed);

@@ -6,7 +6,7 @@ use anyhow::Context;
 use bundle::Bundle;
 use engine::policy::Surface;
 use gateway::GatewaySpec;
-use gateway::spec::{FilterSpec, JwtSpec, RouteSpec, WasmSource, XdsSpec};
+use gateway::spec::{FilterSpec, JwtSpec, RouteSpec, TracingSpec, WasmSource, XdsSpec};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Delivery, Gateway};
@@ -165,6 +165,14 @@ pub fn spec(
                 allow_on_headers_stop_iteration: true,
             },
         ],
+        tracing: config.traces.as_ref().map(|traces| TracingSpec {
+            server: config
+                .advertise
+                .traces
+                .clone()
+                .unwrap_or_else(|| traces.listen.into()),
+            sampling_percent: traces.sampling_percent,
+        }),
         access_log: gateway.access_log.clone(),
         limits: gateway.limits.clone(),
     })

@@ -1,12 +1,15 @@
 //! The conductor: configures a fleet of gateways, and shows what it does.
 
+mod alarm;
 mod api;
 mod claims;
 mod config;
 mod demo;
 mod explain;
 mod fleet;
+mod metrics;
 mod module;
+mod proofs;
 mod pseudonym;
 mod serve;
 mod warrant;
@@ -53,6 +56,9 @@ enum Command {
     /// Issues, verifies, revokes and lists warrants, which open a border for a tenant's data.
     #[command(after_help = "Example: conductor warrant issue --help")]
     Warrant(warrant::WarrantArgs),
+    /// Checks residency proofs offline, and keeps the keys that sign them.
+    #[command(after_help = "Example: conductor proofs verify --help")]
+    Proofs(proofs::ProofsArgs),
 }
 
 /// Arguments of `demo`.
@@ -177,6 +183,7 @@ fn main() -> ExitCode {
         Command::FilterConfig(args) => fleet::print_filter_config(&args),
         Command::Pseudonym(args) => pseudonym::run(&args),
         Command::Warrant(args) => warrant::run(&args),
+        Command::Proofs(args) => proofs::run(&args),
         Command::Serve(args) => runtime().and_then(|r| r.block_on(serve::run(&args))),
         Command::Demo(args) => runtime().and_then(|r| r.block_on(demo::run(&args))),
     };

@@ -15,6 +15,7 @@ mod jwt;
 mod listener;
 mod local_reply;
 mod route;
+mod tracing;
 
 pub use filter::{DENY_ALL_TYPE_URL, WASM_TYPE_URL};
 
@@ -88,6 +89,12 @@ pub fn plan(spec: &GatewaySpec) -> Result<Vec<Planned>, SpecError> {
         resource(listener::NAME.to_owned(), &listener::listener(spec)),
         resource(route::NAME.to_owned(), &route::routes(spec)),
     ];
+    if let Some(server) = spec.tracing.as_ref().map(|t| &t.server) {
+        planned.insert(
+            0,
+            resource(tracing::CLUSTER.to_owned(), &tracing::cluster(server)),
+        );
+    }
     for filter in &spec.filters {
         planned.push(resource(filter.name.clone(), &filter::extension(filter)));
     }

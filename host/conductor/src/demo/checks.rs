@@ -11,6 +11,7 @@ mod requests;
 mod routes;
 mod shadow;
 mod shapes;
+mod traces;
 mod upstreams;
 mod warrants;
 
@@ -98,6 +99,7 @@ pub async fn run(stage: &mut Stage) -> anyhow::Result<Vec<Check>> {
     warrants::warrants(stage, &mut seen).await?;
     requests::bad_requests(stage, &mut seen).await?;
     upstreams::bad_upstreams(stage, &mut seen).await?;
+    traces::traces(stage, &mut seen).await?;
     records::records(stage, &mut seen).await?;
     pushes::pushes(stage, &mut seen).await?;
     pushes::new_route(stage, &mut seen).await?;

@@ -5,7 +5,8 @@ use envoy_types::pb::envoy::config::route::v3 as route_pb;
 
 use super::*;
 use crate::spec::{
-    EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, Variant, WasmSource, XdsSpec,
+    EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, Variant, WasmSource,
+    XdsSpec,
 };
 
 fn local(port: u16) -> SocketAddr {
@@ -85,6 +86,13 @@ pub(crate) fn sample() -> GatewaySpec {
             },
         ],
         access_log: "/var/log/gateway/access.jsonl".into(),
+        tracing: Some(TracingSpec {
+            server: HostPort {
+                host: "conductor.example".to_owned(),
+                port: 4317,
+            },
+            sampling_percent: 1.0,
+        }),
         limits: Default::default(),
     }
 }
@@ -112,6 +120,7 @@ fn a_gateway_has_these_resources() {
     assert_eq!(
         names,
         [
+            "Cluster traces",
             "Cluster region-eu",
             "ClusterLoadAssignment region-eu",
             "Listener gateway",
