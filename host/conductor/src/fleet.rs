@@ -15,6 +15,10 @@ use crate::{BootstrapArgs, End, FilterConfigArgs};
 /// The environment variable with the mask keys, in the gateway's environment.
 pub const KEYS_ENV: &str = "IG_MASK_KEYS";
 
+/// The environment variable with the keys of context tokens, in the gateway's environment and in that
+/// of the guards of its region.
+pub const CONTEXT_KEYS_ENV: &str = "IG_CONTEXT_KEYS";
+
 /// A filter's code, by its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {
@@ -149,7 +153,7 @@ pub fn spec(
                 wasm: wasm(&code.residency),
                 vm_id: "residency".into(),
                 configuration: serde_json::to_string(&residency)?,
-                env_keys: Vec::new(),
+                env_keys: vec![CONTEXT_KEYS_ENV.into()],
                 allow_on_headers_stop_iteration: false,
             },
             FilterSpec {

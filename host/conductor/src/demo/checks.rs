@@ -13,6 +13,7 @@ mod shadow;
 mod shapes;
 mod traces;
 mod upstreams;
+mod warrants;
 
 use serde_json::{Value, json};
 use upstream::personas::{self, Persona};
@@ -95,6 +96,7 @@ pub async fn run(stage: &mut Stage) -> anyhow::Result<Vec<Check>> {
     routes::exports(stage, &mut seen).await?;
     callers::identity(stage, &mut seen).await?;
     borders::residency(stage, &mut seen).await?;
+    warrants::warrants(stage, &mut seen).await?;
     requests::bad_requests(stage, &mut seen).await?;
     upstreams::bad_upstreams(stage, &mut seen).await?;
     traces::traces(stage, &mut seen).await?;
