@@ -5,6 +5,7 @@ mod api;
 mod claims;
 mod config;
 mod demo;
+mod directory;
 mod explain;
 mod fleet;
 mod metrics;
@@ -12,6 +13,7 @@ mod module;
 mod proofs;
 mod pseudonym;
 mod serve;
+mod tenant;
 mod warrant;
 mod watch;
 
@@ -56,6 +58,9 @@ enum Command {
     /// Issues, verifies, revokes and lists warrants, which open a border for a tenant's data.
     #[command(after_help = "Example: conductor warrant issue --help")]
     Warrant(warrant::WarrantArgs),
+    /// Shuts a tenant out everywhere, and lets it in again.
+    #[command(after_help = "Example: conductor tenant quarantine --help")]
+    Tenant(tenant::TenantArgs),
     /// Checks residency proofs offline, and keeps the keys that sign them.
     #[command(after_help = "Example: conductor proofs verify --help")]
     Proofs(proofs::ProofsArgs),
@@ -183,6 +188,7 @@ fn main() -> ExitCode {
         Command::FilterConfig(args) => fleet::print_filter_config(&args),
         Command::Pseudonym(args) => pseudonym::run(&args),
         Command::Warrant(args) => warrant::run(&args),
+        Command::Tenant(args) => tenant::run(&args),
         Command::Proofs(args) => proofs::run(&args),
         Command::Serve(args) => runtime().and_then(|r| r.block_on(serve::run(&args))),
         Command::Demo(args) => runtime().and_then(|r| r.block_on(demo::run(&args))),

@@ -37,7 +37,10 @@ pub(super) fn validate(
             return Err(wrong(at, answer, expected));
         }
     }
-    for (name, members) in [("revocations", "reason"), ("quarantine", "reason, since")] {
+    for (name, members) in [
+        ("revocations", "reason"),
+        ("quarantine", "reason, since, by"),
+    ] {
         let Some(section) = ig.get(name) else {
             continue;
         };

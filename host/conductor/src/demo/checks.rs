@@ -6,6 +6,7 @@ mod live;
 mod masked;
 mod outages;
 mod pushes;
+mod quarantine;
 mod records;
 mod requests;
 mod routes;
@@ -102,6 +103,7 @@ pub async fn run(stage: &mut Stage) -> anyhow::Result<Vec<Check>> {
     traces::traces(stage, &mut seen).await?;
     records::records(stage, &mut seen).await?;
     pushes::pushes(stage, &mut seen).await?;
+    quarantine::quarantine(stage, &mut seen).await?;
     live::withdrawn(stage, &mut seen).await?;
     pushes::new_route(stage, &mut seen).await?;
     shadow::shadow(stage, &mut seen).await?;

@@ -4,7 +4,7 @@ use clap::Args;
 use engine::warrant::{Warrant, WarrantError};
 use serde_json::{Map, Value, json};
 
-use super::{ledger, moment, revoke};
+use super::{ledger, moment};
 use crate::End;
 
 /// Arguments of `warrant list`.
@@ -22,7 +22,7 @@ pub(super) struct ListArgs {
 }
 
 pub(super) fn run(args: &ListArgs) -> anyhow::Result<End> {
-    let revoked = revoke::read(&super::revocations(&args.policies)?)?;
+    let revoked = crate::directory::read(&super::revocations(&args.policies)?)?;
     let issued = match &args.ledger {
         Some(file) => ledger::read(file)?,
         None => Vec::new(),
