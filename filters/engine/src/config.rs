@@ -78,6 +78,9 @@ pub struct GraphqlConfig {
     pub persisted_only: bool,
     /// Operations that callers may name: id → document.
     pub manifest: BTreeMap<String, String>,
+    /// What arguments compare whose names don't tell: `Type.field.argument` → `Type.field`s.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub compared: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for GraphqlConfig {
@@ -88,6 +91,7 @@ impl Default for GraphqlConfig {
             automatic_persisted: true,
             persisted_only: false,
             manifest: BTreeMap::new(),
+            compared: BTreeMap::new(),
         }
     }
 }
@@ -133,6 +137,10 @@ pub struct RouteConfig {
     /// Members or columns with another name than their field's: name → `Type.field`.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
+    /// What parameters compare whose names don't tell: name → `Type.field`s; under `:body` what the
+    /// request's body compares.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub compared: BTreeMap<String, Vec<String>>,
 }
 
 /// How a route's answers are written.
@@ -278,6 +286,9 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
+    /// The list of what arguments compare contradicts the schema.
+    #[error("`graphql.compared`: {0}")]
+    Compared(String),
     /// A document of the manifest is no GraphQL.
     #[error("persisted query `{id}`: {problem}")]
     Persisted {
