@@ -79,6 +79,9 @@ pub struct GraphqlConfig {
     pub persisted_only: bool,
     /// Operations that callers may name: id → document.
     pub manifest: BTreeMap<String, String>,
+    /// What arguments compare whose names don't tell: `Type.field.argument` → `Type.field`s.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub compared: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for GraphqlConfig {
@@ -89,6 +92,7 @@ impl Default for GraphqlConfig {
             automatic_persisted: true,
             persisted_only: false,
             manifest: BTreeMap::new(),
+            compared: BTreeMap::new(),
         }
     }
 }
@@ -134,6 +138,10 @@ pub struct RouteConfig {
     /// Members or columns with another name than their field's: name → `Type.field`.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
+    /// What parameters compare whose names don't tell: name → `Type.field`s; under `:body` what the
+    /// request's body compares.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub compared: BTreeMap<String, Vec<String>>,
 }
 
 /// How a route's answers are written.
@@ -301,6 +309,9 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
+    /// The list of what arguments compare contradicts the schema.
+    #[error("`graphql.compared`: {0}")]
+    Compared(String),
     /// A document of the manifest is no GraphQL.
     #[error("persisted query `{id}`: {problem}")]
     Persisted {

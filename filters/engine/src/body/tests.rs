@@ -62,6 +62,7 @@ fn route(at: &str, pass: &[&str], columns: Value) -> Arc<RoutePlan> {
         at: at.into(),
         pass: pass.iter().map(|p| (*p).to_owned()).collect(),
         columns: serde_json::from_value(columns).unwrap(),
+        compared: Default::default(),
     };
     let table = table(Surface::Export);
     let plan = mask::compile_route(&schema(), &config, &table, None, mask::Limits::default());
@@ -231,6 +232,7 @@ fn a_hashed_cell_is_whole() {
         at: String::new(),
         pass: Vec::new(),
         columns: Default::default(),
+        compared: Default::default(),
     };
     let rules = json!({"Person.email": {"strategy": "hash", "reason": "r"}});
     let decision: Decision =

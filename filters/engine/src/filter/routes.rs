@@ -7,16 +7,34 @@ use crate::config::{ConfigError, RouteConfig};
 pub(super) struct Routes {
     /// By route: its segments, `None` for any.
     patterns: Vec<Vec<Option<Box<str>>>>,
+    /// By route: the names of those that are any.
+    names: Vec<Vec<Box<str>>>,
+}
+
+/// A segment of a path that a route leaves open.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Open<'a> {
+    /// The route's name for it.
+    pub name: &'a str,
+    /// What the request has there.
+    pub value: &'a str,
+    /// The fixed segment before it.
+    pub behind: Option<&'a str>,
 }
 
 impl Routes {
     pub(super) fn new(configs: &[RouteConfig]) -> Result<Self, ConfigError> {
         let mut routes = Self::default();
+        let mut names = std::collections::HashSet::new();
         for config in configs {
             let wrong = |problem: &str| ConfigError::Route {
                 route: config.name.clone(),
                 problem: problem.to_owned(),
             };
+            // A decision knows its route by the name.
+            if !names.insert(&config.name) {
+                return Err(wrong("another route has the same name"));
+            }
             let Some(path) = config.path.strip_prefix('/') else {
                 return Err(wrong("its path must start with `/`"));
             };
@@ -30,6 +48,7 @@ impl Routes {
                 return Err(wrong("`at` and `pass` speak of a JSON document"));
             }
             let mut pattern = Vec::new();
+            let mut open = Vec::new();
             for segment in path.split('/') {
                 let any = segment.starts_with('{') && segment.ends_with('}');
                 if !any && segment.contains(['{', '}', '?', '#']) {
@@ -37,14 +56,41 @@ impl Routes {
                         "a segment of its path is neither a text nor a `{name}`",
                     ));
                 }
+                if any {
+                    open.push(segment.trim_matches(['{', '}']).into());
+                }
                 pattern.push((!any).then(|| segment.into()));
             }
             if routes.patterns.contains(&pattern) {
                 return Err(wrong("another route has the same path"));
             }
             routes.patterns.push(pattern);
+            routes.names.push(open);
         }
         Ok(routes)
+    }
+
+    /// What a request's path has in the open segments of a route.
+    pub(super) fn open<'a>(&'a self, index: usize, path: &'a str) -> Vec<Open<'a>> {
+        let names = self.names.get(index).into_iter().flatten();
+        let pattern = self.patterns.get(index).into_iter().flatten();
+        let before = std::iter::once(None).chain(pattern.clone().map(Option::as_deref));
+        let segments = path
+            .strip_prefix('/')
+            .into_iter()
+            .flat_map(|p| p.split('/'));
+        let open = pattern
+            .zip(segments)
+            .zip(before)
+            .filter(|((p, _), _)| p.is_none());
+        names
+            .zip(open)
+            .map(|(name, ((_, value), behind))| Open {
+                name,
+                value,
+                behind,
+            })
+            .collect()
     }
 
     /// The route of a path; the one with more fixed segments where several fit.
@@ -91,6 +137,7 @@ mod tests {
             at: String::new(),
             pass: Vec::new(),
             columns: Default::default(),
+            compared: Default::default(),
         }
     }
 
@@ -116,6 +163,17 @@ mod tests {
         ] {
             assert_eq!(routes.find(path), want, "{path}");
         }
+        let routes = Routes::new(&[route("a", "/{tenant}/by-mail/{mail}/x/{id}")]).unwrap();
+        let open = routes.open(0, "/acme/by-mail/ada/x/7");
+        let open: Vec<_> = open.iter().map(|o| (o.name, o.value, o.behind)).collect();
+        assert_eq!(
+            open,
+            [
+                ("tenant", "acme", None),
+                ("mail", "ada", Some("by-mail")),
+                ("id", "7", Some("x"))
+            ]
+        );
     }
 
     #[test]
@@ -133,6 +191,7 @@ mod tests {
             vec![route("a", "a")],
             vec![route("a", "/a{b}")],
             vec![route("a", "/a/{x}"), route("b", "/a/{y}")],
+            vec![route("a", "/a"), route("a", "/b")],
             vec![csv],
             vec![idle],
         ] {

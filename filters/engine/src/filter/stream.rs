@@ -37,6 +37,8 @@ enum State {
     Fresh,
     /// The request's body is awaited.
     Request,
+    /// The body of a request to a route is awaited.
+    RouteRequest(Box<route::RouteBody>),
     /// The request went on; its response is masked by the plan.
     Forwarded { answer: Answer, admin: bool },
     /// The proxy answered in the upstream's place: these bytes are the body.

@@ -87,7 +87,7 @@ impl MaskingStream {
             State::Fresh | State::Answered | State::Watched => return ResponseEffect::Pass,
             // A response before the request was planned comes from the proxy itself: it holds
             // nothing of the upstream's, which has seen nothing. So does one after a failure.
-            State::Request | State::Failed => {
+            State::Request | State::RouteRequest(_) | State::Failed => {
                 self.state = State::Answered;
                 return ResponseEffect::Pass;
             }
@@ -230,7 +230,7 @@ impl MaskingStream {
             State::Substitute(body) => return BodyEffect::Replace(std::mem::take(body)),
             State::Failed => return BodyEffect::Replace(Vec::new()),
             State::Complete if chunk.is_empty() || self.shadow => return BodyEffect::Pass,
-            State::Request | State::Forwarded { .. } | State::Complete => {
+            State::Request | State::RouteRequest(_) | State::Forwarded { .. } | State::Complete => {
                 let reason = "the upstream's response has a body out of turn, so it is withheld";
                 return BodyEffect::Fail(self.fail("MASKING_FAILED", reason));
             }
