@@ -64,7 +64,7 @@ impl Residency {
     /// # Errors
     /// It is malformed, or its policy is.
     pub fn configure(config: &[u8]) -> Result<Self, ConfigError> {
-        let config: ResidencyConfig = serde_json::from_slice(config)?;
+        let config: ResidencyConfig = crate::config::strict::from_slice(config)?;
         if config.region.is_empty() {
             return Err(ConfigError::Empty("region"));
         }
