@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::claims::JsonClaims;
-use crate::{End, ExplainArgs};
+use crate::{End, ExplainArgs, say};
 
 const PATH: &str = "/graphql";
 
@@ -76,21 +76,27 @@ struct Explained {
 /// Policies, claims, query or case can't be read.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<End> {
     let mut bundle = Bundle::read(&args.policies)?;
-    let request = match &args.case {
+    let (request, described) = match &args.case {
         Some(directory) => {
             let case = recorded::read(directory)?;
             bundle = bundle.patched(&case.patch)?;
-            case.request
+            (case.request, case.allowed)
         }
-        None => asked(args, &bundle)?,
+        None => (asked(args, &bundle)?, None),
     };
     let explanation = work_out(request, &bundle, args.all)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&explanation)?);
-    } else {
-        print!("{}", text::text(&explanation));
-    }
-    Ok(End::Done)
+    let text = match args.json {
+        true => serde_json::to_string_pretty(&explanation)? + "\n",
+        false => text::text(&explanation),
+    };
+    say(&text)?;
+    let allowed = explanation.outcome == Outcome::Allowed;
+    let expected = match described {
+        // In shadow mode a request goes on that would be refused.
+        Some(described) => described == (allowed || explanation.shadow),
+        None => allowed || args.case.is_some(),
+    };
+    Ok(if expected { End::Done } else { End::Failed })
 }
 
 /// The text itself, or the content of the file after `@`.

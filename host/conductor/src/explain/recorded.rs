@@ -17,6 +17,13 @@ use super::{PATH, Request};
 pub struct Recorded {
     pub request: Request,
     pub patch: Patch,
+    /// Whether it goes on to the upstream, where its `want.json` says that.
+    pub allowed: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Want {
+    allow: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +73,15 @@ pub fn read(directory: &Path) -> anyhow::Result<Recorded> {
     let input: Input =
         serde_json::from_str(&text).with_context(|| format!("{} is no case", file.display()))?;
     let body = body(&input.request).with_context(|| format!("{} is no case", file.display()))?;
+    let file = directory.join("want.json");
+    let allowed = match std::fs::read_to_string(&file) {
+        Ok(text) => {
+            serde_json::from_str::<Want>(&text)
+                .with_context(|| format!("{} says not what is wanted", file.display()))?
+                .allow
+        }
+        Err(_) => None,
+    };
     Ok(Recorded {
         request: Request {
             headers: headers(&input.request, body.is_some()),
@@ -73,6 +89,7 @@ pub fn read(directory: &Path) -> anyhow::Result<Recorded> {
             claims: input.claims,
             body,
         },
+        allowed,
         patch: Patch {
             settings: input.settings,
             data: input.data,
