@@ -1,5 +1,10 @@
 //! The filters' configurations: what the conductor pushes and a filter loads.
 
+mod headers;
+pub mod strict;
+
+pub use headers::response_header;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -45,7 +50,7 @@ pub struct MaskingConfig {
     /// Error codes of the upstream that callers may see.
     #[serde(default = "default_error_codes")]
     pub error_codes: Vec<String>,
-    /// Response headers of the upstream that pass beside the usual ones.
+    /// Response headers of the upstream that pass beside the usual ones; see [`response_header`].
     #[serde(default)]
     pub response_headers: Vec<String>,
     /// Bounds.
@@ -65,13 +70,16 @@ pub struct MaskingSettings {
     pub routes: Vec<RouteConfig>,
 }
 
+/// Operations that a batch may hold at the most, whatever is configured.
+pub const MOST_BATCHED: usize = 1000;
+
 /// What of GraphQL over HTTP is served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GraphqlConfig {
     /// Whether queries may come by GET.
     pub get: bool,
-    /// Operations that one request may hold in an array; 0 refuses arrays.
+    /// Operations that one request may hold in an array, up to [`MOST_BATCHED`]; 0 refuses arrays.
     pub batch: usize,
     /// Whether callers may register queries by their hash (automatic persisted queries).
     pub automatic_persisted: bool,
@@ -320,6 +328,17 @@ pub enum ConfigError {
         /// What is wrong.
         problem: GraphqlError,
     },
+    /// A response header is named that can't pass.
+    #[error("response header `{name}`: {problem}")]
+    ResponseHeader {
+        /// What is named.
+        name: String,
+        /// What is wrong, and what to do.
+        problem: &'static str,
+    },
+    /// Batches could be so large that one request would be too many.
+    #[error("`graphql.batch` is {0}, which is too many: use {MOST_BATCHED} or less")]
+    Batch(usize),
     /// A setting that must not be empty is.
     #[error("the filter configuration has an empty `{0}`")]
     Empty(&'static str),

@@ -36,8 +36,13 @@ pub fn is_intent(name: &str) -> bool {
 }
 
 /// Whether a header's name is one of these.
-fn is_among(name: &str, names: &[impl AsRef<str>]) -> bool {
+pub(crate) fn is_among(name: &str, names: &[impl AsRef<str>]) -> bool {
     names.iter().any(|n| n.as_ref().eq_ignore_ascii_case(name))
+}
+
+/// Whether a byte may stand in a token, such as a header's or a method's name (RFC 9110 §5.6.2).
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// A change of a header map.

@@ -70,7 +70,7 @@ impl Residency {
     /// # Errors
     /// The configuration is malformed.
     pub fn keys_env(config: &[u8]) -> Result<String, ConfigError> {
-        Ok(serde_json::from_slice::<ResidencyConfig>(config)?.keys_env)
+        Ok(crate::config::strict::from_slice::<ResidencyConfig>(config)?.keys_env)
     }
 
     /// Loads a configuration, a JSON text, with the keys of context tokens as the environment has them.
@@ -79,7 +79,7 @@ impl Residency {
     /// # Errors
     /// The configuration, its policy, the data that the filter itself reads, or the keys are malformed.
     pub fn configure(config: &[u8], keys: Option<&str>) -> Result<Self, ConfigError> {
-        let config: ResidencyConfig = serde_json::from_slice(config)?;
+        let config: ResidencyConfig = crate::config::strict::from_slice(config)?;
         if config.region.is_empty() {
             return Err(ConfigError::Empty("region"));
         }

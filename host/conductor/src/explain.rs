@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::claims::JsonClaims;
-use crate::{End, ExplainArgs};
+use crate::{End, ExplainArgs, say};
 
 const PATH: &str = "/graphql";
 
@@ -81,22 +81,28 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<End> {
         .duration_since(std::time::UNIX_EPOCH)
         .context("the clock stands before 1970")?
         .as_secs();
-    let request = match &args.case {
+    let (request, described) = match &args.case {
         Some(directory) => {
             let case = recorded::read(directory)?;
             bundle = bundle.patched(&case.patch)?;
             now = case.now;
-            case.request
+            (case.request, case.allowed)
         }
-        None => asked(args, &bundle, now)?,
+        None => (asked(args, &bundle, now)?, None),
     };
     let explanation = work_out(request, &bundle, now, args.all)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&explanation)?);
-    } else {
-        print!("{}", text::text(&explanation));
-    }
-    Ok(End::Done)
+    let text = match args.json {
+        true => serde_json::to_string_pretty(&explanation)? + "\n",
+        false => text::text(&explanation),
+    };
+    say(&text)?;
+    let allowed = explanation.outcome == Outcome::Allowed;
+    let expected = match described {
+        // In shadow mode a request goes on that would be refused.
+        Some(described) => described == (allowed || explanation.shadow),
+        None => allowed || args.case.is_some(),
+    };
+    Ok(if expected { End::Done } else { End::Failed })
 }
 
 /// The text itself, or the content of the file after `@`.

@@ -17,9 +17,11 @@ mod tenant;
 mod warrant;
 mod watch;
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 /// Guardrails for multi-tenant GraphQL APIs: residency and masking, enforced in Envoy.
@@ -39,6 +41,10 @@ enum Command {
     #[command(after_help = "Example: conductor serve --config conductor.toml")]
     Serve(ServeArgs),
     /// Says what would be masked or denied for a request, and why. Needs no gateway.
+    ///
+    /// Ends with 0 if the request would be allowed, and with 1 if it would be denied or can't be
+    /// parsed. A recorded case may well be one that is denied: it ends with 1 if its `want.json` says
+    /// otherwise (`allow`), else with 0. What can't be read ends with 2.
     #[command(
         after_help = "Example: conductor explain --query '{ people { email phone } }' \
         --claims '{\"sub\":\"ann\",\"tenant\":\"acme\",\"roles\":[\"analyst\"],\
@@ -200,6 +206,15 @@ fn main() -> ExitCode {
             eprintln!("conductor: {error:#}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// Writes to standard output. Who reads it may have seen enough (`| head`), which is no fault.
+pub(crate) fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("can't write to standard output"),
     }
 }
 

@@ -32,14 +32,14 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let first = Release::prepare(&config)?;
     let receivers = Receivers::read(&config.alerts)?;
     if args.check_config {
-        println!(
-            "{}: fine; policies {} give {} masking and {} residency decisions for {} gateways",
+        crate::say(&format!(
+            "{}: fine; policies {} give {} masking and {} residency decisions for {} gateways\n",
             args.config.display(),
             first.bundle.revision,
             first.examined.masking,
             first.examined.residency,
             config.gateways.len()
-        );
+        ))?;
         return Ok(End::Done);
     }
 

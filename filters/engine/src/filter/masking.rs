@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::DecisionIds;
 use crate::cache::Cache;
-use crate::config::{ConfigError, MaskingConfig};
+use crate::config::{ConfigError, MOST_BATCHED, MaskingConfig, response_header, strict};
 use crate::graphql::{self, Document, GraphqlError, Operation};
 use crate::mask::{self, Comparison, Envelope, Keyring, Known, Plan, RoutePlan, RuleTable};
 use crate::policy::{Decision, ErrorDetail, MaskingInput, Policy};
@@ -74,7 +74,7 @@ impl Masking {
     /// # Errors
     /// A part of it is malformed; the error names the part and the place.
     pub fn configure(config: &[u8], keys: Option<&str>) -> Result<Self, ConfigError> {
-        Self::load(serde_json::from_slice(config)?, keys)
+        Self::load(strict::from_slice(config)?, keys)
     }
 
     /// The name of the environment variable that holds the keys, by the configuration.
@@ -82,7 +82,7 @@ impl Masking {
     /// # Errors
     /// The configuration is malformed.
     pub fn keys_env(config: &[u8]) -> Result<String, ConfigError> {
-        Ok(serde_json::from_slice::<MaskingConfig>(config)?.keys_env)
+        Ok(strict::from_slice::<MaskingConfig>(config)?.keys_env)
     }
 
     /// Loads a configuration.
@@ -92,6 +92,15 @@ impl Masking {
     pub fn load(config: MaskingConfig, keys: Option<&str>) -> Result<Self, ConfigError> {
         if config.graphql_paths.is_empty() {
             return Err(ConfigError::Empty("graphql_paths"));
+        }
+        for name in &config.response_headers {
+            response_header(name).map_err(|problem| ConfigError::ResponseHeader {
+                name: name.clone(),
+                problem,
+            })?;
+        }
+        if config.graphql.batch > MOST_BATCHED {
+            return Err(ConfigError::Batch(config.graphql.batch));
         }
         let schema = Schema::parse(&config.schema)?;
         let mut config = config;

@@ -2,9 +2,11 @@
 
 mod audit;
 mod operations;
+mod passes;
 mod request;
 mod response;
 mod route;
+mod written;
 
 use std::sync::Arc;
 

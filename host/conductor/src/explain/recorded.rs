@@ -21,6 +21,13 @@ pub struct Recorded {
     /// In seconds since 1970.
     pub now: u64,
     pub patch: Patch,
+    /// Whether it goes on to the upstream, where its `want.json` says that.
+    pub allowed: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Want {
+    allow: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +89,15 @@ pub fn read(directory: &Path) -> anyhow::Result<Recorded> {
         warrants::name_keys(data);
     }
     let body = body(&input.request).with_context(|| format!("{} is no case", file.display()))?;
+    let file = directory.join("want.json");
+    let allowed = match std::fs::read_to_string(&file) {
+        Ok(text) => {
+            serde_json::from_str::<Want>(&text)
+                .with_context(|| format!("{} says not what is wanted", file.display()))?
+                .allow
+        }
+        Err(_) => None,
+    };
     Ok(Recorded {
         request: Request {
             headers: headers(&input, body.is_some()),
@@ -90,6 +106,7 @@ pub fn read(directory: &Path) -> anyhow::Result<Recorded> {
             body,
         },
         now: input.now,
+        allowed,
         patch: Patch {
             settings: input.settings,
             data: input.data,

@@ -31,7 +31,9 @@ pub(super) async fn quarantine(stage: &Stage, seen: &mut Seen) -> anyhow::Result
     let denied = stage
         .ask("eu", ANALYST, "analytics", query(VIEWER), &[])
         .await?;
-    let served = stage.ask("eu", other, "analytics", query(VIEWER), &[]).await?;
+    let served = stage
+        .ask("eu", other, "analytics", query(VIEWER), &[])
+        .await?;
     let ms = shut["gateways"]["ms"].as_u64().unwrap_or(u64::MAX);
     let (shut_code, other_status) = (denied.code(), served.status);
     let open = tenant(stage, &["release", "acme"]).await?;
