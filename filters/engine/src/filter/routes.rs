@@ -54,9 +54,9 @@ impl Routes {
                     "no request has the method `{method}`: write it in capitals, such as \"GET\""
                 )));
             }
-            if !matches!(config.format, Format::Json | Format::Auto)
-                && !(config.at.is_empty() && config.pass.is_empty())
-            {
+            let document = matches!(config.format, Format::Json | Format::Auto);
+            let names_members = !config.at.is_empty() || !config.pass.is_empty();
+            if names_members && !document {
                 return Err(wrong("`at` and `pass` speak of a JSON document"));
             }
             let mut pattern = Vec::new();
