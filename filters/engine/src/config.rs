@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::filter::TagError;
 use crate::graphql::GraphqlError;
 use crate::mask::KeyError;
 use crate::policy::{PolicyError, PolicySource, Surface};
@@ -270,6 +271,9 @@ pub enum ConfigError {
     /// The policy data classifies a field that the schema does not have.
     #[error("policy data `ig.fields`: {0}")]
     Field(#[from] UnknownCoordinate),
+    /// A tag of the schema is not explained by the policy data.
+    #[error(transparent)]
+    Tags(#[from] TagError),
     /// A route contradicts the schema or itself.
     #[error("route `{route}`: {problem}")]
     Route {
