@@ -47,6 +47,8 @@ struct Seen {
     hidden: usize,
     /// Forms whose response was compared, beside the plain one.
     forms: usize,
+    /// Values that have no pseudonym only because they could be of another coordinate.
+    keyless: usize,
 }
 
 /// Runs a case; an error tells all that it was about.
@@ -140,6 +142,7 @@ fn differ(seed: u64) -> Result<Seen, String> {
     Ok(Seen {
         hidden: hidden.len(),
         forms,
+        keyless: run.keyless,
     })
 }
 
@@ -192,4 +195,7 @@ fn the_cases_are_worth_something() {
     assert!(seen.iter().map(|s| s.hidden).sum::<usize>() >= 1000);
     let forms: usize = seen.iter().map(|s| s.forms).sum();
     assert!(forms >= 400, "only {forms} other forms were compared");
+    let keyless = seen.iter().filter(|s| s.keyless > 0).count();
+    assert!(keyless >= 40, "only {keyless} of 200 cases share a key so");
+    println!("{masking} mask, {forms} forms, {keyless} share a key");
 }

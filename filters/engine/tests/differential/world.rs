@@ -71,6 +71,17 @@ pub type Fields = BTreeMap<String, Ty>;
 /// Which strategy; the order is that of strictness. `None` reveals.
 pub const STRICTNESS: [&str; 4] = ["partial", "hash", "null", "redact"];
 
+/// The place of `hash` among them.
+pub const HASH: usize = 1;
+
+/// A strategy: a pseudonym rather than another, since it can say too much in most ways.
+fn strategy(dice: &mut Dice) -> usize {
+    if dice.percent(25) {
+        return HASH;
+    }
+    dice.below(STRICTNESS.len())
+}
+
 #[derive(Debug, Clone)]
 pub struct Rule {
     pub coordinate: String,
@@ -141,7 +152,7 @@ impl World {
                 let at = format!("{name}.{field}");
                 if dice.percent(15) {
                     // On a composite it marks fields of what is returned.
-                    let strategy = Some(dice.below(4));
+                    let strategy = Some(strategy(dice));
                     let coordinate = match &ty.base {
                         Base::Composite(target) if self.fields(target).is_empty() => continue,
                         Base::Composite(target) => {
@@ -161,7 +172,7 @@ impl World {
                 }
                 let chance = if ty.leaf() { 25 } else { 6 };
                 if dice.percent(chance) {
-                    let strategy = dice.percent(75).then(|| dice.below(4));
+                    let strategy = dice.percent(75).then(|| strategy(dice));
                     self.policy.push(Rule {
                         coordinate: at,
                         strategy,
@@ -170,7 +181,7 @@ impl World {
                 }
             }
             if name != "Query" && dice.percent(8) && fields.values().any(Ty::leaf) {
-                let strategy = Some(dice.below(4));
+                let strategy = Some(strategy(dice));
                 self.policy.push(Rule {
                     coordinate: format!("{name}.*"),
                     strategy,
