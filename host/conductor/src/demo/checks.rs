@@ -100,6 +100,7 @@ pub async fn run(stage: &mut Stage) -> anyhow::Result<Vec<Check>> {
     traces::traces(stage, &mut seen).await?;
     records::records(stage, &mut seen).await?;
     pushes::pushes(stage, &mut seen).await?;
+    live::withdrawn(stage, &mut seen).await?;
     pushes::new_route(stage, &mut seen).await?;
     shadow::shadow(stage, &mut seen).await?;
     outages::orphaned(stage, &mut seen).await?;
