@@ -98,6 +98,8 @@ pub struct World {
     pub policy: Vec<Rule>,
     /// Field (`Type.field`) on which a directive stands, and what it says.
     pub directives: Vec<(String, Rule)>,
+    /// The rule of each field of an object type that has one.
+    rules: BTreeMap<String, BTreeMap<String, Rule>>,
 }
 
 impl World {
@@ -137,6 +139,14 @@ impl World {
         world.objects.insert("Query".into(), root);
         world.implements.insert("Query".into(), BTreeSet::new());
         world.mark(dice);
+        let objects = world.objects.iter().map(|(object, fields)| {
+            let ruled = fields.keys().filter_map(|field| {
+                let rule = world.work_out(object, field)?;
+                Some((field.clone(), rule))
+            });
+            (object.clone(), ruled.collect())
+        });
+        world.rules = objects.collect();
         world
     }
 
@@ -211,8 +221,13 @@ impl World {
         implementers.map(|(n, _)| n.clone()).collect()
     }
 
-    /// The rule of a field of an object type: the policy's strictest, else the directives'.
+    /// The rule of a field of an object type.
     pub fn rule(&self, object: &str, field: &str) -> Option<Rule> {
+        self.rules[object].get(field).cloned()
+    }
+
+    /// The policy's strictest rule, else the directives'.
+    fn work_out(&self, object: &str, field: &str) -> Option<Rule> {
         let matches = |rule: &&Rule| {
             let (ty, name) = rule.coordinate.split_once('.').unwrap();
             let leaf = self.objects[object][field].leaf();
