@@ -25,14 +25,7 @@ pub struct Run {
 }
 
 pub fn execute(dice: &mut Dice, world: &World, query: &Query) -> Run {
-    let mut executor = Executor {
-        dice,
-        world,
-        query,
-        hidden: Vec::new(),
-        own: false,
-        keyless: 0,
-    };
+    let mut executor = Executor::new(dice, world, query);
     let root = Place {
         sets: vec![&query.root],
         concrete: "Query".into(),
@@ -54,7 +47,7 @@ pub fn execute(dice: &mut Dice, world: &World, query: &Query) -> Run {
 type Sets<'q> = Vec<&'q [Selection]>;
 
 /// An object of the response.
-struct Place<'q> {
+pub struct Place<'q> {
     /// What is selected of it.
     sets: Sets<'q>,
     /// What it is.
@@ -78,25 +71,37 @@ struct Collected<'q> {
 
 /// What is done to the values of a field.
 #[derive(Clone, Default)]
-struct Treatment {
-    strategy: Option<usize>,
+pub struct Treatment {
+    pub strategy: Option<usize>,
     keep: usize,
     domain: String,
     /// Whether it would be a pseudonym if it were known of which coordinate the value is.
-    keyless: bool,
+    pub keyless: bool,
 }
 
-struct Executor<'w, 'd> {
-    dice: &'d mut Dice,
+pub struct Executor<'w, 'd> {
+    pub dice: &'d mut Dice,
     world: &'w World,
     query: &'w Query,
-    hidden: Vec<(String, bool)>,
+    /// As [`Run::hidden`].
+    pub hidden: Vec<(String, bool)>,
     /// Whether the field at hand is masked by its own rule, or one above it is.
     own: bool,
     keyless: usize,
 }
 
-impl<'w> Executor<'w, '_> {
+impl<'w, 'd> Executor<'w, 'd> {
+    pub fn new(dice: &'d mut Dice, world: &'w World, query: &'w Query) -> Self {
+        Self {
+            dice,
+            world,
+            query,
+            hidden: Vec::new(),
+            own: false,
+            keyless: 0,
+        }
+    }
+
     /// §6.3.2 of the specification. `all`: whatever conditions say, and so every field that may stand
     /// under a key; else the first one, as servers do it.
     fn collect(&self, sets: &Sets<'w>, ty: &str, all: bool) -> Vec<Collected<'w>> {
@@ -207,7 +212,7 @@ impl<'w> Executor<'w, '_> {
     }
 
     /// A member as one server or another may write it: its name, and all of it.
-    fn member(&mut self, key: &str, value: &str) -> (String, String) {
+    pub fn member(&mut self, key: &str, value: &str) -> (String, String) {
         let plain = json!(key).to_string();
         match self.dice.below(8) {
             0 => (plain.clone(), format!("{plain} : {value}")),
@@ -239,7 +244,7 @@ impl<'w> Executor<'w, '_> {
             .map(|(object, f)| {
                 let rule = self.world.rule(object, &f.field);
                 Coordinate {
-                    domain: self.domain(object, &f.field),
+                    domain: domain(self.world, object, &f.field),
                     rule: rule.and_then(|r| Some((r.strategy?, r.keep))),
                 }
             })
@@ -271,16 +276,7 @@ impl<'w> Executor<'w, '_> {
         self.value(&ty, 0, &Treatment::default(), Some(&below))
     }
 
-    /// Whose key pseudonyms are made under.
-    fn domain(&self, object: &str, field: &str) -> String {
-        let interfaces = &self.world.implements[object];
-        let owner = interfaces
-            .iter()
-            .find(|i| self.world.interfaces[*i].contains_key(field));
-        format!("{}.{field}", owner.map_or(object, String::as_str))
-    }
-
-    fn value(
+    pub fn value(
         &mut self,
         ty: &Ty,
         depth: usize,
@@ -325,7 +321,8 @@ impl<'w> Executor<'w, '_> {
             (Base::Composite(_), None) => {
                 let (value, canary) = self.canary();
                 self.hidden.push((canary, self.own));
-                (json!({"x": [value]}).to_string(), "null".into())
+                let masked = placeholder(ty, depth, false).to_string();
+                (json!({"x": [value]}).to_string(), masked)
             }
             _ => self.leaf(ty, depth, treatment),
         }
@@ -370,14 +367,23 @@ impl<'w> Executor<'w, '_> {
     }
 
     /// A value that can be told from all others, and what is searched for of it.
-    fn canary(&mut self) -> (String, String) {
+    pub fn canary(&mut self) -> (String, String) {
         let tail = ["é漢", "\"q\\", "😀", "zz"][self.dice.below(4)];
         let canary = canary(self.dice.next());
         (format!("{canary}{tail}"), canary)
     }
 }
 
-fn redacted() -> Treatment {
+/// Whose key pseudonyms of a field of an object type are made under.
+pub fn domain(world: &World, object: &str, field: &str) -> String {
+    let interfaces = &world.implements[object];
+    let owner = interfaces
+        .iter()
+        .find(|i| world.interfaces[*i].contains_key(field));
+    format!("{}.{field}", owner.map_or(object, String::as_str))
+}
+
+pub fn redacted() -> Treatment {
     Treatment {
         strategy: Some(3),
         ..Treatment::default()
@@ -385,11 +391,11 @@ fn redacted() -> Treatment {
 }
 
 /// One field that a value could be of.
-struct Coordinate {
+pub struct Coordinate {
     /// Whose key its pseudonyms are made under.
-    domain: String,
+    pub domain: String,
     /// Its strategy and what `partial` keeps, if it is masked.
-    rule: Option<(usize, usize)>,
+    pub rule: Option<(usize, usize)>,
 }
 
 /// What may be shown of a value that is of one of these coordinates, nobody knows of which.
@@ -398,7 +404,7 @@ struct Coordinate {
 /// hidden: that it is the one that has this pseudonym wherever else the key is used. So it may be made
 /// only of a value that is sure to be a hashed one of that very key, or else whoever writes values of
 /// another coordinate gets to know which pseudonyms they would have under this one.
-fn shown(possible: &[Coordinate]) -> Treatment {
+pub fn shown(possible: &[Coordinate]) -> Treatment {
     let rules = possible.iter().filter_map(|c| c.rule);
     let Some(strategy) = rules.clone().map(|(strategy, _)| strategy).max() else {
         return Treatment::default();
@@ -420,7 +426,7 @@ fn shown(possible: &[Coordinate]) -> Treatment {
     }
 }
 
-fn placeholder(ty: &Ty, depth: usize, null: bool) -> Value {
+pub fn placeholder(ty: &Ty, depth: usize, null: bool) -> Value {
     match &ty.base {
         Base::Text(_) if !(null && ty.nullable(depth)) => json!("[REDACTED]"),
         _ if ty.nullable(depth) => Value::Null,
@@ -432,7 +438,13 @@ fn placeholder(ty: &Ty, depth: usize, null: bool) -> Value {
     }
 }
 
-fn masked(ty: &Ty, depth: usize, strategy: &str, treatment: &Treatment, value: &Value) -> Value {
+pub fn masked(
+    ty: &Ty,
+    depth: usize,
+    strategy: &str,
+    treatment: &Treatment,
+    value: &Value,
+) -> Value {
     let text = match (&ty.base, value) {
         (Base::Json, Value::Array(items)) => {
             let items = items

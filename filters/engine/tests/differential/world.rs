@@ -226,13 +226,26 @@ impl World {
         self.rules[object].get(field).cloned()
     }
 
+    /// The same in an export, where no directive does less than redact.
+    pub fn rule_of_export(&self, object: &str, field: &str) -> Option<Rule> {
+        let mut rule = self.rule(object, field)?;
+        let of_policy = |rule: &Rule| self.speaks_of(rule, object, field);
+        if !self.policy.iter().any(of_policy) {
+            rule.strategy = Some(STRICTNESS.len() - 1);
+        }
+        Some(rule)
+    }
+
+    /// Whether a rule is one of a field of an object type.
+    fn speaks_of(&self, rule: &Rule, object: &str, field: &str) -> bool {
+        let (ty, name) = rule.coordinate.split_once('.').unwrap();
+        let leaf = self.objects[object][field].leaf();
+        self.possible(ty).contains(object) && (name == field || (name == "*" && leaf))
+    }
+
     /// The policy's strictest rule, else the directives'.
     fn work_out(&self, object: &str, field: &str) -> Option<Rule> {
-        let matches = |rule: &&Rule| {
-            let (ty, name) = rule.coordinate.split_once('.').unwrap();
-            let leaf = self.objects[object][field].leaf();
-            self.possible(ty).contains(object) && (name == field || (name == "*" && leaf))
-        };
+        let matches = |rule: &&Rule| self.speaks_of(rule, object, field);
         let strictest = |rules: Vec<Rule>| {
             rules
                 .into_iter()
