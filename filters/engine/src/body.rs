@@ -21,7 +21,7 @@ pub use incremental::Incremental;
 pub use inflate::{Encoding, Inflate};
 pub use json::JsonBody;
 pub use lines::LinesBody;
-pub use multipart::{MultipartBody, boundary};
+pub use multipart::{MultipartBody, boundary, boundary_to_write};
 
 use crate::json::{JsonError, Limits, Stats};
 use crate::mask::{Plan, PlanMasker};
@@ -82,6 +82,9 @@ pub enum BodyError {
     /// It is not written as its content type says.
     #[error("{0}")]
     Form(&'static str),
+    /// The first row names no column that is known: it may be data.
+    #[error("the first row names no column that the route knows, so it may be data")]
+    NoHeader,
     /// A part of it is longer than may be held.
     #[error("a part is longer than the limit")]
     PartTooLong,
@@ -110,6 +113,7 @@ impl BodyError {
         match self {
             Self::Json(e) => format!("UPSTREAM_{}", e.problem.code().to_uppercase()),
             Self::Form(_) => "UPSTREAM_MALFORMED".into(),
+            Self::NoHeader => "UPSTREAM_NO_HEADER".into(),
             Self::PartTooLong => "UPSTREAM_PART_TOO_LONG".into(),
             Self::Count { .. } => "UPSTREAM_BATCH_MISMATCH".into(),
             Self::Incremental(_) => "UPSTREAM_INCREMENTAL_MALFORMED".into(),

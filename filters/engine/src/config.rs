@@ -1,9 +1,15 @@
 //! The filters' configurations: what the conductor pushes and a filter loads.
 
+mod headers;
+pub mod strict;
+
+pub use headers::response_header;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::context::{self, ContextKeyError};
 use crate::filter::TagError;
 use crate::graphql::GraphqlError;
 use crate::mask::KeyError;
@@ -45,7 +51,7 @@ pub struct MaskingConfig {
     /// Error codes of the upstream that callers may see.
     #[serde(default = "default_error_codes")]
     pub error_codes: Vec<String>,
-    /// Response headers of the upstream that pass beside the usual ones.
+    /// Response headers of the upstream that pass beside the usual ones; see [`response_header`].
     #[serde(default)]
     pub response_headers: Vec<String>,
     /// Bounds.
@@ -65,13 +71,16 @@ pub struct MaskingSettings {
     pub routes: Vec<RouteConfig>,
 }
 
+/// Operations that a batch may hold at the most, whatever is configured.
+pub const MOST_BATCHED: usize = 1000;
+
 /// What of GraphQL over HTTP is served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GraphqlConfig {
     /// Whether queries may come by GET.
     pub get: bool,
-    /// Operations that one request may hold in an array; 0 refuses arrays.
+    /// Operations that one request may hold in an array, up to [`MOST_BATCHED`]; 0 refuses arrays.
     pub batch: usize,
     /// Whether callers may register queries by their hash (automatic persisted queries).
     pub automatic_persisted: bool,
@@ -79,6 +88,9 @@ pub struct GraphqlConfig {
     pub persisted_only: bool,
     /// Operations that callers may name: id → document.
     pub manifest: BTreeMap<String, String>,
+    /// What arguments compare whose names don't tell: `Type.field.argument` → `Type.field`s.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub compared: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for GraphqlConfig {
@@ -89,6 +101,7 @@ impl Default for GraphqlConfig {
             automatic_persisted: true,
             persisted_only: false,
             manifest: BTreeMap::new(),
+            compared: BTreeMap::new(),
         }
     }
 }
@@ -134,6 +147,10 @@ pub struct RouteConfig {
     /// Members or columns with another name than their field's: name → `Type.field`.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
+    /// What parameters compare whose names don't tell: name → `Type.field`s; under `:body` what the
+    /// request's body compares.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub compared: BTreeMap<String, Vec<String>>,
 }
 
 /// How a route's answers are written.
@@ -211,6 +228,12 @@ pub struct ResidencyConfig {
     /// Where the verified claims are.
     #[serde(default = "default_claims")]
     pub claims: Vec<String>,
+    /// The environment variable that holds the keys of context tokens.
+    #[serde(default = "default_context_keys_env")]
+    pub keys_env: String,
+    /// How long a context token is good for, in seconds.
+    #[serde(default = "default_token_lifetime")]
+    pub token_lifetime_s: u64,
     /// Entries of the decision cache.
     #[serde(default = "default_cache_entries")]
     pub cache_entries: usize,
@@ -232,8 +255,18 @@ fn default_keys_env() -> String {
     "IG_MASK_KEYS".into()
 }
 
-fn default_cache_entries() -> usize {
-    4096
+fn default_context_keys_env() -> String {
+    "IG_CONTEXT_KEYS".into()
+}
+
+fn default_token_lifetime() -> u64 {
+    context::LIFETIME_S
+}
+
+/// Entries of the residency filter's decision cache: two generations, each of which holds a directory
+/// of 10,000 tenants and more.
+pub fn default_cache_entries() -> usize {
+    32_768
 }
 
 /// The codes that GraphQL servers use for errors that clients handle.
@@ -274,6 +307,12 @@ pub enum ConfigError {
     /// A tag of the schema is not explained by the policy data.
     #[error(transparent)]
     Tags(#[from] TagError),
+    /// The policy data that the filter itself reads is not what it must be.
+    #[error(transparent)]
+    Data(#[from] DataFault),
+    /// The context keys are malformed.
+    #[error("the context keys in the environment can't be used: {0}")]
+    ContextKeys(#[from] ContextKeyError),
     /// A route contradicts the schema or itself.
     #[error("route `{route}`: {problem}")]
     Route {
@@ -282,6 +321,9 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
+    /// The list of what arguments compare contradicts the schema.
+    #[error("`graphql.compared`: {0}")]
+    Compared(String),
     /// A document of the manifest is no GraphQL.
     #[error("persisted query `{id}`: {problem}")]
     Persisted {
@@ -290,7 +332,35 @@ pub enum ConfigError {
         /// What is wrong.
         problem: GraphqlError,
     },
+    /// A response header is named that can't pass.
+    #[error("response header `{name}`: {problem}")]
+    ResponseHeader {
+        /// What is named.
+        name: String,
+        /// What is wrong, and what to do.
+        problem: &'static str,
+    },
+    /// Batches could be so large that one request would be too many.
+    #[error("`graphql.batch` is {0}, which is too many: use {MOST_BATCHED} or less")]
+    Batch(usize),
     /// A setting that must not be empty is.
     #[error("the filter configuration has an empty `{0}`")]
     Empty(&'static str),
+}
+
+/// What is wrong with the policy data, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("policy data {at}: {problem}")]
+pub struct DataFault {
+    /// Section and key, as one writes them in Rego: `ig.authorities["eu-dpa"].keys[0]`.
+    pub at: String,
+    /// What is wrong there. It holds no value.
+    pub problem: &'static str,
+}
+
+impl DataFault {
+    /// A fault at a place.
+    pub(crate) fn new(at: String, problem: &'static str) -> Self {
+        Self { at, problem }
+    }
 }

@@ -18,9 +18,13 @@ const RESERVED: &str = "x-ig-";
 /// request would have no way to an upstream.
 pub const ROUTE_HEADER: &str = "x-ig-route";
 
-/// The headers with the prefix with which a client states an intent. They can only narrow what the
-/// client gets.
-const INTENTS: [&str; 2] = ["x-ig-purpose", crate::residency::DATA_REGION_HEADER];
+/// The headers with the prefix with which a client states an intent, as far as the upstream may see
+/// them. They can only narrow what the client gets. A warrant (`x-ig-warrant`) is no such intent: the
+/// residency filter takes it off the request, and what it opened stands in the context token.
+const INTENTS: [&str; 2] = [
+    crate::identity::PURPOSE_HEADER,
+    crate::residency::DATA_REGION_HEADER,
+];
 
 /// Whether a header is the gateway's own.
 pub fn is_reserved(name: &str) -> bool {
@@ -28,14 +32,19 @@ pub fn is_reserved(name: &str) -> bool {
         .is_some_and(|p| p.eq_ignore_ascii_case(RESERVED))
 }
 
-/// Whether a client may send the header.
+/// Whether a client may send the header to the upstream.
 pub fn is_intent(name: &str) -> bool {
     is_among(name, &INTENTS)
 }
 
 /// Whether a header's name is one of these.
-fn is_among(name: &str, names: &[impl AsRef<str>]) -> bool {
+pub(crate) fn is_among(name: &str, names: &[impl AsRef<str>]) -> bool {
     names.iter().any(|n| n.as_ref().eq_ignore_ascii_case(name))
+}
+
+/// Whether a byte may stand in a token, such as a header's or a method's name (RFC 9110 §5.6.2).
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// A change of a header map.

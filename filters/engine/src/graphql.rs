@@ -7,7 +7,9 @@ mod read;
 mod request;
 
 pub use argument::{Argument, ArgumentValue};
-pub use document::{Document, Field, FieldIndex, Operation, Selection, SetIndex, Variable};
+pub use document::{
+    Directive, Document, Field, FieldIndex, Operation, Selection, SetIndex, Variable,
+};
 pub use error::GraphqlError;
 pub use request::{GraphqlRequest, PersistedId, RequestError, Requests, SpelledOut};
 

@@ -10,7 +10,7 @@ mod regex;
 pub use decision::{
     DEFAULT_KEEP_LAST, Decision, Denial, ErrorDetail, ResidencyDecision, RuleSpec, Verdict,
 };
-pub use input::{MaskingInput, ResidencyInput, Surface};
+pub use input::{MaskingInput, ResidencyInput, Surface, WarrantFacts, WarrantRefusal};
 
 use std::fmt;
 use std::num::NonZeroU32;

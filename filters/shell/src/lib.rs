@@ -10,6 +10,10 @@
     clippy::panic
 )]
 
+mod uses;
+
+pub use uses::SharedUses;
+
 use std::time::Duration;
 
 use engine::filter::Edit;

@@ -40,7 +40,9 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
     })?;
     let invalid = |error| BundleError::Invalid {
         path: match error {
-            ConfigError::Route { .. } => bundle.path.join("masking.json"),
+            ConfigError::Route { .. } | ConfigError::Batch(_) | ConfigError::Persisted { .. } => {
+                bundle.path.join("masking.json")
+            }
             _ => bundle.path.clone(),
         },
         error,
@@ -56,7 +58,7 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
         &[],
         &paths,
     )))?;
-    Residency::configure(&residency).map_err(invalid)?;
+    Residency::configure(&residency, None).map_err(invalid)?;
 
     let undecided = |asked: &dyn fmt::Display, reason: String| BundleError::Undecided {
         path: bundle.path.clone(),
@@ -113,6 +115,51 @@ mod tests {
             examined.masking >= 100 && examined.residency >= 50,
             "{examined:?}"
         );
+    }
+
+    #[test]
+    fn settings_that_can_not_be_meant_are_refused_with_their_place() {
+        use serde_json::json;
+
+        let route = |name: &str, value: Value| {
+            let mut route = json!({"name": "a", "path": "/a", "type": "Person"});
+            route[name] = value;
+            json!({"routes": [route]})
+        };
+        for (settings, want) in [
+            (
+                route("methods", json!(["get"])),
+                "route `a`: no request has the method `get`",
+            ),
+            (
+                route("path", json!("/A/../b")),
+                "route `a`: no path has the segment `..`",
+            ),
+            (
+                route("path", json!("/a//b")),
+                "route `a`: no path has the segment ``",
+            ),
+            (
+                route("surface", json!("graphql")),
+                "route `a`: `surface` is for what is no GraphQL",
+            ),
+            (
+                json!({"graphql": {"batch": 1_000_000}}),
+                "`graphql.batch` is 1000000, which is too many: use 1000 or less",
+            ),
+            (
+                json!({"graphql": {"manifest": {"mine": "{ nope"}}}),
+                "persisted query `mine`: ",
+            ),
+        ] {
+            let mut bundle = bundle();
+            bundle.settings = serde_json::from_value(settings).unwrap();
+            let error = examine(&bundle).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("masking.json can't be used: {want}")),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
 
 use engine::config::{
-    MaskingConfig, MaskingLimits, MaskingSettings, ResidencyConfig, default_claims,
-    default_error_codes,
+    MaskingConfig, MaskingLimits, MaskingSettings, ResidencyConfig, default_cache_entries,
+    default_claims, default_error_codes, strict,
 };
+use engine::graphql::{self, Document};
 use engine::policy::{Module, PolicySource};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -117,6 +118,8 @@ impl Bundle {
                 engine::residency::CLUSTER_HEADER,
                 engine::residency::TENANT_HEADER,
                 engine::residency::REGION_HEADER,
+                engine::residency::OPERATIONS_HEADER,
+                engine::context::CONTEXT_HEADER,
             ]
             .map(str::to_owned)
             .into(),
@@ -142,7 +145,9 @@ impl Bundle {
             clusters: clusters.iter().cloned().collect(),
             graphql_paths: graphql_paths.to_vec(),
             claims: default_claims(),
-            cache_entries: 4096,
+            keys_env: "IG_CONTEXT_KEYS".into(),
+            token_lifetime_s: engine::context::LIFETIME_S,
+            cache_entries: default_cache_entries(),
         }
     }
 }
@@ -152,13 +157,13 @@ fn settings(path: &Path) -> Result<MaskingSettings, BundleError> {
     let file = path.join("masking.json");
     let mut settings: MaskingSettings = match file.exists() {
         false => MaskingSettings::default(),
-        true => serde_json::from_str(&text(&file)?)
+        true => strict::from_slice(text(&file)?.as_bytes())
             .map_err(|error| BundleError::Settings { path: file, error })?,
     };
     let file = path.join("persisted-queries.json");
     if file.exists() {
         let manifest: Manifest =
-            serde_json::from_str(&text(&file)?).map_err(|error| BundleError::Json {
+            strict::from_slice(text(&file)?.as_bytes()).map_err(|error| BundleError::Settings {
                 path: file.clone(),
                 error,
             })?;
@@ -168,7 +173,18 @@ fn settings(path: &Path) -> Result<MaskingSettings, BundleError> {
                 reason: "its format is not apollo-persisted-query-manifest, version 1".into(),
             });
         }
+        let limits = MaskingLimits::default();
+        let limits = graphql::Limits {
+            tokens: limits.query_tokens,
+            depth: limits.query_depth,
+        };
         for operation in manifest.operations {
+            if let Err(error) = Document::parse(&operation.body, limits) {
+                return Err(BundleError::Manifest {
+                    path: file,
+                    reason: format!("the body of the operation `{}`: {error}", operation.id),
+                });
+            }
             let known = settings
                 .graphql
                 .manifest
@@ -270,6 +286,57 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         dir
+    }
+
+    #[test]
+    fn settings_are_objects_and_manifests_hold_documents() {
+        let good = r#"{"format": "apollo-persisted-query-manifest", "version": 1, "operations":
+            [{"id": "a", "name": "A", "type": "query", "body": "query A { a }"}]}"#;
+        let read = |file: &str, text: &str| {
+            let dir = directory(&[
+                ("m.rego", "package ig.masking"),
+                ("schema.graphql", "type Query { a: Int }"),
+                (file, text),
+            ]);
+            Bundle::read(dir.path())
+                .map(|b| b.settings)
+                .map_err(|e| e.to_string())
+        };
+        let manifest = "persisted-queries.json";
+        assert_eq!(
+            read(manifest, good).unwrap().graphql.manifest["a"],
+            "query A { a }"
+        );
+        let settings = "masking.json";
+        let object = "expected an object";
+        for (file, text, want) in [
+            (settings, "[]", object),
+            (settings, r#"["shadow"]"#, object),
+            (settings, r#"{"graphql": []}"#, object),
+            (settings, r#"{"routes": [["a", "/a"]]}"#, object),
+            (manifest, "[]", object),
+            (
+                manifest,
+                r#"["apollo-persisted-query-manifest", 1, []]"#,
+                object,
+            ),
+            (
+                manifest,
+                &good.replace(r#"{"id""#, r#"["a", "{ a }"], {"id""#),
+                object,
+            ),
+            (
+                manifest,
+                &good.replace("{ a }", "{ a"),
+                "the body of the operation `a`: ",
+            ),
+        ] {
+            let error = read(file, text).expect_err(text);
+            assert!(
+                error.contains(file) && error.contains(want),
+                "{text}: {error}"
+            );
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use engine::config::MaskingSettings;
+use engine::config::strict;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -37,8 +37,7 @@ impl Bundle {
         if let Some(over) = &patch.settings {
             let mut settings = serde_json::to_value(&self.settings).map_err(unreadable)?;
             lay_over(&mut settings, over);
-            bundle.settings =
-                serde_json::from_value::<MaskingSettings>(settings).map_err(unreadable)?;
+            bundle.settings = strict::from(settings).map_err(unreadable)?;
         }
         if let (Some(over), Some(ig)) = (&patch.data, bundle.policy.data.get_mut("ig")) {
             lay_over(ig, over);

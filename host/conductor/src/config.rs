@@ -161,6 +161,11 @@ pub struct Gateway {
     pub limits: gateway::spec::Limits,
 }
 
+/// Reads a table in which what is a table is none of its values' list.
+fn from_toml(text: &str) -> Result<Config, toml::de::Error> {
+    engine::config::strict::from(toml::de::Deserializer::parse(text)?)
+}
+
 fn default_paths() -> Vec<String> {
     vec!["/graphql".into()]
 }
@@ -174,7 +179,7 @@ impl Config {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("can't read the configuration {}", path.display()))?;
         let mut config: Self =
-            toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+            from_toml(&text).with_context(|| format!("in {}", path.display()))?;
         let path = std::path::absolute(path)?;
         let base = path.parent().unwrap_or(Path::new("/"));
         for relative in [
@@ -195,6 +200,11 @@ impl Config {
             };
             if gateway.endpoints.is_empty() {
                 return Err(wrong("there are no endpoints, so nothing could be served"));
+            }
+            for name in &gateway.response_headers {
+                engine::config::response_header(name).map_err(|problem| {
+                    wrong(&format!("`response_headers`: `{name}`: {problem}"))
+                })?;
             }
             if gateway.listen.port() == 0 || gateway.admin.port() == 0 {
                 return Err(wrong("`listen` and `admin` need a port"));
@@ -268,6 +278,26 @@ access_log = "/tmp/eu.log"
             let error = format!("{:#}", read(&GOOD.replace(from, to)).unwrap_err());
             assert!(error.contains(want), "{from} -> {to}: {error}");
         }
+        for (name, want) in [
+            ("content-length", "speaks of the body"),
+            ("ETag", "speaks of the body"),
+            ("content-encoding", "speaks of the body"),
+            ("transfer-encoding", "connection, which ends at the gateway"),
+            ("x-ig-mask", "the gateway's own"),
+            ("a b", "no header's name"),
+            ("", "no header's name"),
+        ] {
+            let text = format!("{GOOD}response_headers = [\"x-cost\", {name:?}]\n");
+            let error = format!("{:#}", read(&text).unwrap_err());
+            let place = format!("conductor.toml: region `eu`: `response_headers`: `{name}`: ");
+            assert!(error.contains(&place) && error.contains(want), "{error}");
+        }
+        assert!(read(&format!("{GOOD}response_headers = [\"x-cost\"]\n")).is_ok());
+        let filters = "[filters]\nresidency = \"r.wasm\"\nmasking = \"/m.wasm\"\n";
+        let list = GOOD.replace(filters, "");
+        let list = format!("filters = [\"r.wasm\", \"/m.wasm\"]\n{list}");
+        let error = format!("{:#}", read(&list).unwrap_err());
+        assert!(error.contains("expected an object"), "{error}");
         let (head, gateway) = GOOD.split_once("[[gateways]]").unwrap();
         let twice = format!("{head}[[gateways]]{gateway}[[gateways]]{gateway}");
         assert!(

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bundle::Bundle;
 use engine::policy::Surface;
 use gateway::GatewaySpec;
@@ -10,10 +10,14 @@ use gateway::spec::{FilterSpec, JwtSpec, RouteSpec, TracingSpec, WasmSource, Xds
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Delivery, Gateway};
-use crate::{BootstrapArgs, End, FilterConfigArgs};
+use crate::{BootstrapArgs, End, FilterConfigArgs, say};
 
 /// The environment variable with the mask keys, in the gateway's environment.
 pub const KEYS_ENV: &str = "IG_MASK_KEYS";
+
+/// The environment variable with the keys of context tokens, in the gateway's environment and in that
+/// of the guards of its region.
+pub const CONTEXT_KEYS_ENV: &str = "IG_CONTEXT_KEYS";
 
 /// A filter's code, by its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +153,7 @@ pub fn spec(
                 wasm: wasm(&code.residency),
                 vm_id: "residency".into(),
                 configuration: serde_json::to_string(&residency)?,
-                env_keys: Vec::new(),
+                env_keys: vec![CONTEXT_KEYS_ENV.into()],
                 allow_on_headers_stop_iteration: false,
             },
             FilterSpec {
@@ -188,13 +192,29 @@ pub fn snapshot(spec: &GatewaySpec, revision: &str) -> anyhow::Result<xds::Snaps
 pub fn print_filter_config(args: &FilterConfigArgs) -> anyhow::Result<End> {
     let bundle = Bundle::read(&args.policies)?;
     bundle::examine(&bundle)?;
-    let config = if args.filter == "masking" {
+    let regions = bundle.policy.data.pointer("/ig/regions");
+    let regions = regions.and_then(|r| r.as_object());
+    if !regions.is_some_and(|r| r.contains_key(&args.region)) {
+        let known: Vec<&str> = regions
+            .into_iter()
+            .flat_map(|r| r.keys())
+            .map(String::as_str)
+            .collect();
+        bail!(
+            "the policies in {} have no region `{}`: use {}",
+            args.policies.display(),
+            args.region,
+            known.join(", ")
+        );
+    }
+    let mut config = if args.filter == "masking" {
         serde_json::to_string_pretty(&bundle.masking(&args.region, &args.paths))?
     } else {
         let cluster = (args.region.clone(), gateway::cluster_name(&args.region));
         serde_json::to_string_pretty(&bundle.residency(&args.region, &[cluster], &args.paths))?
     };
-    println!("{config}");
+    config.push('\n');
+    say(&config)?;
     Ok(End::Done)
 }
 
@@ -213,7 +233,7 @@ pub fn print_bootstrap(args: &BootstrapArgs) -> anyhow::Result<End> {
                 regions.join(", ")
             )
         })?;
-    print!("{}", bootstrap(&config, gateway, args.node_id.as_deref())?);
+    say(&bootstrap(&config, gateway, args.node_id.as_deref())?)?;
     Ok(End::Done)
 }
 

@@ -5,6 +5,7 @@ mod api;
 mod claims;
 mod config;
 mod demo;
+mod directory;
 mod explain;
 mod fleet;
 mod metrics;
@@ -12,11 +13,15 @@ mod module;
 mod proofs;
 mod pseudonym;
 mod serve;
+mod tenant;
+mod warrant;
 mod watch;
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 /// Guardrails for multi-tenant GraphQL APIs: residency and masking, enforced in Envoy.
@@ -36,6 +41,10 @@ enum Command {
     #[command(after_help = "Example: conductor serve --config conductor.toml")]
     Serve(ServeArgs),
     /// Says what would be masked or denied for a request, and why. Needs no gateway.
+    ///
+    /// Ends with 0 if the request would be allowed, and with 1 if it would be denied or can't be
+    /// parsed. A recorded case may well be one that is denied: it ends with 1 if its `want.json` says
+    /// otherwise (`allow`), else with 0. What can't be read ends with 2.
     #[command(
         after_help = "Example: conductor explain --query '{ people { email phone } }' \
         --claims '{\"sub\":\"ann\",\"tenant\":\"acme\",\"roles\":[\"analyst\"],\
@@ -52,6 +61,12 @@ enum Command {
     /// Looks pseudonyms up, for who holds the keys; each look-up is recorded.
     #[command(after_help = "Example: conductor pseudonym find --help")]
     Pseudonym(pseudonym::PseudonymArgs),
+    /// Issues, verifies, revokes and lists warrants, which open a border for a tenant's data.
+    #[command(after_help = "Example: conductor warrant issue --help")]
+    Warrant(warrant::WarrantArgs),
+    /// Shuts a tenant out everywhere, and lets it in again.
+    #[command(after_help = "Example: conductor tenant quarantine --help")]
+    Tenant(tenant::TenantArgs),
     /// Checks residency proofs offline, and keeps the keys that sign them.
     #[command(after_help = "Example: conductor proofs verify --help")]
     Proofs(proofs::ProofsArgs),
@@ -97,7 +112,7 @@ pub(crate) struct ExplainArgs {
     claims: Option<String>,
     /// A recorded case: the request is that of its `input.json`, whatever it asks for.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["query", "claims", "operation", "purpose",
-        "data_region", "region"])]
+        "data_region", "region", "warrant"])]
     case: Option<PathBuf>,
     /// List every path and what happens to it, not only what is masked.
     #[arg(long)]
@@ -111,6 +126,9 @@ pub(crate) struct ExplainArgs {
     /// What `x-ig-data-region` says.
     #[arg(long, value_name = "REGION")]
     data_region: Option<String>,
+    /// A file with the warrant that `x-ig-warrant` presents.
+    #[arg(long, value_name = "FILE")]
+    warrant: Option<PathBuf>,
     /// The region of the gateway that the request reaches; the tenant's own, if not given.
     #[arg(long)]
     region: Option<String>,
@@ -175,6 +193,8 @@ fn main() -> ExitCode {
         Command::Bootstrap(args) => fleet::print_bootstrap(&args),
         Command::FilterConfig(args) => fleet::print_filter_config(&args),
         Command::Pseudonym(args) => pseudonym::run(&args),
+        Command::Warrant(args) => warrant::run(&args),
+        Command::Tenant(args) => tenant::run(&args),
         Command::Proofs(args) => proofs::run(&args),
         Command::Serve(args) => runtime().and_then(|r| r.block_on(serve::run(&args))),
         Command::Demo(args) => runtime().and_then(|r| r.block_on(demo::run(&args))),
@@ -186,6 +206,15 @@ fn main() -> ExitCode {
             eprintln!("conductor: {error:#}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// Writes to standard output. Who reads it may have seen enough (`| head`), which is no fault.
+pub(crate) fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("can't write to standard output"),
     }
 }
 

@@ -189,13 +189,16 @@ fn audit(args: &AuditArgs) -> anyhow::Result<End> {
             "file": args.file, "whole": fault.is_none(), "lines": lines, "sha256": sha256,
             "fault": fault, "line": line,
         });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        crate::say(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
         match (&fault, lines, sha256) {
-            (None, Some(lines), Some(sha256)) => {
-                println!("{path} is whole: {lines} lines, the last one's hash is {sha256}")
-            }
-            (fault, _, _) => println!("{path} is broken: {}", fault.as_deref().unwrap_or_default()),
+            (None, Some(lines), Some(sha256)) => crate::say(&format!(
+                "{path} is whole: {lines} lines, the last one's hash is {sha256}\n"
+            ))?,
+            (fault, _, _) => crate::say(&format!(
+                "{path} is broken: {}\n",
+                fault.as_deref().unwrap_or_default()
+            ))?,
         }
     }
     Ok(if fault.is_none() {

@@ -32,14 +32,14 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let first = Release::prepare(&config)?;
     let receivers = Receivers::read(&config.alerts)?;
     if args.check_config {
-        println!(
-            "{}: fine; policies {} give {} masking and {} residency decisions for {} gateways",
+        crate::say(&format!(
+            "{}: fine; policies {} give {} masking and {} residency decisions for {} gateways\n",
             args.config.display(),
             first.bundle.revision,
             first.examined.masking,
             first.examined.residency,
             config.gateways.len()
-        );
+        ))?;
         return Ok(End::Done);
     }
 
@@ -231,6 +231,7 @@ async fn reload(
             }
             offer(cache, release, policies);
             alarm.policies_accepted();
+            settle(cache, alarm);
             if !unchanged {
                 let ms = started.elapsed().as_millis();
                 tracing::info!(revision, ms, "policies changed: pushed to the gateways");
@@ -241,6 +242,17 @@ async fn reload(
             tracing::error!("refused a change, what was in force stays: {message}");
             alarm.policies_refused(&message);
             policies.send_modify(|state| state.refused(message));
+        }
+    }
+}
+
+/// Ends the alerts of regions that have what they were offered. After a refusal the last good
+/// configuration is proven too, and is no end of it; and who goes back to it by hand proves nothing
+/// anew.
+fn settle(cache: &Cache, alarm: &Alarm) {
+    for (region, group) in cache.status().groups {
+        if group.parked.is_empty() && group.offered == group.last_good {
+            alarm.proven(&region);
         }
     }
 }
@@ -286,12 +298,7 @@ async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>, cache: Cache,
                 );
             }
             Ok(Event::Proven { group, version }) => {
-                // After a refusal the last good configuration is proven too: that is no end of it.
-                let status = cache.status();
-                let group_status = status.groups.get(&group);
-                if group_status.is_some_and(|g| g.parked.is_empty()) {
-                    alarm.proven(&group);
-                }
+                settle(&cache, &alarm);
                 tracing::info!(
                     region = group,
                     version = version.get(..12),

@@ -26,8 +26,13 @@ fn explain(query: &str, claims: &str, more: &[&str]) -> Output {
 
 /// What `explain` prints, its revision blanked: it changes with every edit of the policies.
 fn explained(query: &str, claims: &str, more: &[&str]) -> String {
+    explained_with(0, query, claims, more)
+}
+
+/// The same, ending with that code.
+fn explained_with(code: i32, query: &str, claims: &str, more: &[&str]) -> String {
     let output = explain(query, claims, more);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
     let text = text(&output.stdout);
     let (first, rest) = text.split_once('\n').expect("several lines");
     assert!(first.starts_with("policies   r-"), "{first}");
@@ -58,11 +63,17 @@ fn explain_says_what_is_revealed_to_an_admin() {
 fn explain_says_why_a_request_is_refused() {
     insta::assert_snapshot!(
         [
-            explained("{ viewer { email } }", ANALYST, &["--region", "us"]),
-            explained("{ viewer { email } }", ANALYST, &["--data-region", "us"]),
-            explained("{ viewer { email } }", ANALYST, &["--purpose", "marketing"]),
-            explained("{ viewer { email }", ANALYST, &[]),
-            explained(
+            explained_with(1, "{ viewer { email } }", ANALYST, &["--region", "us"]),
+            explained_with(1, "{ viewer { email } }", ANALYST, &["--data-region", "us"]),
+            explained_with(
+                1,
+                "{ viewer { email } }",
+                ANALYST,
+                &["--purpose", "marketing"]
+            ),
+            explained_with(1, "{ viewer { email }", ANALYST, &[]),
+            explained_with(
+                1,
                 "{ viewer { nope { email } } }",
                 r#"{"sub":"x","tenant":"nowhere"}"#,
                 &[]
@@ -167,6 +178,55 @@ fn explain_agrees_with_every_case() {
     }
 }
 
+/// A case that goes another way than it says is a check that failed.
+#[test]
+fn explain_fails_for_a_case_that_is_not_as_described() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/cases/masking");
+    for (case, want, code) in [
+        ("rest_order_by_a_masked_field", r#"{"allow": true}"#, 1),
+        ("rest_order_by_a_masked_field", r#"{"allow": false}"#, 0),
+        ("rest_order_by_a_masked_field", "{}", 0),
+        ("rest_list", r#"{"allow": false}"#, 1),
+        ("rest_list", r#"{"status": 200}"#, 0),
+        (
+            "shadow_passes_what_would_be_refused",
+            r#"{"allow": true}"#,
+            0,
+        ),
+        ("rest_list", "[", 2),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let input = directory.path().join("input.json");
+        std::fs::copy(cases.join(case).join("input.json"), input).expect("copied");
+        std::fs::write(directory.path().join("want.json"), want).expect("written");
+        let output = conductor(&["explain", "--case", &directory.path().to_string_lossy()]);
+        assert_eq!(output.status.code(), Some(code), "{case}: {want}");
+    }
+}
+
+/// Who has read enough closes the pipe: no fault, and nothing is said.
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for command in [
+        "filter-config masking --region eu",
+        "explain --all --case policies/cases/masking/rest_list",
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_conductor"))
+            .args(command.split(' '))
+            .current_dir(&checkout)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the conductor");
+        // Closed before anything is written, so nothing depends on who is first.
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("its end");
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        assert_eq!(text(&output.stderr), "", "{command}");
+    }
+}
+
 #[test]
 fn explain_prints_json() {
     let output = explain("{ viewer { email } }", ANALYST, &["--json"]);
@@ -214,6 +274,14 @@ fn wrong_usage_ends_with_2_and_names_the_place() {
         ),
         (&["serve", "--config", "Cargo.toml"], "in Cargo.toml"),
         (&["filter-config", "nope", "--region", "eu"], "masking"),
+        (
+            &["filter-config", "masking", "--region", "mars"],
+            "the policies in policies have no region `mars`: use apac, eu, us",
+        ),
+        (
+            &["filter-config", "residency", "--region", ""],
+            "have no region ``",
+        ),
         (&["demo", "--json"], "--check"),
         (&["nope"], "unrecognized subcommand"),
         (&[], "Usage"),
@@ -231,7 +299,7 @@ fn filter_config_is_what_the_engine_loads() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     engine::filter::Masking::configure(&output.stdout, None).expect("a configuration");
     let output = conductor(&["filter-config", "residency", "--region", "eu"]);
-    engine::residency::Residency::configure(&output.stdout).expect("a configuration");
+    engine::residency::Residency::configure(&output.stdout, None).expect("a configuration");
 }
 
 /// A directory with a configuration, and the policies of this repository.
@@ -313,6 +381,18 @@ fn check_config_tries_everything_and_names_what_is_broken() {
             "policies/masking.json can't be used: route `a`: the schema has no object type `Persn`",
         ),
         (
+            r#"["shadow"]"#,
+            "policies/masking.json can't be used: invalid type: sequence, expected an object",
+        ),
+        (
+            r#"{"routes": [{"name": "a", "path": "/a/../b", "type": "Person"}]}"#,
+            "policies/masking.json can't be used: route `a`: no path has the segment `..`",
+        ),
+        (
+            r#"{"graphql": {"manifest": {"mine": "{ nope"}}}"#,
+            "policies/masking.json can't be used: persisted query `mine`: ",
+        ),
+        (
             r#"{"routes": [{"name": "a", "path": "/graphql", "type": "Person"}]}"#,
             "the gateway of region eu: route \"a\": its path is a GraphQL endpoint",
         ),
@@ -325,6 +405,17 @@ fn check_config_tries_everything_and_names_what_is_broken() {
     }
     std::fs::write(copied.join("masking.json"), "{}").expect("written");
     assert_eq!(check().status.code(), Some(0));
+    let good = std::fs::read_to_string(&config).expect("read");
+    let more = good.clone() + "response_headers = [\"content-length\"]\n";
+    std::fs::write(&config, more).expect("written");
+    let output = check();
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("region `eu`: `response_headers`: `content-length`: "),
+        "{error}"
+    );
+    std::fs::write(&config, good).expect("written");
     let bootstrap = |region: &str| {
         conductor(&[
             "bootstrap",

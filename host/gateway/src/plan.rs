@@ -29,13 +29,16 @@ pub const ROUTE_HEADER: &str = "x-ig-route";
 
 /// Headers that only the gateway's filters set. Envoy takes them off every request before a filter
 /// sees it; the filters do too, for the whole `x-ig-` space but for a client's own intents
-/// (`x-ig-purpose`, `x-ig-data-region`).
-pub const RESERVED_HEADERS: [&str; 12] = [
+/// (`x-ig-purpose`, `x-ig-data-region`) and its warrant (`x-ig-warrant`), which the residency filter takes
+/// off.
+pub const RESERVED_HEADERS: [&str; 14] = [
     CLUSTER_HEADER,
     ROUTE_HEADER,
     "x-ig-admin",
+    "x-ig-context",
     "x-ig-decision",
     "x-ig-mask",
+    "x-ig-operations",
     "x-ig-policy",
     "x-ig-region",
     "x-ig-region-dst",

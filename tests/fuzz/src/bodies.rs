@@ -37,6 +37,7 @@ static ROUTE: LazyLock<Arc<RoutePlan>> = LazyLock::new(|| {
         at: "items".into(),
         pass: vec!["page".into()],
         columns: [("mail".to_owned(), "Person.email".to_owned())].into(),
+        compared: Default::default(),
     };
     let (table, keys) = (table(Surface::Export), Some((&*KEYRING, "acme")));
     let plan = mask::compile_route(&SCHEMA, &config, &table, keys, mask::Limits::default());

@@ -31,6 +31,15 @@ pub fn boundary(content_type: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
+/// The boundary that the answer gets: the upstream's could be data, so it is one of those that
+/// servers usually take. Neither can stand behind a line break in JSON.
+pub fn boundary_to_write(read: &str) -> &'static str {
+    match read {
+        "graphql" => "graphql",
+        _ => "-",
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Before the first boundary.
@@ -48,6 +57,8 @@ enum State {
 pub struct MultipartBody {
     /// `\r\n--BOUNDARY`
     delimiter: Vec<u8>,
+    /// The same as it is sent on.
+    written: Vec<u8>,
     limit: usize,
     state: State,
     /// What has come and is not understood yet.
@@ -66,6 +77,7 @@ impl MultipartBody {
     pub fn new(plan: &Arc<Plan>, limits: BodyLimits, boundary: &str) -> Self {
         Self {
             delimiter: format!("\r\n--{boundary}").into_bytes(),
+            written: format!("\r\n--{}", boundary_to_write(boundary)).into_bytes(),
             limit: limits.part,
             state: State::Preamble,
             // So that the first delimiter looks like the others.
@@ -107,7 +119,7 @@ impl MultipartBody {
                         "something stands before the first boundary",
                     ));
                 }
-                out.extend_from_slice(self.delimiter.get(2..).unwrap_or_default());
+                out.extend_from_slice(self.written.get(2..).unwrap_or_default());
                 self.state = State::Boundary;
             }
             State::Boundary => match buffer.get(self.at..).unwrap_or_default() {
@@ -128,7 +140,7 @@ impl MultipartBody {
                     return Ok(false);
                 };
                 self.part(part, out)?;
-                out.extend_from_slice(&self.delimiter);
+                out.extend_from_slice(&self.written);
                 self.state = State::Boundary;
             }
             State::Done => {

@@ -1,5 +1,6 @@
 //! Bodies in all forms, in pieces of several sizes.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use serde_json::{Value, json};
@@ -62,6 +63,7 @@ fn route(at: &str, pass: &[&str], columns: Value) -> Arc<RoutePlan> {
         at: at.into(),
         pass: pass.iter().map(|p| (*p).to_owned()).collect(),
         columns: serde_json::from_value(columns).unwrap(),
+        compared: Default::default(),
     };
     let table = table(Surface::Export);
     let plan = mask::compile_route(&schema(), &config, &table, None, mask::Limits::default());
@@ -148,7 +150,7 @@ fn lines_are_documents() {
     };
     assert_eq!(
         lines("{\"id\":1,\"email\":\"a@x\",\"more\":{\"ssn\":\"1\"}}\n\n {\"salary\":5,\"boss\":{\"email\":\"b@x\"}}\r\nnull").unwrap(),
-        "{\"id\":1,\"email\":\"[REDACTED]\",\"more\":\"[REDACTED]\"}\n\n {\"salary\":null,\"boss\":{\"email\":\"[REDACTED]\"}}\r\nnull\n"
+        "{\"id\":1,\"email\":\"[REDACTED]\"}\n\n {\"salary\":null,\"boss\":{\"email\":\"[REDACTED]\"}}\r\nnull\n"
     );
     // What is no object of the type is not shown.
     assert_eq!(lines("\"a@x\"\n7\n").unwrap(), "null\nnull\n");
@@ -177,7 +179,7 @@ fn documents_of_a_route_are_known_by_their_types() {
             &list,
             r#"{"total":2,"items":[{"name":"Ann","email":"a@x"}],"debug":{"email":"a@x"}}"#
         ),
-        r#"{"total":2,"items":[{"name":"Ann","email":"[REDACTED]"}],"debug":"[REDACTED]"}"#
+        r#"{"total":2,"items":[{"name":"Ann","email":"[REDACTED]"}]}"#
     );
     let bare = route("", &[], json!({"mail": "Person.email"}));
     assert_eq!(
@@ -185,8 +187,25 @@ fn documents_of_a_route_are_known_by_their_types() {
             &bare,
             r#"[{"name":"Ann","mail":"a@x","e-mail":"a@x"},"a@x"]"#
         ),
-        r#"[{"name":"Ann","mail":"[REDACTED]","e-mail":"[REDACTED]"},null]"#
+        r#"[{"name":"Ann","mail":"[REDACTED]"},null]"#
     );
+    // A name can be data, so one that is not known is not shown, at any level.
+    for body in [
+        r#"{"a@x":{"name":"Ann","email":"a@x"}}"#,
+        r#"{"total":{},"a@x":1}"#,
+        r#"{"items":{"a@x":{"a@x":[{"a@x":"a@x"}]}},"total":0}"#,
+        r#"{"items":[{"boss":{"boss":{"\u0061@x":1,"a@x ":2}}}]}"#,
+    ] {
+        for route in [&list, &bare] {
+            let mut form = JsonBody::at(&route.plan, limits(), route.document);
+            let mut out = Vec::new();
+            form.push(body.as_bytes(), &mut out).unwrap();
+            form.finish(&mut out).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert!(!out.contains("@x") && !out.contains("[R"), "{body}: {out}");
+            assert!(form.stats().dropped > 0, "{body}");
+        }
+    }
 }
 
 #[test]
@@ -195,7 +214,7 @@ fn rows_are_masked_by_their_columns() {
     let csv = |body: &str| run(|| Box::new(CsvBody::new(&route, limits())), body);
     assert_eq!(
         csv("\u{feff}id,\"name\",E-Mail,ssn,boss.email\r\n1,\"Ann \"\"A\"\" B\",a@x,078,b@x\r\n2,,,,\r\n").unwrap(),
-        "\u{feff}id,\"name\",E-Mail,ssn,boss.email\r\n1,\"Ann \"\"A\"\" B\",[REDACTED],[REDACTED],[REDACTED]\r\n2,,[REDACTED],[REDACTED],[REDACTED]\r\n"
+        "\u{feff}id,\"name\",E-Mail,[REDACTED],boss.email\r\n1,\"Ann \"\"A\"\" B\",[REDACTED],[REDACTED],[REDACTED]\r\n2,,[REDACTED],[REDACTED],[REDACTED]\r\n"
     );
     // A line break in a cell is no row, and the last row needs none.
     assert_eq!(
@@ -220,6 +239,109 @@ fn rows_are_masked_by_their_columns() {
 }
 
 #[test]
+fn a_first_row_that_may_be_data_is_not_shown() {
+    let route = route("", &[], json!({"E-Mail": "Person.email"}));
+    let csv = |body: &str| run(|| Box::new(CsvBody::new(&route, limits())), body);
+    for bad in [
+        "1,Ann,a@x\n2,Bob,b@x\n",
+        "\u{feff}1,Ann,a@x\n",
+        "1;name;email\n",
+        "ssn\n1\n",
+        "\"a@x\"\r\n",
+        "a@x",
+        "id\tname\temail\n1\tAnn\ta@x\n",
+    ] {
+        let mut form = CsvBody::new(&route, limits());
+        let mut out = Vec::new();
+        let result = form.push(bad.as_bytes(), &mut out);
+        let result = result.and_then(|()| form.finish(&mut out));
+        assert_eq!(result, Err(BodyError::NoHeader), "{bad:?}");
+        assert_eq!(out, b"", "{bad:?}: nothing of it goes out");
+        assert_eq!(csv(bad), Err(BodyError::NoHeader), "{bad:?}");
+    }
+    assert_eq!(BodyError::NoHeader.code(), "UPSTREAM_NO_HEADER");
+    // Beside names that are known, several may not be, and two of these may be the same.
+    assert_eq!(
+        csv("a@x,name,\"b@x\",a@x\n1,Ann,2,3\n").unwrap(),
+        "[REDACTED],name,[REDACTED],[REDACTED]\n[REDACTED],Ann,[REDACTED],[REDACTED]\n"
+    );
+    // A byte order mark may stand before quotes too; it is no part of a name, and but once.
+    assert_eq!(
+        csv("\u{feff}\"name\",id\nAnn,1\n").unwrap(),
+        "\u{feff}\"name\",id\nAnn,1\n"
+    );
+    assert_eq!(
+        csv("\u{feff}a@x,name\n1,Ann\n").unwrap(),
+        "\u{feff}[REDACTED],name\n[REDACTED],Ann\n"
+    );
+    assert_eq!(
+        csv("\u{feff}\u{feff}id,name\n1,Ann\n").unwrap(),
+        "\u{feff}[REDACTED],name\n[REDACTED],Ann\n"
+    );
+    let long = format!("name,{}\n", "x,".repeat(3000));
+    assert_eq!(csv(&long), Err(BodyError::PartTooLong));
+}
+
+#[test]
+fn a_redacted_cell_is_not_an_empty_one() {
+    let sdl = "type Query{p:P} type P{id:ID! pay:Int due:Int! ok:Boolean at:When hue:Hue \
+               tags:[String!] name:String} scalar When enum Hue{RED}";
+    let schema = Schema::parse(sdl).unwrap();
+    let config: RouteConfig = serde_json::from_value(json!({
+        "name": "r", "path": "/r", "type": "P"
+    }))
+    .unwrap();
+    let header = "id,pay,due,ok,at,hue,tags,name";
+    for (strategy, filled, empty) in [
+        (
+            "redact",
+            "1,[],[],[],[],[],[],[]".replace("[]", "[REDACTED]"),
+            "1,[],[],[],[],[],[],[]".replace("[]", "[REDACTED]"),
+        ),
+        ("null", "1,,[REDACTED],,,,,".to_owned(), "1,,,,,,,".into()),
+        (
+            "partial",
+            "1,[],[],[],[],[],****el,****el".replace("[]", "[REDACTED]"),
+            "1,,,,,,,".into(),
+        ),
+    ] {
+        let rule = json!({"strategy": strategy, "keep_last": 2, "reason": "r"});
+        let names = header.split(',').skip(1);
+        let rules: serde_json::Map<String, Value> =
+            names.map(|n| (format!("P.{n}"), rule.clone())).collect();
+        let decision: Decision =
+            serde_json::from_value(json!({"allow": true, "rules": rules})).unwrap();
+        let table = RuleTable::new(&schema, &decision, Surface::Export).unwrap();
+        let route = mask::compile_route(&schema, &config, &table, None, mask::Limits::default());
+        let route = Arc::new(route.unwrap());
+        let body = format!("{header}\n1,5,6,true,2027,RED,personnel,personnel\n1,,,,,,,\n");
+        let seen = run(|| Box::new(CsvBody::new(&route, limits())), &body);
+        assert_eq!(
+            seen.unwrap(),
+            format!("{header}\n{filled}\n{empty}\n"),
+            "{strategy}"
+        );
+    }
+}
+
+#[test]
+fn redactions_have_every_name_that_the_answers_can_have() {
+    let columns = json!({"mail": "Person.email", "pay": "Person.salary"});
+    let route = route("", &[], columns);
+    let own = BTreeMap::from([
+        ("email", "redact"),
+        ("mail", "redact"),
+        ("pay", "null"),
+        ("salary", "null"),
+    ]);
+    assert_eq!(route.redactions(false), own);
+    // An object in a cell is a text of which nothing is known.
+    let mut table = own;
+    table.insert("boss", "redact");
+    assert_eq!(route.redactions(true), table);
+}
+
+#[test]
 fn a_hashed_cell_is_whole() {
     let config = RouteConfig {
         name: "r".into(),
@@ -231,6 +353,7 @@ fn a_hashed_cell_is_whole() {
         at: String::new(),
         pass: Vec::new(),
         columns: Default::default(),
+        compared: Default::default(),
     };
     let rules = json!({"Person.email": {"strategy": "hash", "reason": "r"}});
     let decision: Decision =
@@ -382,6 +505,22 @@ fn what_stands_below_a_masked_object_is_not_sent() {
         split(&seen.unwrap())[0]["incremental"][0],
         json!({"data": null, "path": ["me", "secret"]})
     );
+}
+
+#[test]
+fn an_upstreams_boundary_is_not_sent_on() {
+    let plan = plan("{me{email}}");
+    let body = parts(
+        "a@x",
+        &[r#"{"data":{"me":{"email":"b@x"}},"hasNext":false}"#],
+    );
+    let seen = run(
+        || Box::new(MultipartBody::new(&plan, limits(), "a@x")),
+        &body,
+    );
+    let seen = seen.unwrap();
+    assert!(!seen.contains("@x"), "{seen}");
+    assert_eq!(split(&seen).len(), 1);
 }
 
 #[test]

@@ -11,6 +11,11 @@ pub(super) fn parameters(query: &str) -> Option<Vec<(String, String)>> {
         .collect()
 }
 
+/// A segment of a path, decoded; as it is, if it can't be.
+pub(super) fn segment(text: &str) -> String {
+    decode(&text.replace('+', "%2B")).unwrap_or_else(|| text.to_owned())
+}
+
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -65,6 +70,8 @@ mod tests {
                 ("b".into(), String::new())
             ])
         );
+        assert_eq!(segment("a+b%20c"), "a+b c");
+        assert_eq!(segment("a%"), "a%");
         for bad in ["a=%", "a=%4", "a=%zz", "a=%+1", "a=%ff"] {
             assert_eq!(parameters(bad), None, "{bad}");
         }

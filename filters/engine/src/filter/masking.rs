@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::DecisionIds;
 use crate::cache::Cache;
-use crate::config::{ConfigError, MaskingConfig};
+use crate::config::{ConfigError, MOST_BATCHED, MaskingConfig, response_header, strict};
 use crate::graphql::{self, Document, GraphqlError, Operation};
-use crate::mask::{self, Comparison, Envelope, Keyring, Plan, RoutePlan, RuleTable};
+use crate::mask::{self, Comparison, Envelope, Keyring, Known, Plan, RoutePlan, RuleTable};
 use crate::policy::{Decision, ErrorDetail, MaskingInput, Policy};
 use crate::schema::{Schema, TypeSet};
 
@@ -34,6 +34,9 @@ pub struct Masking {
     /// SHA-256 of the manifest's documents.
     trusted: HashSet<String>,
     routes: Routes,
+    /// What the settings say of names of arguments; by route, what they say of its parameters.
+    known: Arc<Known>,
+    known_of: Vec<Arc<Known>>,
     /// What a batch gets that is refused as a whole.
     refused: [Arc<Plan>; 2],
     classes: Vec<Box<str>>,
@@ -72,7 +75,7 @@ impl Masking {
     /// # Errors
     /// A part of it is malformed; the error names the part and the place.
     pub fn configure(config: &[u8], keys: Option<&str>) -> Result<Self, ConfigError> {
-        Self::load(serde_json::from_slice(config)?, keys)
+        Self::load(strict::from_slice(config)?, keys)
     }
 
     /// The name of the environment variable that holds the keys, by the configuration.
@@ -80,7 +83,7 @@ impl Masking {
     /// # Errors
     /// The configuration is malformed.
     pub fn keys_env(config: &[u8]) -> Result<String, ConfigError> {
-        Ok(serde_json::from_slice::<MaskingConfig>(config)?.keys_env)
+        Ok(strict::from_slice::<MaskingConfig>(config)?.keys_env)
     }
 
     /// Loads a configuration.
@@ -90,6 +93,15 @@ impl Masking {
     pub fn load(config: MaskingConfig, keys: Option<&str>) -> Result<Self, ConfigError> {
         if config.graphql_paths.is_empty() {
             return Err(ConfigError::Empty("graphql_paths"));
+        }
+        for name in &config.response_headers {
+            response_header(name).map_err(|problem| ConfigError::ResponseHeader {
+                name: name.clone(),
+                problem,
+            })?;
+        }
+        if config.graphql.batch > MOST_BATCHED {
+            return Err(ConfigError::Batch(config.graphql.batch));
         }
         let schema = Schema::parse(&config.schema)?;
         let mut config = config;
@@ -113,6 +125,16 @@ impl Masking {
             .collect();
         error_codes.sort_unstable();
         let routes = Routes::new(&config.routes)?;
+        let known = Known::of_graphql(&schema, &config.graphql.compared);
+        let known = Arc::new(known.map_err(ConfigError::Compared)?);
+        let mut known_of = Vec::with_capacity(config.routes.len());
+        for route in &config.routes {
+            let of = Known::of_route(&schema, route);
+            known_of.push(Arc::new(of.map_err(|problem| ConfigError::Route {
+                route: route.name.clone(),
+                problem,
+            })?));
+        }
         let mut trusted = HashSet::new();
         for (id, text) in &config.graphql.manifest {
             Document::parse(text, document_limits(&config)).map_err(|problem| {
@@ -145,6 +167,8 @@ impl Masking {
             registered: Cache::weighing(entries, CACHED_DOCUMENTS),
             trusted,
             routes,
+            known,
+            known_of,
             refused,
             classes,
             serial: 0,
@@ -273,7 +297,8 @@ impl Masking {
             .ask::<Decision>(&key)
             .map_err(|e| e.to_string())?;
         let table = RuleTable::new(&self.schema, &decision, input.surface)
-            .map_err(|e| format!("the policy's rules: {e}"))?;
+            .map_err(|e| format!("the policy's rules: {e}"))?
+            .knowing(self.known_by(input.route));
         let known = Arc::new(KnownDecision {
             serial: self.next_serial(),
             decision,
@@ -281,6 +306,15 @@ impl Masking {
         });
         self.decisions.insert(key, known.clone());
         Ok(known)
+    }
+
+    /// What the settings say of names, at the GraphQL endpoint or on a route.
+    fn known_by(&self, route: Option<&str>) -> Arc<Known> {
+        let of = |name| self.config.routes.iter().position(|r| r.name == name);
+        let of_route = route
+            .and_then(of)
+            .and_then(|index| self.known_of.get(index));
+        of_route.unwrap_or(&self.known).clone()
     }
 
     /// The plan of an operation, which stands at `index` in the document, under a decision.

@@ -2,9 +2,11 @@
 
 mod audit;
 mod operations;
+mod passes;
 mod request;
 mod response;
 mod route;
+mod written;
 
 use std::sync::Arc;
 
@@ -24,6 +26,8 @@ pub struct MaskingStream {
     identity: Option<Identity>,
     tally: Tally,
     shadow: bool,
+    /// The request is served under a warrant that does not cover writing.
+    read_only: bool,
     /// Parts of the response's body so far.
     parts: u32,
 }
@@ -35,6 +39,8 @@ enum State {
     Fresh,
     /// The request's body is awaited.
     Request,
+    /// The body of a request to a route is awaited.
+    RouteRequest(Box<route::RouteBody>),
     /// The request went on; its response is masked by the plan.
     Forwarded { answer: Answer, admin: bool },
     /// The proxy answered in the upstream's place: these bytes are the body.

@@ -1,5 +1,6 @@
 mod requests;
 mod responses;
+mod routes;
 mod ways;
 
 use std::collections::HashMap;
@@ -27,6 +28,11 @@ decision := {"allow": true, "admin": true, "errors": "verbatim", "rules": {
 	"P.email": {"strategy": "reveal", "reason": "role=admin"},
 	"P.salary": {"strategy": "null", "reason": "nobody needs it"},
 }} if "admin" in input.roles
+
+decision := {"allow": true, "rules": {
+	"P.email": {"strategy": "reveal", "reason": "role=owner"},
+	"P.salary": {"strategy": "reveal", "reason": "role=owner"},
+}} if "owner" in input.roles
 
 decision := {"allow": true, "secret_of_the_policy": 1} if "broken" in input.roles
 

@@ -20,6 +20,8 @@ pub struct Document {
     pub(super) fields: Vec<Field>,
     /// Labels of `@defer` and `@stream`.
     pub(super) labels: Vec<Box<str>>,
+    /// Directives that do not stand on fields.
+    pub(super) directives: Vec<Directive>,
 }
 
 /// One operation of a document.
@@ -68,8 +70,17 @@ pub enum Selection {
     },
 }
 
-/// A selected field. Directives are not kept, but for labels: a field that `@skip` may leave out
-/// is assumed to be there.
+/// A directive of the upstream's own: what it does is not known.
+#[derive(Debug)]
+pub struct Directive {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its arguments.
+    pub arguments: Vec<Argument>,
+}
+
+/// A selected field. The directives of the specification are not kept, but for labels: a field that
+/// `@skip` may leave out is assumed to be there.
 #[derive(Debug)]
 pub struct Field {
     /// Its name in the response, if it is not its own.
@@ -80,6 +91,8 @@ pub struct Field {
     pub set: Option<SetIndex>,
     /// Its arguments.
     pub arguments: Vec<Argument>,
+    /// Directives of the upstream's own.
+    pub directives: Vec<Directive>,
 }
 
 impl Field {
@@ -120,6 +133,11 @@ impl Document {
     /// The labels of parts that may come later (`@defer`, `@stream`).
     pub fn labels(&self) -> &[Box<str>] {
         &self.labels
+    }
+
+    /// Directives of the upstream's own that stand on operations, variables and fragments.
+    pub fn directives(&self) -> &[Directive] {
+        &self.directives
     }
 
     /// The selections of a set.

@@ -3,9 +3,21 @@
 use apollo_parser::cst;
 
 use super::argument::{self, ArgumentValue, arguments};
-use super::document::{Document, Field, Fragment, Operation, Selection, SetIndex, Variable};
+use super::document::{
+    Directive, Document, Field, Fragment, Operation, Selection, SetIndex, Variable,
+};
 use super::{GraphqlError, Limits};
 use crate::schema::{OperationKind, position};
+
+/// Directives that compare nothing: the specification's, and those for parts that come later.
+const STANDARD: [&str; 6] = [
+    "skip",
+    "include",
+    "defer",
+    "stream",
+    "specifiedBy",
+    "deprecated",
+];
 
 pub(super) fn read(text: &str, limits: Limits) -> Result<Document, GraphqlError> {
     let tree = apollo_parser::Parser::new(text)
@@ -32,6 +44,11 @@ pub(super) fn read(text: &str, limits: Limits) -> Result<Document, GraphqlError>
                     Some(t) if t.subscription_token().is_some() => OperationKind::Subscription,
                     _ => OperationKind::Query,
                 };
+                document.note(d.directives());
+                let definitions = d.variable_definitions().into_iter();
+                for variable in definitions.flat_map(|v| v.variable_definitions()) {
+                    document.note(variable.directives());
+                }
                 let set = document.selection_set(d.selection_set());
                 document.operations.push(Operation {
                     kind,
@@ -47,6 +64,7 @@ pub(super) fn read(text: &str, limits: Limits) -> Result<Document, GraphqlError>
                     .map(name)
                     .unwrap_or_default();
                 let condition = condition(d.type_condition()).unwrap_or_default();
+                document.note(d.directives());
                 let set = document.selection_set(d.selection_set());
                 let fragment = Fragment { condition, set };
                 if document.fragments.insert(key.clone(), fragment).is_some() {
@@ -87,6 +105,20 @@ fn variables(definitions: Option<cst::VariableDefinitions>) -> Vec<Variable> {
     definitions.filter_map(variable).collect()
 }
 
+/// Directives of the upstream's own.
+fn own(directives: Option<cst::Directives>) -> Vec<Directive> {
+    let directives = directives.into_iter().flat_map(|d| d.directives());
+    directives
+        .filter_map(|d| {
+            let name = d.name().map(name)?;
+            (!STANDARD.contains(&&*name)).then(|| Directive {
+                name,
+                arguments: arguments(d.arguments()),
+            })
+        })
+        .collect()
+}
+
 fn name(name: cst::Name) -> Box<str> {
     name.text().as_str().into()
 }
@@ -105,6 +137,7 @@ impl Document {
                     self.label(f.directives());
                     let field = Field {
                         arguments: arguments(f.arguments()),
+                        directives: own(f.directives()),
                         alias: f.alias().and_then(|a| a.name()).map(name),
                         name: f.name().map(name).unwrap_or_default(),
                         set,
@@ -114,11 +147,13 @@ impl Document {
                 }
                 cst::Selection::FragmentSpread(s) => {
                     self.label(s.directives());
+                    self.note(s.directives());
                     let spread = s.fragment_name().and_then(|n| n.name());
                     Selection::Spread(spread.map(name).unwrap_or_default())
                 }
                 cst::Selection::InlineFragment(i) => {
                     self.label(i.directives());
+                    self.note(i.directives());
                     Selection::Inline {
                         condition: condition(i.type_condition()),
                         set: self.selection_set(i.selection_set()),
@@ -128,6 +163,11 @@ impl Document {
         }
         self.sets.push(selections);
         (self.sets.len() - 1) as SetIndex
+    }
+
+    /// Notes directives that do not stand on a field.
+    fn note(&mut self, directives: Option<cst::Directives>) {
+        self.directives.extend(own(directives));
     }
 
     /// Notes the label of a part that may come later.

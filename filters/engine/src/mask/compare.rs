@@ -3,14 +3,24 @@
 //!
 //! Schemas don't say what an argument is compared with, so names decide: a name that holds the words
 //! of a field (`emailContains`, `EMAIL_ASC`, `owner_email`) speaks of that field. The fields of the
-//! types that are selected are asked first; a name that means none of them is held against the names
-//! of all masked fields.
+//! types that are selected are asked first; what else a name says is held against the names of all
+//! masked fields. Where names don't tell, the settings can ([`Known`]).
 
-use crate::graphql::ArgumentValue;
-use crate::schema::{FieldDef, OperationKind, Schema, TypeId, TypeSet, Words};
+mod context;
+mod known;
+mod text;
+mod walk;
+
+use crate::graphql::{Argument, ArgumentValue};
+use crate::schema::{FieldDef, FieldId, OperationKind, Schema, TypeId, TypeSet, Words};
 
 use super::RuleTable;
 use super::plan::Guard;
+
+pub use context::Context;
+pub use known::{BODY, Known};
+
+use walk::Walk;
 
 /// Members that stand between a field and the objects that it is about.
 const WRAPPERS: [&str; 14] = [
@@ -30,45 +40,6 @@ const WRAPPERS: [&str; 14] = [
     "values",
 ];
 
-/// Words of names under which a string lists fields.
-const LISTING: [&str; 16] = [
-    "aggregate",
-    "attribute",
-    "by",
-    "column",
-    "columns",
-    "distinct",
-    "facet",
-    "facets",
-    "field",
-    "fields",
-    "group",
-    "key",
-    "keys",
-    "order",
-    "select",
-    "sort",
-];
-
-/// Words of names under which a string is an expression over fields.
-const EXPRESSION: [&str; 9] = [
-    "condition",
-    "expression",
-    "filter",
-    "having",
-    "predicate",
-    "q",
-    "query",
-    "search",
-    "where",
-];
-
-/// Nested objects and lists that are followed.
-const DEEPEST: usize = 64;
-
-/// Names of one request that are looked at.
-const MOST_NAMES: usize = 500;
-
 /// Why an argument is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Compared {
@@ -83,20 +54,12 @@ pub enum Compared {
     TooMuch,
 }
 
-/// What a string may do where it stands.
-#[derive(Debug, Clone, Copy, Default)]
-struct Context {
-    listing: bool,
-    expression: bool,
-}
-
-impl Context {
-    fn under(self, name: &Words) -> Self {
-        Self {
-            listing: self.listing || name.are_among(&LISTING),
-            expression: self.expression || name.are_among(&EXPRESSION),
-        }
-    }
+/// What a name means.
+enum Meaning {
+    /// A field with a value: what stands under it is such a value.
+    Value,
+    /// Something about these types.
+    About(TypeSet),
 }
 
 /// Looks for masked fields in arguments.
@@ -136,11 +99,15 @@ impl<'s> Comparison<'s> {
         subjects
     }
 
-    /// Whether what an argument of this name says is only written, not compared: it stands on a
-    /// field of the mutation type and is no condition.
-    pub fn is_write(kind: OperationKind, name: &str) -> bool {
-        let name = Words::of(name);
-        kind == OperationKind::Mutation && !name.are_among(&LISTING) && !name.are_among(&EXPRESSION)
+    /// Whether what arguments of a field say is written, unless members of it compare: it is a field
+    /// of the mutation type that does not only select.
+    pub fn is_write(kind: OperationKind, field: &str) -> bool {
+        kind == OperationKind::Mutation && !context::selects(field)
+    }
+
+    /// Whether any field is masked that may not be compared.
+    pub fn has_masked(&self) -> bool {
+        self.table.masked_name(self.schema, |_| true).is_some()
     }
 
     /// A masked field that the argument names; and the variables in it that have to be looked into.
@@ -150,226 +117,186 @@ impl<'s> Comparison<'s> {
         name: &str,
         value: &ArgumentValue,
     ) -> Result<Vec<Guard>, Compared> {
-        let mut walk = Walk {
-            comparison: self,
-            path: Vec::new(),
-            guards: Vec::new(),
-            names: 0,
-        };
+        let mut walk = Walk::new(self);
         walk.member(types, name, value, Context::default())?;
         Ok(walk.guards)
     }
 
+    /// The same of an argument whose value is written: what of it compares is looked for.
+    pub fn written(
+        &self,
+        types: &TypeSet,
+        name: &str,
+        value: &ArgumentValue,
+    ) -> Result<Vec<Guard>, Compared> {
+        let mut walk = Walk::new(self);
+        walk.written(types, name, value)?;
+        Ok(walk.guards)
+    }
+
+    /// The same of a directive: what it does, its name may say.
+    pub fn directive(
+        &self,
+        types: &TypeSet,
+        name: &str,
+        arguments: &[Argument],
+    ) -> Result<Vec<Guard>, Compared> {
+        self.name(types, name, false)?;
+        let mut walk = Walk::new(self);
+        walk.directive(types, name, arguments)?;
+        Ok(walk.guards)
+    }
+
+    /// The same of a JSON body, of which members compare, or with `reads` all of it does.
+    pub fn body(
+        &self,
+        types: &TypeSet,
+        value: &ArgumentValue,
+        reads: bool,
+    ) -> Result<(), Compared> {
+        let context = match (reads, value) {
+            (false, _) => Context::WRITTEN,
+            (true, ArgumentValue::Object(_)) => Context::default(),
+            (true, _) => Context::EXPRESSION,
+        };
+        Walk::new(self).value(types, value, context)
+    }
+
     /// A masked field that the value of a guarded variable names.
     pub fn guarded(&self, guard: &Guard, value: &ArgumentValue) -> Result<(), Compared> {
-        let mut context = Context::default();
-        for name in &guard.path {
-            context = context.under(&Words::of(name));
-        }
-        let mut walk = Walk {
-            comparison: self,
-            path: guard.path.clone(),
-            guards: Vec::new(),
-            names: 0,
-        };
-        walk.value(&guard.types, value, context)
+        let mut walk = Walk::new(self);
+        walk.path.clone_from(&guard.path);
+        walk.value(&guard.types, value, guard.context)
     }
 
     /// Whether a string that the variable brings can name anything where it stands.
     pub fn reads_strings(guard: &Guard) -> bool {
-        let mut names = guard.path.iter().map(|n| Words::of(n));
-        names.any(|n| n.are_among(&LISTING) || n.are_among(&EXPRESSION))
+        guard.context.reads()
     }
 
-    /// The masked field that a name means; else the types that what stands under it speaks of.
-    fn meaning(&self, types: &TypeSet, name: &Words) -> Result<TypeSet, String> {
-        let mut known = false;
+    /// A masked field by which a field or path of this name selects (`personByEmail`).
+    pub fn name(&self, types: &TypeSet, name: &str, writes: bool) -> Result<(), Compared> {
+        let Some(by) = context::selected_by(&Words::of(name), writes) else {
+            return Ok(());
+        };
+        let meaning = self.meaning(types, &by, false);
+        meaning.map(|_| ()).map_err(|coordinate| Compared::Field {
+            argument: name.to_owned(),
+            coordinate,
+        })
+    }
+
+    /// A masked field of exactly this name.
+    pub fn spelled(&self, types: &TypeSet, name: &str) -> Option<String> {
+        let words = Words::of(name);
+        let column = self.table.known().columns().iter();
+        if let Some((_, fields)) = column.clone().find(|(column, _)| column.spell(&words)) {
+            let masked = fields.iter().find(|(id, _)| self.hides(*id));
+            return masked.map(|(_, coordinate)| coordinate.to_string());
+        }
+        let defs = types.iter().filter_map(|t| self.schema.get(t));
+        defs.flat_map(|def| def.fields().map(move |f| (def, f)))
+            .find(|(_, f)| self.is_masked(f) && f.words.spell(&words))
+            .map(|(def, f)| format!("{}.{}", def.name, f.name))
+    }
+
+    /// Whether the settings say what the argument compares: then whether one of it is masked is the
+    /// only question.
+    ///
+    /// # Errors
+    /// A field that it compares is masked.
+    pub fn listed(&self, of: Option<FieldId>, name: &str) -> Result<bool, Compared> {
+        let Some(fields) = self.table.known().argument(of, name) else {
+            return Ok(false);
+        };
+        match fields.iter().find(|(id, _)| self.hides(*id)) {
+            Some((_, coordinate)) => Err(Compared::Field {
+                argument: name.to_owned(),
+                coordinate: coordinate.to_string(),
+            }),
+            None => Ok(true),
+        }
+    }
+
+    /// The masked field that a name means; else what the name says of what stands under it. `loose`:
+    /// also where the field's name is only a part of a word.
+    fn meaning(&self, types: &TypeSet, name: &Words, loose: bool) -> Result<Meaning, String> {
+        let means = |field: &Words| name.hold(field) || (loose && name.embed(field));
+        let columns = self.table.known().columns();
+        if !columns.is_empty() {
+            let exact = columns.iter().any(|(column, _)| column.spell(name));
+            let meant = columns.iter().filter(|(column, _)| match exact {
+                true => column.spell(name),
+                false => means(column),
+            });
+            let mut fields = meant.flat_map(|(_, fields)| fields);
+            if let Some((_, coordinate)) = fields.find(|(id, _)| self.hides(*id)) {
+                return Err(coordinate.to_string());
+            }
+            if exact {
+                return Ok(Meaning::Value);
+            }
+        }
+        let mut named: Vec<&Words> = Vec::new();
         let mut below = TypeSet::default();
-        for ty in types.iter() {
-            let Some(def) = self.schema.get(ty) else {
-                continue;
-            };
-            for field in def.fields().filter(|f| name.hold(&f.words)) {
-                known = true;
+        let (mut masked, mut exact, mut value) = (None, false, false);
+        for def in types.iter().filter_map(|t| self.schema.get(t)) {
+            for field in def.fields().filter(|f| means(&f.words)) {
+                let spelled = field.words.spell(name);
                 if self.is_masked(field) {
-                    return Err(format!("{}.{}", def.name, field.name));
+                    let found = format!("{}.{}", def.name, field.name);
+                    if spelled {
+                        return Err(found);
+                    }
+                    masked.get_or_insert(found);
+                    continue;
                 }
-                if !self.schema.is_leaf(field.shape.named) {
+                if name.hold(&field.words) {
+                    named.push(&field.words);
+                }
+                if self.schema.is_leaf(field.shape.named) {
+                    value = true;
+                    exact |= spelled;
+                } else {
                     let subjects = self.subjects(field.shape.named);
-                    self.masked_in(&subjects, name)?;
+                    masked = masked.or_else(|| self.masked_in(&subjects, &means));
                     below.extend(&subjects);
                 }
             }
         }
-        if !known {
-            if let Some(coordinate) = self
-                .table
-                .masked_name(self.schema, |masked| name.hold(masked))
-            {
-                return Err(coordinate.to_owned());
-            }
-            return Ok(types.clone());
+        // A field of just that name is meant, though its name may hold another's.
+        if exact {
+            return Ok(Meaning::Value);
         }
-        Ok(if below.is_empty() {
-            types.clone()
-        } else {
-            below
+        if let Some(coordinate) = masked {
+            return Err(coordinate);
+        }
+        let other = |masked: &Words| means(masked) && !named.iter().any(|n| n.are(masked));
+        if let Some(coordinate) = self.table.masked_name(self.schema, other) {
+            return Err(coordinate.to_owned());
+        }
+        Ok(match (below.is_empty(), value) {
+            (false, _) => Meaning::About(below),
+            (true, true) => Meaning::Value,
+            (true, false) => Meaning::About(types.clone()),
         })
     }
 
-    fn masked_in(&self, types: &TypeSet, name: &Words) -> Result<(), String> {
-        for def in types.iter().filter_map(|t| self.schema.get(t)) {
-            let named = |f: &&FieldDef| self.is_masked(f) && name.hold(&f.words);
-            if let Some(field) = def.fields().find(named) {
-                return Err(format!("{}.{}", def.name, field.name));
-            }
-        }
-        Ok(())
+    fn masked_in(&self, types: &TypeSet, means: &impl Fn(&Words) -> bool) -> Option<String> {
+        types
+            .iter()
+            .filter_map(|t| self.schema.get(t))
+            .find_map(|def| {
+                let masked = def.fields().find(|f| self.is_masked(f) && means(&f.words));
+                masked.map(|field| format!("{}.{}", def.name, field.name))
+            })
     }
 
     fn is_masked(&self, field: &FieldDef) -> bool {
-        let rule = self.table.rule(field.id);
-        rule.is_some_and(|(_, r)| r.strategy.is_some() && !r.compare)
-    }
-}
-
-struct Walk<'w, 's> {
-    comparison: &'w Comparison<'s>,
-    path: Vec<Box<str>>,
-    guards: Vec<Guard>,
-    names: usize,
-}
-
-impl Walk<'_, '_> {
-    fn named(&self, coordinate: String) -> Compared {
-        Compared::Field {
-            argument: self.path.join("."),
-            coordinate,
-        }
+        self.hides(field.id)
     }
 
-    fn member(
-        &mut self,
-        types: &TypeSet,
-        name: &str,
-        value: &ArgumentValue,
-        context: Context,
-    ) -> Result<(), Compared> {
-        self.path.push(name.into());
-        self.count()?;
-        let words = Words::of(name);
-        let below = self
-            .comparison
-            .meaning(types, &words)
-            .map_err(|c| self.named(c))?;
-        self.value(&below, value, context.under(&words))?;
-        self.path.pop();
-        Ok(())
-    }
-
-    fn value(
-        &mut self,
-        types: &TypeSet,
-        value: &ArgumentValue,
-        context: Context,
-    ) -> Result<(), Compared> {
-        if self.path.len() > DEEPEST {
-            return Err(Compared::TooMuch);
-        }
-        match value {
-            ArgumentValue::Object(members) => {
-                for m in members {
-                    self.member(types, &m.name, &m.value, context)?;
-                }
-            }
-            ArgumentValue::List(items) => {
-                for item in items {
-                    self.value(types, item, context)?;
-                }
-            }
-            ArgumentValue::Enum(name) => self.word(types, name)?,
-            ArgumentValue::Text(text) => self.text(types, text, context)?,
-            ArgumentValue::Word(text) => {
-                let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-                if !text.is_empty() && text.chars().all(upper) {
-                    self.word(types, text)?;
-                }
-                self.text(types, text, context)?;
-            }
-            ArgumentValue::Variable(variable) => self.guards.push(Guard {
-                variable: variable.clone(),
-                path: self.path.clone(),
-                types: types.clone(),
-            }),
-            ArgumentValue::Other => {}
-        }
-        Ok(())
-    }
-
-    fn count(&mut self) -> Result<(), Compared> {
-        self.names += 1;
-        if self.names > MOST_NAMES {
-            return Err(Compared::TooMuch);
-        }
-        Ok(())
-    }
-
-    fn word(&mut self, types: &TypeSet, word: &str) -> Result<(), Compared> {
-        self.count()?;
-        let meaning = self.comparison.meaning(types, &Words::of(word));
-        meaning.map(|_| ()).map_err(|c| self.named(c))
-    }
-
-    /// A string: what it lists, or what it compares.
-    fn text(&mut self, types: &TypeSet, text: &str, context: Context) -> Result<(), Compared> {
-        if !context.listing && !context.expression {
-            return Ok(());
-        }
-        let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-');
-        let mut rest = text;
-        while let Some(start) = rest.find(name) {
-            let from = rest.get(start..).unwrap_or_default();
-            let end = from.find(|c| !name(c)).unwrap_or(from.len());
-            let (word, after) = from.split_at_checked(end).unwrap_or((from, ""));
-            let mut follows = after.trim_start_matches(['"', '\'', '`', ']', ' ', '\\', '\t']);
-            follows = follows.trim_start();
-            let compared = follows.starts_with(['=', '<', '>', '!', ':', '~', '(', '*']) || {
-                let next: String = follows.chars().take_while(|c| c.is_alphabetic()).collect();
-                let next = next.to_lowercase();
-                matches!(
-                    next.as_str(),
-                    "like"
-                        | "ilike"
-                        | "in"
-                        | "is"
-                        | "between"
-                        | "eq"
-                        | "ne"
-                        | "neq"
-                        | "gt"
-                        | "ge"
-                        | "gte"
-                        | "lt"
-                        | "le"
-                        | "lte"
-                        | "contains"
-                        | "starts"
-                        | "ends"
-                        | "matches"
-                        | "not"
-                        | "asc"
-                        | "desc"
-                        | "co"
-                        | "sw"
-                        | "ew"
-                        | "pr"
-                )
-            };
-            if context.listing || compared {
-                self.word(types, word)?;
-            }
-            rest = after;
-        }
-        Ok(())
+    fn hides(&self, field: FieldId) -> bool {
+        self.table.hides(field)
     }
 }

@@ -67,6 +67,7 @@ pub fn compile(
     let mut compiler = Compiler::new(schema, document, operation, table, keys, limits);
     let possible = TypeSet::of(root);
     let groups = vec![(operation.set, possible.clone())];
+    compiler.admit_directives(root)?;
     let data = compiler.node(
         Place {
             groups,

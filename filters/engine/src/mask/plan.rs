@@ -4,6 +4,7 @@ use std::sync::Arc;
 use crate::json::Program;
 use crate::schema::{Shape, TypeSet};
 
+use super::compare::Context;
 use super::{PseudonymKey, StrategyKind};
 
 /// What happens to the response of one operation under one decision.
@@ -31,6 +32,8 @@ pub struct Guard {
     pub path: Vec<Box<str>>,
     /// The types that the names speak of.
     pub types: TypeSet,
+    /// What the names say of the value.
+    pub context: Context,
 }
 
 /// How the values of one field are masked.

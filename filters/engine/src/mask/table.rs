@@ -1,11 +1,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::policy::{Decision, Surface, Verdict};
 use crate::schema::{FieldId, Schema, TypeId, UnknownCoordinate, Words};
 
-use super::StrategyKind;
+use super::{Known, StrategyKind};
 
 /// Index of a rule in its table.
 pub type RuleId = u32;
@@ -58,6 +58,7 @@ pub struct RuleTable {
     /// The words of the names of all fields whose values are masked and may not be compared, and
     /// one coordinate of each.
     masked_names: OnceLock<BTreeMap<Words, Box<str>>>,
+    known: Arc<Known>,
 }
 
 impl RuleTable {
@@ -79,6 +80,7 @@ impl RuleTable {
             low_entropy: HashSet::new(),
             introspection: decision.introspection,
             masked_names: OnceLock::new(),
+            known: Arc::default(),
         };
         for coordinate in &decision.low_entropy {
             let fields = schema.expand(coordinate)?;
@@ -124,12 +126,28 @@ impl RuleTable {
         Ok(table)
     }
 
+    /// The same rules, with what the settings say of names.
+    #[must_use]
+    pub fn knowing(self, known: Arc<Known>) -> Self {
+        Self { known, ..self }
+    }
+
+    /// What the settings say of names.
+    pub(super) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// Whether the field is masked and may not be compared.
+    pub(super) fn hides(&self, field: FieldId) -> bool {
+        let rule = self.rule(field);
+        rule.is_some_and(|(_, r)| r.strategy.is_some() && !r.compare)
+    }
+
     fn masked_names_of(&self, schema: &Schema) -> BTreeMap<Words, Box<str>> {
         let mut names = BTreeMap::new();
         for (_, ty) in schema.types() {
             for field in ty.fields() {
-                let rule = self.rule(field.id);
-                if rule.is_some_and(|(_, r)| r.strategy.is_some() && !r.compare) {
+                if self.hides(field.id) {
                     names
                         .entry(field.words.clone())
                         .or_insert_with(|| format!("{}.{}", ty.name, field.name).into());

@@ -250,7 +250,9 @@ impl Stage {
         std::fs::create_dir_all(&work)?;
         let bootstrap = fleet::bootstrap(&config, gateway, None)?;
         let mut options = EnvoyOptions::new(binary.to_owned(), bootstrap, work, region.admin);
-        options.env = vec![(fleet::KEYS_ENV.into(), format!("demo:{}", self.key))];
+        options.env = [fleet::KEYS_ENV, fleet::CONTEXT_KEYS_ENV]
+            .map(|variable| (variable.into(), format!("demo:{}", self.key)))
+            .into();
         let envoy = Envoy::start(&options)
             .await
             .with_context(|| format!("starting the gateway of {}", region.name))?;

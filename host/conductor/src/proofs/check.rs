@@ -36,9 +36,9 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<End> {
         json["path"] = serde_json::json!(args.path);
         json["holds"] = report.holds().into();
         json["openssl"] = openssl(&report.tenants).into();
-        println!("{}", serde_json::to_string_pretty(&json)?);
+        crate::say(&format!("{}\n", serde_json::to_string_pretty(&json)?))?;
     } else {
-        print!("{}", text(args, &report));
+        crate::say(&text(args, &report))?;
     }
     Ok(if report.holds() {
         End::Done

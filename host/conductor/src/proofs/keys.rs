@@ -19,10 +19,12 @@ pub fn generate(args: &KeygenArgs) -> anyhow::Result<End> {
         let report = json!({
             "keyId": id, "privateKey": files.private, "publicKey": files.public,
         });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        crate::say(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
         let (private, public) = (files.private.display(), files.public.display());
-        println!("made the key {id}: {private}, encrypted, and {public}");
+        crate::say(&format!(
+            "made the key {id}: {private}, encrypted, and {public}\n"
+        ))?;
     }
     Ok(End::Done)
 }
@@ -42,11 +44,15 @@ pub fn rotate(args: &RotateArgs) -> anyhow::Result<End> {
     let (old, new) = (rotated.old.id(), rotated.new.id());
     if args.json {
         let report = json!({"old": old, "new": new});
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        crate::say(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
-        println!("the key {old} handed over to {new}, which signs from now on");
+        crate::say(&format!(
+            "the key {old} handed over to {new}, which signs from now on\n"
+        ))?;
         let log = args.log.display();
-        println!("{log} has the handover, signed by both; the old private key is gone");
+        crate::say(&format!(
+            "{log} has the handover, signed by both; the old private key is gone\n"
+        ))?;
     }
     Ok(End::Done)
 }

@@ -82,11 +82,11 @@ impl<'a> Desk<'a> {
         if self.common.json {
             let mut json = json;
             json["audit"] = json!({"file": file, "line": line, "sha256": sha256});
-            println!("{}", serde_json::to_string_pretty(&json)?);
+            crate::say(&format!("{}\n", serde_json::to_string_pretty(&json)?))?;
         } else {
             let file = file.display();
             eprintln!("recorded in {file}, line {line}, hash {sha256}");
-            println!("{text}");
+            crate::say(&format!("{text}\n"))?;
         }
         Ok(())
     }

@@ -75,7 +75,10 @@ pub(crate) fn sample() -> GatewaySpec {
             forward: false,
         },
         filters: vec![
-            filter("residency"),
+            FilterSpec {
+                env_keys: vec!["IG_CONTEXT_KEYS".to_owned()],
+                ..filter("residency")
+            },
             FilterSpec {
                 env_keys: vec!["IG_MASK_KEYS".to_owned()],
                 allow_on_headers_stop_iteration: true,
@@ -205,8 +208,9 @@ fn a_stream_has_time_and_the_more_exact_route_comes_first() {
 
 #[test]
 fn no_intent_of_a_client_is_reserved() {
-    assert!(!RESERVED_HEADERS.contains(&"x-ig-purpose"));
-    assert!(!RESERVED_HEADERS.contains(&"x-ig-data-region"));
+    for intent in ["x-ig-purpose", "x-ig-data-region", "x-ig-warrant"] {
+        assert!(!RESERVED_HEADERS.contains(&intent), "{intent}");
+    }
 }
 
 #[test]

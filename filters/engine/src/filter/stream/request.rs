@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::config::Mode;
+use crate::config::{MaskingConfig, Mode};
 use crate::filter::masking::KnownDecision;
 use crate::filter::{Edit, Headers, Masking, ROUTE_HEADER, is_among, is_intent, is_reserved};
 use crate::identity::{Claims, Identity, IdentityError};
 use crate::policy::{Decision, MaskingInput, Surface};
 use crate::reply::Reply;
-use crate::residency::CLUSTER_HEADER;
+use crate::residency::{CLUSTER_HEADER, OPERATIONS_HEADER};
 use crate::schema::OperationKind;
+use crate::warrant::WarrantError;
 
+use super::route::Routed;
 use super::{HeadEffect, MaskingStream, State};
 
 /// Request headers that ask for something else than the whole body, as it is.
@@ -78,8 +80,10 @@ impl MaskingStream {
 
     /// Refuses a request; in shadow mode only says so.
     pub(super) fn refuse(&mut self, reply: Reply) -> Result<(), Reply> {
+        let border = reply.code == WarrantError::Operation.code();
         let reply = self.deny(reply);
-        if self.shadow {
+        // Whoever tries masking out does not try borders out.
+        if self.shadow && !border {
             self.state = State::Watched;
             return Ok(());
         }
@@ -124,14 +128,21 @@ impl MaskingStream {
             return Err(Reply::for_path(graphql, 403, "UPGRADE_REFUSED", message));
         }
         let config = filter.config();
+        self.read_only = is_read_only(config, headers);
         let mut edits: Vec<Edit> = headers.removals(|n| {
             let own = is_reserved(n) && !is_intent(n) && !is_among(n, &config.trusted_headers);
             own || is_among(n, &CONDITIONAL)
         });
         edits.push(Edit::Set("accept-encoding", "identity".into()));
         if let Some(index) = route {
-            let (answer, admin) = self.admit_route(filter, index, headers)?;
-            return Ok(Admitted::Whole(edits, answer, admin));
+            let routed = self.admit_route(filter, index, headers, end_of_stream)?;
+            return Ok(match routed {
+                Routed::Whole(answer, admin) => Admitted::Whole(edits, answer, admin),
+                Routed::Body(body) => {
+                    self.state = State::RouteRequest(body);
+                    Admitted::Body(edits)
+                }
+            });
         }
         match headers.text(":method") {
             Some("POST") => {
@@ -139,10 +150,7 @@ impl MaskingStream {
                 Ok(Admitted::Body(edits))
             }
             Some("GET") if config.graphql.get => {
-                if !end_of_stream {
-                    let message = "a GET request must not have a body";
-                    return Err(Reply::graphql(400, "BAD_REQUEST", message));
-                }
+                no_body(true, "GET", end_of_stream)?;
                 let (answer, admin, path) = self.plan_get(filter, headers)?;
                 edits.extend(path.map(|p| Edit::Set(":path", p)));
                 Ok(Admitted::Whole(edits, answer, admin))
@@ -167,12 +175,13 @@ impl MaskingStream {
             return Ok(());
         }
         let message = "the request body is longer than the gateway accepts";
-        self.refuse(Reply::graphql(413, "REQUEST_TOO_LARGE", message))
+        let graphql = matches!(self.state, State::Request);
+        self.refuse(Reply::for_path(graphql, 413, "REQUEST_TOO_LARGE", message))
     }
 
     /// Whether the request's body is awaited: after a refusal nothing more of it matters.
     pub fn awaits_request(&self) -> bool {
-        matches!(self.state, State::Request)
+        matches!(self.state, State::Request | State::RouteRequest(_))
     }
 
     /// Whether the request's body goes on as it comes.
@@ -194,6 +203,15 @@ impl MaskingStream {
             return Ok(None);
         }
         self.request_progress(filter, body.len())?;
+        if let State::RouteRequest(route) = &self.state {
+            return match route.admit(filter, body) {
+                Ok((answer, admin)) => {
+                    self.state = State::Forwarded { answer, admin };
+                    Ok(None)
+                }
+                Err(reply) => self.refuse(reply).map(|()| None),
+            };
+        }
         match self.plan_body(filter, body) {
             Ok((answer, admin, instead)) => {
                 self.state = State::Forwarded { answer, admin };
@@ -224,6 +242,11 @@ impl MaskingStream {
         let Some(who) = &self.identity else {
             return Err(broken("no identity"));
         };
+        // Only here is it known that an operation writes; on routes the method has told before.
+        if graphql && self.read_only && operation == OperationKind::Mutation {
+            let error = WarrantError::Operation;
+            return Err(Reply::graphql(403, error.code(), &error.to_string()));
+        }
         let input = MaskingInput {
             tenant: &who.tenant,
             subject: &who.subject,
@@ -250,6 +273,15 @@ fn way(filter: &Masking, headers: Headers<'_>) -> Option<Edit> {
     is_among(CLUSTER_HEADER, trusted).then(|| Edit::Set(ROUTE_HEADER, cluster.to_owned()))
 }
 
+/// Whether the residency filter serves the request under a warrant that does not cover writing.
+fn is_read_only(config: &MaskingConfig, headers: Headers<'_>) -> bool {
+    let covered = headers.all(OPERATIONS_HEADER);
+    let writes = |list: &[u8]| list.split(|b| *b == b',').any(|o| o == b"write");
+    is_among(OPERATIONS_HEADER, &config.trusted_headers)
+        && !covered.is_empty()
+        && !covered.iter().all(|list| writes(list))
+}
+
 /// What a GraphQL request by POST must be like.
 fn post(headers: Headers<'_>, end_of_stream: bool) -> Result<(), Reply> {
     // Some servers let a `query` of the URL win over the body's.
@@ -272,24 +304,39 @@ fn post(headers: Headers<'_>, end_of_stream: bool) -> Result<(), Reply> {
     Ok(())
 }
 
-/// Whether there is one content type, and it is JSON in UTF-8: under another charset the upstream
-/// would read another request than the one that was planned for.
+/// Whether a method asks for something to be read, by its own.
+pub(super) fn is_read(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
+}
+
+/// Refuses a body where none has a meaning (RFC 9110, §9.3.1): some servers read it all the same.
+pub(super) fn no_body(graphql: bool, method: &str, end_of_stream: bool) -> Result<(), Reply> {
+    if end_of_stream {
+        return Ok(());
+    }
+    let message = format!("a {method} request must not have a body");
+    Err(Reply::for_path(graphql, 400, "BAD_REQUEST", &message))
+}
+
 fn is_json(content_types: &[&[u8]]) -> bool {
+    essence(content_types).as_deref() == Some("application/json")
+}
+
+/// The one content type, in lower case, if it is in UTF-8: under another charset the upstream would
+/// read another request than the one that was looked into.
+pub(super) fn essence(content_types: &[&[u8]]) -> Option<String> {
     let [content_type] = content_types else {
-        return false;
+        return None;
     };
-    let Ok(content_type) = std::str::from_utf8(content_type) else {
-        return false;
-    };
+    let content_type = std::str::from_utf8(content_type).ok()?;
     let mut parts = content_type.split(';').map(str::trim);
-    parts
-        .next()
-        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
-        && parts.all(|parameter| {
-            ["charset=utf-8", "charset=\"utf-8\""]
-                .iter()
-                .any(|utf8| parameter.eq_ignore_ascii_case(utf8))
-        })
+    let essence = parts.next()?.to_ascii_lowercase();
+    let utf8 = |parameter: &str| {
+        ["charset=utf-8", "charset=\"utf-8\""]
+            .iter()
+            .any(|utf8| parameter.eq_ignore_ascii_case(utf8))
+    };
+    parts.all(utf8).then_some(essence)
 }
 
 fn refuse(graphql: bool, error: &IdentityError) -> Reply {

@@ -1,40 +1,15 @@
 //! The response: masked by the plan, part by part, or withheld.
 
-use std::sync::Arc;
-
 use crate::audit::Outcome;
-use crate::body::{
-    BatchBody, BodyError, BodyLimits, CsvBody, Encoding, EventsBody, Form, Inflate, JsonBody,
-    LinesBody, MultipartBody, boundary,
-};
+use crate::body::{BatchBody, BodyError, BodyLimits, Encoding, Form, Inflate};
 use crate::config::Format;
-use crate::filter::{Edit, Headers, Masking, is_among, is_reserved};
+use crate::filter::{Edit, Headers, Masking, is_reserved};
 use crate::json::{self, Limits};
-use crate::mask::{Plan, RoutePlan};
 use crate::policy::Surface;
 use crate::reply::Reply;
 
-use super::{Answer, BodyEffect, MaskingStream, ResponseEffect, State};
-
-/// Response headers that pass. Any other can hold what the body must not show (a location, a cookie,
-/// something for debugging), or describes a body that is no longer the same.
-const PASSES: [&str; 15] = [
-    ":status",
-    "access-control-allow-credentials",
-    "access-control-allow-headers",
-    "access-control-allow-methods",
-    "access-control-allow-origin",
-    "access-control-expose-headers",
-    "access-control-max-age",
-    "content-type",
-    "date",
-    "retry-after",
-    "server",
-    "strict-transport-security",
-    "transfer-encoding",
-    "vary",
-    "x-request-id",
-];
+use super::written::{graphql_form, has_header_row, json_type, route_form, written_as};
+use super::{Answer, BodyEffect, MaskingStream, ResponseEffect, State, passes};
 
 /// Bytes of a response that are held back while its end has not come.
 const HOLD: usize = 65_536;
@@ -87,7 +62,7 @@ impl MaskingStream {
             State::Fresh | State::Answered | State::Watched => return ResponseEffect::Pass,
             // A response before the request was planned comes from the proxy itself: it holds
             // nothing of the upstream's, which has seen nothing. So does one after a failure.
-            State::Request | State::Failed => {
+            State::Request | State::RouteRequest(_) | State::Failed => {
                 self.state = State::Answered;
                 return ResponseEffect::Pass;
             }
@@ -113,20 +88,29 @@ impl MaskingStream {
             return ResponseEffect::Pass;
         }
         let configured = &filter.config().response_headers;
-        let passes =
-            |n: &str| is_among(n, &PASSES) || configured.iter().any(|c| c.eq_ignore_ascii_case(n));
-        let mut edits: Vec<Edit> = headers.removals(|n| is_reserved(n) || !passes(n));
-        edits.extend(content_type.map(|c| Edit::Set("content-type", c)));
+        let goes = |n: &str| match n.eq_ignore_ascii_case("content-type") {
+            true => content_type.is_none(),
+            false => is_reserved(n) || !passes::passes(n, headers, configured),
+        };
+        let mut edits: Vec<Edit> = headers.removals(goes);
+        let said = headers.all("content-type");
+        edits.extend(
+            content_type
+                .filter(|c| said != [c.as_bytes()])
+                .map(|c| Edit::Set("content-type", c)),
+        );
         edits.push(Edit::Set("cache-control", "private, no-store".into()));
         if admin {
             edits.push(Edit::Set("x-ig-mask", self.mask_header()));
         }
         if let Answer::Route(index, plan) = &answer
             && self.record.surface == Surface::Export
-            && filter.config().routes.get(*index).is_some()
+            && let Some(route) = filter.config().routes.get(*index)
         {
-            let map = serde_json::to_string(&plan.redactions()).unwrap_or_default();
-            if map.len() <= LONGEST_MAP && map.is_ascii() {
+            let table = written_as(route.format, headers.text("content-type"));
+            let map = plan.redactions(table == Some(Format::Csv));
+            let map = ascii(&serde_json::to_string(&map).unwrap_or_default());
+            if map.len() <= LONGEST_MAP {
                 edits.push(Edit::Set("x-ig-redactions", map));
             }
         }
@@ -137,8 +121,8 @@ impl MaskingStream {
         }
     }
 
-    /// How the body is written, unless there is none; and the content type to send, if it is not
-    /// the upstream's.
+    /// How the body is written, unless there is none; and the content type to send, if any: it is
+    /// never the upstream's own, whose parameters can hold anything.
     fn body(
         &mut self,
         filter: &Masking,
@@ -161,7 +145,7 @@ impl MaskingStream {
             part: filter.config().limits.part_bytes,
         };
         let said = headers.text("content-type");
-        let (form, content_type): (Box<dyn Form>, Option<String>) = match answer {
+        let (form, content_type): (Box<dyn Form>, String) = match answer {
             Answer::Graphql(plan) => graphql_form(plan, said, limits),
             Answer::Batch(plans, refused) => (
                 Box::new(BatchBody::new(plans.clone(), refused.clone(), limits)),
@@ -182,13 +166,18 @@ impl MaskingStream {
                     let reason = "the upstream's response is neither JSON nor rows";
                     return Err(self.fail("UPSTREAM_CONTENT_TYPE", reason));
                 };
+                if format == Format::Csv && !end_of_stream && !has_header_row(said) {
+                    let reason = "the upstream says that its rows have no header, so nothing tells \
+                                  what they hold";
+                    return Err(self.fail("UPSTREAM_NO_HEADER", reason));
+                }
                 route_form(plan, format, said, limits)
             }
         };
         if end_of_stream {
-            return Ok((None, content_type));
+            return Ok((None, Some(content_type)));
         }
-        Ok((Some((form, decoder)), content_type))
+        Ok((Some((form, decoder)), Some(content_type)))
     }
 
     /// The encoding of the body, if it has one that can be decoded.
@@ -230,7 +219,7 @@ impl MaskingStream {
             State::Substitute(body) => return BodyEffect::Replace(std::mem::take(body)),
             State::Failed => return BodyEffect::Replace(Vec::new()),
             State::Complete if chunk.is_empty() || self.shadow => return BodyEffect::Pass,
-            State::Request | State::Forwarded { .. } | State::Complete => {
+            State::Request | State::RouteRequest(_) | State::Forwarded { .. } | State::Complete => {
                 let reason = "the upstream's response has a body out of turn, so it is withheld";
                 return BodyEffect::Fail(self.fail("MASKING_FAILED", reason));
             }
@@ -327,89 +316,17 @@ fn end(
     body.finish(out)
 }
 
-fn essence(content_type: Option<&str>) -> &str {
-    content_type
-        .and_then(|c| c.split(';').next())
-        .unwrap_or_default()
-        .trim()
-}
-
-/// The content type of a JSON answer to GraphQL, where the upstream says another.
-fn json_type(said: Option<&str>) -> Option<String> {
-    let json = ["application/json", "application/graphql-response+json"];
-    (!is_among(essence(said), &json)).then(|| "application/json".to_owned())
-}
-
-/// How the answer to an operation is written: whatever the upstream says it is, it is read as that
-/// or not at all.
-fn graphql_form(
-    plan: &Arc<Plan>,
-    said: Option<&str>,
-    limits: BodyLimits,
-) -> (Box<dyn Form>, Option<String>) {
-    if let Some(boundary) = said.and_then(boundary) {
-        let mut content_type = format!("multipart/mixed; boundary=\"{boundary}\"");
-        for known in [
-            "deferSpec=20220824",
-            "incrementalSpec=v0.2",
-            "subscriptionSpec=1.0",
-        ] {
-            let parameters = said.into_iter().flat_map(|s| s.split(';'));
-            if parameters
-                .map(|p| p.replace('"', ""))
-                .any(|p| p.trim() == known)
-            {
-                content_type.push_str("; ");
-                content_type.push_str(known);
+/// JSON in ASCII: anything else is escaped, as a header needs it.
+fn ascii(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
             }
         }
-        let body = MultipartBody::new(plan, limits, &boundary);
-        return (Box::new(body), Some(content_type));
     }
-    if essence(said).eq_ignore_ascii_case("text/event-stream") {
-        let body = EventsBody::new(plan, limits);
-        return (Box::new(body), Some("text/event-stream".into()));
-    }
-    (Box::new(JsonBody::new(plan, limits)), json_type(said))
-}
-
-/// How a route's answer is written; `None` if its content type does not say.
-fn written_as(format: Format, said: Option<&str>) -> Option<Format> {
-    if format != Format::Auto {
-        return Some(format);
-    }
-    let essence = essence(said).to_ascii_lowercase();
-    match essence.as_str() {
-        "application/json" => Some(Format::Json),
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(Format::Ndjson),
-        "text/csv" => Some(Format::Csv),
-        e if e.starts_with("application/") && e.ends_with("+json") => Some(Format::Json),
-        _ => None,
-    }
-}
-
-fn route_form(
-    route: &Arc<RoutePlan>,
-    format: Format,
-    said: Option<&str>,
-    limits: BodyLimits,
-) -> (Box<dyn Form>, Option<String>) {
-    let plan = &route.plan;
-    let own = |content_type: &str| {
-        (written_as(Format::Auto, said) != Some(format)).then(|| content_type.to_owned())
-    };
-    match format {
-        Format::Csv => (
-            Box::new(CsvBody::new(route, limits)),
-            Some("text/csv; charset=utf-8".into()),
-        ),
-        Format::Ndjson => (
-            Box::new(LinesBody::new(plan, limits, route.row)),
-            own("application/x-ndjson"),
-        ),
-        Format::Json | Format::Auto => (
-            Box::new(JsonBody::at(plan, limits, route.document)),
-            own("application/json"),
-        ),
-    }
+    out
 }

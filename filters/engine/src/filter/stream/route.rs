@@ -1,12 +1,43 @@
 //! Routes that are no GraphQL.
 
+use std::sync::Arc;
+
+use crate::filter::masking::KnownDecision;
 use crate::filter::{Headers, Masking, form};
 use crate::graphql::ArgumentValue;
-use crate::mask::Compared;
+use crate::mask::{BODY, Compared};
+use crate::policy::Surface;
 use crate::reply::Reply;
 use crate::schema::OperationKind;
 
+use super::request::{essence, is_read, no_body};
 use super::{Answer, MaskingStream};
+
+/// A request to a route as far as its headers decide about it.
+pub(super) enum Routed {
+    /// It goes on.
+    Whole(Answer, bool),
+    /// Its body has to be looked into.
+    Body(Box<RouteBody>),
+}
+
+/// A route's request whose body is awaited.
+#[derive(Debug)]
+pub(super) struct RouteBody {
+    index: usize,
+    decided: Arc<KnownDecision>,
+    answer: Answer,
+    written_as: WrittenAs,
+    /// Whether it asks for something to be read, so that all of it compares.
+    reads: bool,
+}
+
+/// How a body is written that can be looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WrittenAs {
+    Json,
+    Form,
+}
 
 impl MaskingStream {
     /// Decides about a request to a route: whether it goes on, and how its answer is masked.
@@ -15,7 +46,8 @@ impl MaskingStream {
         filter: &mut Masking,
         index: usize,
         headers: Headers<'_>,
-    ) -> Result<(Answer, bool), Reply> {
+        end_of_stream: bool,
+    ) -> Result<Routed, Reply> {
         let broken = |reason: &str| {
             Reply::problem(500, "POLICY_FAILED", "the policy gives no decision")
                 .because(&format!("the policy gives no decision: {reason}"))
@@ -33,39 +65,192 @@ impl MaskingStream {
             let reply = Reply::problem(405, "METHOD_NOT_ALLOWED", &message);
             return Err(reply.with("allow", &allow));
         }
-        let kind = match method {
-            "GET" | "HEAD" => OperationKind::Query,
-            _ => OperationKind::Mutation,
+        if is_read(method) {
+            no_body(false, method, end_of_stream)?;
+        }
+        let kind = match is_read(method) {
+            true => OperationKind::Query,
+            false => OperationKind::Mutation,
         };
         let decided = self.decide(filter, kind, (surface, Some(&name)))?;
         let path = headers.text(":path").unwrap_or_default();
         let query = path.split_once('?').map_or("", |(_, q)| q);
         let parameters = form::parameters(query)
             .ok_or_else(|| Reply::problem(400, "BAD_REQUEST", "the query string is malformed"))?;
-        let comparison = filter.comparison(&decided);
-        let subjects = filter.subjects(index, comparison);
-        for (name, value) in &parameters {
-            let value = ArgumentValue::Word(value.as_str().into());
-            match comparison.argument(&subjects, name, &value) {
-                Ok(_) => {}
-                Err(Compared::TooMuch) => {
-                    let message = "the query string names too much";
-                    return Err(Reply::problem(400, "BAD_REQUEST", message));
-                }
-                Err(Compared::Field { coordinate, .. }) => {
-                    let message = format!(
-                        "the parameter `{name}` uses `{coordinate}`, whose values are masked for \
-                         this caller: answers would tell what they are"
-                    );
-                    return Err(Reply::problem(403, "MASKED_FIELD_COMPARED", &message));
-                }
-            }
+        filter.check_path(index, headers.path(), &decided)?;
+        filter.check_parameters(index, &parameters, &decided)?;
+        // Some servers part parameters at `;` too.
+        if query.contains(';')
+            && let Some(parameters) = form::parameters(&query.replace(';', "&"))
+        {
+            filter.check_parameters(index, &parameters, &decided)?;
         }
+        let written_as = match end_of_stream {
+            true => None,
+            false => filter.reads_body(headers, &decided)?,
+        };
         let tenant = self.record.tenant.clone().unwrap_or_default();
         let plan = filter
             .route_plan(index, &decided, &tenant)
             .map_err(|e| broken(&e))?;
         self.note(&plan.plan);
-        Ok((Answer::Route(index, plan), decided.decision.admin))
+        let answer = Answer::Route(index, plan);
+        Ok(match written_as {
+            None => Routed::Whole(answer, decided.decision.admin),
+            Some(written_as) => Routed::Body(Box::new(RouteBody {
+                index,
+                decided,
+                answer,
+                written_as,
+                reads: surface == Surface::Export
+                    || !matches!(method, "POST" | "PUT" | "PATCH" | "DELETE"),
+            })),
+        })
+    }
+}
+
+impl RouteBody {
+    /// The body is there: what becomes of the answer, and whether the caller is an admin.
+    pub(super) fn admit(&self, filter: &Masking, body: &[u8]) -> Result<(Answer, bool), Reply> {
+        let malformed = |message| Reply::problem(400, "BAD_REQUEST", message);
+        let done = (self.answer.clone(), self.decided.decision.admin);
+        if body.is_empty() {
+            return Ok(done);
+        }
+        match self.written_as {
+            WrittenAs::Form => {
+                let parameters = std::str::from_utf8(body).ok().and_then(form::parameters);
+                let parameters = parameters.ok_or_else(|| malformed("the form is malformed"))?;
+                filter.check_parameters(self.index, &parameters, &self.decided)?;
+            }
+            WrittenAs::Json => {
+                let value: ArgumentValue = serde_json::from_slice(body)
+                    .map_err(|_| malformed("the request body is no JSON"))?;
+                filter.check_json(self.index, &value, self.reads, &self.decided)?;
+            }
+        }
+        Ok(done)
+    }
+}
+
+impl Masking {
+    /// Refuses a path whose open segments stand for a masked field.
+    fn check_path(&self, index: usize, path: &str, decided: &KnownDecision) -> Result<(), Reply> {
+        let comparison = self.comparison(decided);
+        let subjects = self.subjects(index, comparison);
+        for open in self.routes().open(index, path) {
+            let found = || -> Result<(), Compared> {
+                if comparison.listed(None, open.name)? {
+                    return Ok(());
+                }
+                if let Some(behind) = open.behind {
+                    comparison.name(&subjects, behind, false)?;
+                    if let Some(coordinate) = comparison.spelled(&subjects, behind) {
+                        let argument = behind.to_owned();
+                        return Err(Compared::Field {
+                            argument,
+                            coordinate,
+                        });
+                    }
+                }
+                let value = form::segment(open.value);
+                let value = ArgumentValue::Word(value.into());
+                comparison.argument(&subjects, open.name, &value)?;
+                Ok(())
+            };
+            found().map_err(|e| refused(open.name, &e))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses parameters that name a masked field.
+    fn check_parameters(
+        &self,
+        index: usize,
+        parameters: &[(String, String)],
+        decided: &KnownDecision,
+    ) -> Result<(), Reply> {
+        let comparison = self.comparison(decided);
+        let subjects = self.subjects(index, comparison);
+        for (name, value) in parameters {
+            let found = || -> Result<(), Compared> {
+                if comparison.listed(None, name)? {
+                    return Ok(());
+                }
+                let value = ArgumentValue::Word(value.as_str().into());
+                comparison.argument(&subjects, name, &value).map(|_| ())
+            };
+            found().map_err(|e| refused(name, &e))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a body that compares a masked field: one that reads does so with all of it, what
+    /// others say is written, but for members that compare.
+    fn check_json(
+        &self,
+        index: usize,
+        value: &ArgumentValue,
+        reads: bool,
+        decided: &KnownDecision,
+    ) -> Result<(), Reply> {
+        let comparison = self.comparison(decided);
+        let subjects = self.subjects(index, comparison);
+        let found = comparison.body(&subjects, value, reads);
+        found.map_err(|e| refused("body", &e))
+    }
+
+    /// How a body is written that has to be looked into; `None`: it may pass unread.
+    fn reads_body(
+        &self,
+        headers: Headers<'_>,
+        decided: &KnownDecision,
+    ) -> Result<Option<WrittenAs>, Reply> {
+        let comparison = self.comparison(decided);
+        let listed = comparison.listed(None, BODY);
+        if listed.map_err(|e| refused("body", &e))? || !comparison.has_masked() {
+            return Ok(None);
+        }
+        let unread = |message: &str| Err(Reply::problem(415, "UNSUPPORTED_MEDIA_TYPE", message));
+        if headers.has_encoded_body() {
+            return unread("send the request body without content encoding");
+        }
+        let essence = essence(&headers.all("content-type"));
+        match essence.as_deref() {
+            // A patch that tests or copies compares in a way of its own.
+            Some("application/json-patch+json") => {}
+            Some(e) if e == "application/json" || e.ends_with("+json") => {
+                return Ok(Some(WrittenAs::Json));
+            }
+            Some("application/x-www-form-urlencoded") => return Ok(Some(WrittenAs::Form)),
+            _ => {}
+        }
+        unread(
+            "the request body must be JSON or a form, in UTF-8: what another one compares with \
+             fields that are masked for this caller can't be told",
+        )
+    }
+}
+
+fn refused(name: &str, found: &Compared) -> Reply {
+    match found {
+        Compared::TooMuch => {
+            let message = "the request names or nests too much";
+            Reply::problem(400, "BAD_REQUEST", message)
+        }
+        Compared::Field {
+            argument,
+            coordinate,
+        } => {
+            let what = match name == "body" && !argument.is_empty() {
+                true => format!("member `{argument}` of the body"),
+                false => format!("parameter `{name}`"),
+            };
+            let message = format!(
+                "the {what} uses `{coordinate}`, whose values are masked for this caller: answers \
+                 would tell what they are"
+            );
+            Reply::problem(403, "MASKED_FIELD_COMPARED", &message)
+        }
     }
 }

@@ -56,7 +56,8 @@ fn headers_that_could_hold_a_value_do_not_pass() {
             "content-type",
             "application/graphql-response+json; charset=utf-8",
         ),
-        ("date", "now"),
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("vary", "ann@acme.example"),
         ("Access-Control-Allow-Origin", "*"),
     ]
     .map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec()))
@@ -67,12 +68,93 @@ fn headers_that_could_hold_a_value_do_not_pass() {
         panic!("it is masked")
     };
     let removed =
-        ["location", "set-cookie", "link", "x-debug-user"].map(|n| Edit::Remove(n.into()));
-    assert_eq!(edits[..4], removed);
+        ["location", "set-cookie", "link", "x-debug-user", "vary"].map(|n| Edit::Remove(n.into()));
+    assert_eq!(edits[..5], removed);
     assert_eq!(
-        edits[4..],
+        edits[5..],
         [Edit::Set("cache-control", "private, no-store".into())]
     );
+}
+
+#[test]
+fn the_content_type_is_the_filters_own() {
+    let mut masking = masking();
+    for (said, want) in [
+        ("application/json; x=ann", "application/json"),
+        ("application/json; charset=utf-16", "application/json"),
+        (
+            "Application/JSON;charset=\"UTF-8\";x=ann",
+            "application/json; charset=utf-8",
+        ),
+        ("text/ann", "application/json"),
+        ("text/event-stream; x=ann", "text/event-stream"),
+        (
+            "multipart/mixed; boundary=ann",
+            "multipart/mixed; boundary=\"-\"",
+        ),
+        (
+            "multipart/mixed; boundary=graphql; x=ann; deferSpec=20220824",
+            "multipart/mixed; boundary=\"graphql\"; deferSpec=20220824",
+        ),
+    ] {
+        for end in [false, true] {
+            let mut stream = forwarded(&mut masking, "analyst", "{me{name}}");
+            let head = pairs(&[(":status", "200"), ("content-type", said)]);
+            let edits = match stream.response_headers(&masking, Headers(&head), end) {
+                ResponseEffect::Mask(edits) | ResponseEffect::Stream(edits) => edits,
+                effect => panic!("{said}: {effect:?}"),
+            };
+            let set = Edit::Set("content-type", want.into());
+            assert!(edits.contains(&set), "{said}: {edits:?}");
+        }
+    }
+    // Two of them are one afterwards.
+    let mut stream = forwarded(&mut masking, "analyst", "{me{name}}");
+    let json = ("content-type", "application/json");
+    let head = pairs(&[(":status", "200"), json, ("content-type", "text/ann")]);
+    let ResponseEffect::Mask(edits) = stream.response_headers(&masking, Headers(&head), false)
+    else {
+        panic!("it is masked")
+    };
+    assert!(edits.contains(&Edit::Set("content-type", "application/json".into())));
+}
+
+#[test]
+fn a_configuration_can_not_let_headers_of_another_body_pass() {
+    for name in [
+        "content-length",
+        "ETag",
+        "x-ig-mask",
+        "connection",
+        "a b",
+        "",
+    ] {
+        let mut config = config();
+        config["response_headers"] = json!(["x-cost", name]);
+        let error = Masking::configure(config.to_string().as_bytes(), None).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("response header `{name}`: ")),
+            "{error}"
+        );
+    }
+    let mut config = config();
+    config["response_headers"] = json!(["x-cost"]);
+    assert!(Masking::configure(config.to_string().as_bytes(), None).is_ok());
+    config["graphql"] = json!({"batch": 1001});
+    let error = Masking::configure(config.to_string().as_bytes(), None).unwrap_err();
+    assert!(error.to_string().contains("use 1000 or less"), "{error}");
+    for pointer in ["", "/graphql", "/policy", "/limits"] {
+        let mut config = super::config();
+        config["graphql"] = json!({});
+        *config.pointer_mut(pointer).unwrap() = json!([]);
+        let error = Masking::configure(config.to_string().as_bytes(), None).unwrap_err();
+        assert!(
+            error.to_string().contains("expected an object"),
+            "{pointer}: {error}"
+        );
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use crate::graphql::{ArgumentValue, Field, FieldIndex, GraphqlError};
 use crate::mask::compare::{Compared, Comparison};
-use crate::schema::{Kind, Scalar, TypeSet};
+use crate::mask::plan::Guard;
+use crate::schema::{Kind, OperationKind, Scalar, TypeId, TypeSet};
 
 use super::Compiler;
 
@@ -18,27 +19,74 @@ impl<'s> Compiler<'s> {
         if matches!(&*field.name, "__schema" | "__type") && !self.table.introspection() {
             return Err(GraphqlError::Introspection);
         }
-        if field.arguments.is_empty() || !self.compared.insert((id, types.clone())) {
+        let asks = !field.arguments.is_empty() || !field.directives.is_empty();
+        if !asks || !self.compared.insert((id, types.clone())) {
             return Ok(());
         }
         let comparison = Comparison::new(self.schema, self.table);
         let mut subjects = TypeSet::default();
+        let mut fields = Vec::new();
         for ty in types.iter() {
             if let Some(def) = self.schema.field(ty, &field.name) {
                 subjects.extend(&comparison.subjects(def.shape.named));
+                fields.push(def.id);
             }
         }
         let known = subjects.iter().filter_map(|t| self.schema.get(t));
         let cost: usize = known.map(|t| t.fields().count()).sum();
-        self.charge(cost.saturating_mul(field.arguments.len()))?;
-        let writes = |name: &str| depth == 0 && Comparison::is_write(self.operation.kind, name);
+        let names = field.arguments.len() + field.directives.len();
+        self.charge(cost.saturating_mul(names))?;
+        let kind = self.operation.kind;
+        let mutates = depth == 0 && kind == OperationKind::Mutation;
+        let writes = depth == 0 && Comparison::is_write(kind, &field.name);
         let mut guards = Vec::new();
-        for argument in field.arguments.iter().filter(|a| !writes(&a.name)) {
-            let found = comparison
-                .argument(&subjects, &argument.name, &argument.value)
-                .map_err(compared)?;
-            guards.extend(found);
+        let mut told = true;
+        for argument in &field.arguments {
+            let mut listed = !fields.is_empty();
+            for of in &fields {
+                listed &= comparison
+                    .listed(Some(*of), &argument.name)
+                    .map_err(compared)?;
+            }
+            if listed {
+                continue;
+            }
+            told = false;
+            let found = match writes {
+                true => comparison.written(&subjects, &argument.name, &argument.value),
+                false => comparison.argument(&subjects, &argument.name, &argument.value),
+            };
+            guards.extend(found.map_err(compared)?);
         }
+        if !told {
+            let found = comparison.name(&subjects, &field.name, mutates);
+            found.map_err(compared)?;
+        }
+        for directive in &field.directives {
+            let found = comparison.directive(&subjects, &directive.name, &directive.arguments);
+            guards.extend(found.map_err(compared)?);
+        }
+        self.guard(comparison, guards)
+    }
+
+    /// Refuses directives on operations, variables and fragments that name a masked field.
+    pub(super) fn admit_directives(&mut self, root: TypeId) -> Result<(), GraphqlError> {
+        let document = self.document;
+        let comparison = Comparison::new(self.schema, self.table);
+        let types = TypeSet::of(root);
+        for directive in document.directives() {
+            self.charge(directive.arguments.len())?;
+            let found = comparison.directive(&types, &directive.name, &directive.arguments);
+            self.guard(comparison, found.map_err(compared)?)?;
+        }
+        Ok(())
+    }
+
+    fn guard(
+        &mut self,
+        comparison: Comparison<'_>,
+        guards: Vec<Guard>,
+    ) -> Result<(), GraphqlError> {
         for guard in guards {
             let variable = self.operation.variables.iter();
             let variable = variable.clone().find(|v| v.name == guard.variable);

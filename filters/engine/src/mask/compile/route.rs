@@ -1,5 +1,6 @@
-//! Plans of routes that are no GraphQL: every member is known by the field of its object's type, and
-//! one that is no field is redacted.
+//! Plans of routes that are no GraphQL: every member is known by the field of its object's type. One
+//! that is no field is left out, name and all: a name can be data. A table's cells can't be left out,
+//! so a column that is no field is redacted, its name included.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -22,14 +23,15 @@ pub struct RoutePlan {
     pub document: Action,
     /// What applies to one row.
     pub row: Action,
-    /// What applies to what is not known.
+    /// What applies to the cells of a column that is not known.
     pub unknown: Action,
 }
 
 impl RoutePlan {
     /// What happens to a column: a field of the row's type, a field of an object in it by its path
-    /// (`owner.email`), or a name that the route explains.
-    pub fn column(&self, name: &str) -> Action {
+    /// (`owner.email`), or a name that the route explains. `None` if it is none of these. An object
+    /// in a cell is a text of which nothing is known.
+    pub fn column(&self, name: &str) -> Option<Action> {
         let mut at = self.row;
         let root = match at {
             Action::Object(id) => self.plan.program.node(id),
@@ -40,22 +42,24 @@ impl RoutePlan {
         } else {
             for part in name.split(['.', '/']) {
                 let Action::Object(id) = at else {
-                    return self.unknown;
+                    return None;
                 };
-                match self.plan.program.node(id).and_then(|n| n.action(part)) {
-                    Some(action) => at = action,
-                    None => return self.unknown,
-                }
+                at = self.plan.program.node(id).and_then(|n| n.action(part))?;
             }
         }
-        match at {
-            Action::Any | Action::Scalar | Action::Mask(_) => at,
+        Some(self.of_cell(at))
+    }
+
+    fn of_cell(&self, action: Action) -> Action {
+        match action {
+            Action::Any | Action::Scalar | Action::Mask(_) => action,
             _ => self.unknown,
         }
     }
 
-    /// What is done to the fields of a row: name → strategy.
-    pub fn redactions(&self) -> BTreeMap<&str, &'static str> {
+    /// What is done to the members of a row, or to the columns of `table`: name → strategy. It has
+    /// every name that the answers of the route can have, so none that an answer brings.
+    pub fn redactions(&self, table: bool) -> BTreeMap<&str, &'static str> {
         let Action::Object(id) = self.row else {
             return BTreeMap::new();
         };
@@ -63,12 +67,19 @@ impl RoutePlan {
         fields
             .into_iter()
             .flatten()
-            .filter_map(|f| match f.action {
-                Action::Mask(mask) => {
-                    let spec = self.plan.specs.get(mask as usize)?;
-                    Some((&*f.key, spec.strategy.name()))
+            .filter_map(|f| {
+                let action = if table {
+                    self.of_cell(f.action)
+                } else {
+                    f.action
+                };
+                match action {
+                    Action::Mask(mask) => {
+                        let spec = self.plan.specs.get(mask as usize)?;
+                        Some((&*f.key, spec.strategy.name()))
+                    }
+                    _ => None,
                 }
-                _ => None,
             })
             .collect()
     }
@@ -150,11 +161,11 @@ impl<'s> Compiler<'s> {
                 self.renamed(route, &mut fields)?;
             }
             if let Some(node) = self.program.nodes.get_mut(id as usize) {
-                *node = with_unknown(fields, unknown);
+                *node = Node::new(fields);
             }
         }
         let row = Action::Object(row);
-        Ok((row, self.way(route, row, unknown)?, unknown))
+        Ok((row, self.way(route, row), unknown))
     }
 
     fn reserve(
@@ -265,12 +276,7 @@ impl<'s> Compiler<'s> {
     }
 
     /// The nodes from the document's root to the rows.
-    fn way(
-        &mut self,
-        route: &RouteConfig,
-        row: Action,
-        unknown: Action,
-    ) -> Result<Action, GraphqlError> {
+    fn way(&mut self, route: &RouteConfig, row: Action) -> Action {
         let split = |path: &str| -> Vec<String> {
             let parts = path.split('/').filter(|p| !p.is_empty());
             parts.map(str::to_owned).collect()
@@ -296,17 +302,11 @@ impl<'s> Compiler<'s> {
                 _ => None,
             }));
             let id = self.program.nodes.len() as NodeId;
-            self.program.nodes.push(with_unknown(fields, unknown));
+            self.program.nodes.push(Node::new(fields));
             action = Action::Object(id);
         }
-        Ok(action)
+        action
     }
-}
-
-fn with_unknown(fields: Vec<Field>, unknown: Action) -> Node {
-    let mut node = Node::new(fields);
-    node.unknown = unknown;
-    node
 }
 
 /// A program that takes the schema's whole document and shows none of it.

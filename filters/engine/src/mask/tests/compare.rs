@@ -9,10 +9,22 @@ type Query {
   person(id: ID!): Person
   count(where: Filter): Int!
   search(text: String): [Person!]!
+  personByEmail(value: String): Person
+  person_by_email(value: String): Person
+  personbyemail(value: String): Person
+  personById(id: ID): Person
+  peopleWithSalary(over: Int): [Person!]!
 }
 type Mutation {
   setEmail(input: EmailInput!): Person
   deletePeople(where: Filter!): Int!
+  updatePeople(input: [EmailInput!]): [Person!]!
+  deletePerson(id: ID, email: String): Person
+  deletePersonByEmail(value: String): Person
+  createOrder(order: EmailInput): Person
+  setPreferred(kind: Order): Person
+  login(email: String): Person
+  createUserWithEmail(email: String): Person
 }
 type PersonConnection { edges: [Edge!]! totalCount: Int! }
 type Edge { node: Person! }
@@ -89,7 +101,7 @@ fn arguments_that_name_a_masked_field_are_refused() {
 fn arguments_that_name_nothing_masked_pass() {
     for query in [
         r#"{ people(where: {name: "email"}, first: 3, sort: "name") { totalCount } }"#,
-        r#"{ people(q: "ann email") { totalCount } }"#,
+        r#"{ people(q: "name = 'ann email'") { totalCount } }"#,
         r#"{ people(where: {team: {budget: 5}}) { totalCount } }"#,
         r#"{ person(id: "email") { email } }"#,
         r#"{ search(text: "email: ann") { email } }"#,
@@ -152,4 +164,262 @@ fn variables_are_looked_into_when_they_come() {
     let many: Vec<String> = (0..600).map(|n| format!("\"k{n}\": 1")).collect();
     let many = format!("{{\"w\": {{{}}}}}", many.join(","));
     assert_eq!(check(where_, &many), Err(GraphqlError::Limit));
+}
+
+/// What a string says that filters, in any language.
+#[test]
+fn expressions_over_a_masked_field_are_refused() {
+    for text in [
+        "contains(email,'x')",
+        "startswith(boss/email,'a')",
+        "lower(email) = 'x'",
+        "'x' = email",
+        "2 < salary",
+        "(email)=1",
+        "max(salary) > 3",
+        "salary+0>1",
+        "salary % 2 = 1",
+        "name ne 'x' order by email",
+        "email/*x*/=1",
+        "email COLLATE x = 1",
+        "email==a",
+        "email:ada",
+        "\"email\" = 'x'",
+        "[email] = 'x'",
+        "`email` = 'x'",
+        "{\"em\\u0061il\":1}",
+        "{\"boss\":{\"salary\":{\"gt\":1}}}",
+        "em\\u0061il = 1",
+        "data->>'email' = 'x'",
+        "boss.e_mail = 'x'",
+        "useremail = 'x'",
+        "emails.any(e => true)",
+    ] {
+        for argument in [
+            "q", "where", "filter", "query", "rsql", "match", "search", "_filter",
+        ] {
+            let value = serde_json::to_string(text).unwrap();
+            let query = format!("{{ people({argument}: {value}) {{ totalCount }} }}");
+            assert!(seen(&query).is_some(), "{argument}: {text}");
+        }
+    }
+    for text in [
+        "name = 'email'",
+        "name = 'ann email'",
+        "name = \"my email is no secret\"",
+        "startswith(name, 'ada@email.example')",
+        "{\"name\":\"email\"}",
+        "filename = 'x'",
+        "headphones in stock",
+        "team.budget > 3",
+    ] {
+        let value = serde_json::to_string(text).unwrap();
+        let query = format!("{{ people(where: {value}) {{ totalCount }} }}");
+        assert_eq!(seen(&query), None, "{text}");
+    }
+}
+
+#[test]
+fn names_that_stand_for_a_masked_field_in_another_form_are_refused() {
+    for arguments in [
+        "emails: [\"x\"]",
+        "where: {salaries: {gt: 1}}",
+        "where: {E_MAIL: 1}",
+        "orderBy: E_MAIL",
+        "useremail: \"x\"",
+        "orderBy: EMAILASC",
+        "max: \"salary\"",
+        "min: \"salary\"",
+        "avg: [\"salary\"]",
+        "orderby: \"e-mail\"",
+        "where: {name: {_ceq: \"email\"}}",
+        // The way to it is longer than the words that are known.
+        "where: {teamBossSalary: 1}",
+    ] {
+        let query = format!("{{ people({arguments}) {{ totalCount }} }}");
+        assert!(seen(&query).is_some(), "{arguments}");
+    }
+    let order = "query($o: Order) { people(orderBy: $o) { totalCount } }";
+    assert!(refuses(order, r#"{"o": "EMAILASC"}"#));
+    for query in [
+        "{ personByEmail(value: \"x\") { id } }",
+        "{ person_by_email(value: \"x\") { id } }",
+        "{ personbyemail(value: \"x\") { id } }",
+        "{ peopleWithSalary(over: 3) { id } }",
+    ] {
+        assert!(seen(query).is_some(), "{query}");
+    }
+    // What only sounds like it.
+    for query in [
+        "{ people(pageSize: 3, filename: \"x\", message: \"email\") { totalCount } }",
+        "{ people(where: {filename: {contains: \"x\"}}) { totalCount } }",
+        "{ people(orderBy: NAME) { totalCount } }",
+        "{ personById(id: 1) { email } }",
+        "{ personByEmail { email } }",
+    ] {
+        assert_eq!(seen(query), None, "{query}");
+    }
+    // A short name is found where it stands for itself.
+    let bench = over(
+        "type Query { files(filename: String, iban: String, useriban: String, fileName: String): [F!]! }\
+         type F { name: String iban: String fileName: String }",
+        json!({"F.name": "redact", "F.iban": "redact"}),
+    );
+    for (argument, want) in [
+        ("filename", true),
+        ("fileName", true),
+        ("name", false),
+        ("nameLike", false),
+        ("useriban", false),
+        ("IBANS", false),
+    ] {
+        let query = format!("{{ files({argument}: \"x\") {{ name }} }}");
+        assert_eq!(bench.plan(&query, None).is_ok(), want, "{argument}");
+    }
+}
+
+/// Whether a query is refused for its text or its variables.
+fn refuses(query: &str, variables: &str) -> bool {
+    let bench = shop();
+    let table = RuleTable::new(&bench.schema, &bench.decision, Surface::Graphql).unwrap();
+    let variables: ArgumentValue = serde_json::from_str(variables).unwrap();
+    let plan = bench.plan(query, None);
+    let seen = plan
+        .and_then(|plan| plan.check_variables(Comparison::new(&bench.schema, &table), &variables));
+    match seen {
+        Ok(()) => false,
+        Err(GraphqlError::Compared { .. }) => true,
+        Err(other) => panic!("{query}: {other}"),
+    }
+}
+
+#[test]
+fn directives_are_compared_as_arguments_are() {
+    for query in [
+        r#"{ people @sort(by: "email") { totalCount } }"#,
+        r#"{ people { edges { node { name @where(email: "x") } } } }"#,
+        r#"query @filter(where: {email: "x"}) { people { totalCount } }"#,
+        r#"query($n: Int @matches(expression: "salary > 1")) { people(first: $n) { totalCount } }"#,
+        "{ people { edges { node { ...F @orderBy(field: EMAIL) } } } } fragment F on Person { id }",
+        "{ people { edges { node { ... @orderBy(field: EMAIL) { id } } } } }",
+        "{ people { edges { node { ...F } } } } fragment F on Person @sort(by: SALARY) { id }",
+        "{ people @sortByEmail { totalCount } }",
+        r#"{ people @filter(value: "salary > 1") { totalCount } }"#,
+        r#"mutation { setEmail(input: {id: 1}) @where(email: "x") { id } }"#,
+    ] {
+        assert!(seen(query).is_some(), "{query}");
+    }
+    let query = "query($s: String) { people @sort(by: $s) { totalCount } }";
+    assert!(refuses(query, r#"{"s": "email"}"#));
+    assert!(!refuses(query, r#"{"s": "name"}"#));
+    let query = "query($f: Filter) @filter(where: $f) { people { totalCount } }";
+    assert!(refuses(query, r#"{"f": {"email": 1}}"#));
+    for query in [
+        r#"{ people @sort(by: "name") { totalCount } }"#,
+        r#"query($email: Boolean!) { people @skip(if: $email) { totalCount } }"#,
+        r#"{ people { edges { node { ... @defer(label: "email") { id } } } } }"#,
+        r#"{ people @cacheControl(maxAge: 3) { totalCount } }"#,
+    ] {
+        assert_eq!(seen(query), None, "{query}");
+    }
+}
+
+#[test]
+fn what_a_mutation_selects_by_is_compared() {
+    for query in [
+        r#"mutation { updatePeople(match: {email: "x"}) { id } }"#,
+        r#"mutation { updatePeople(input: {name: "a", where: {email: "x"}}) { id } }"#,
+        r#"mutation { updatePeople(by: {email: "x"}) { id } }"#,
+        r#"mutation { updatePeople(input: {filter: "email = 'x'"}) { id } }"#,
+        r#"mutation { updatePeople(order: EMAIL_ASC) { id } }"#,
+        r#"mutation { deletePerson(email: "x") { id } }"#,
+        r#"mutation { deletePersonByEmail(value: "x") { id } }"#,
+    ] {
+        assert!(seen(query).is_some(), "{query}");
+    }
+    let query = "mutation($i: Change) { updatePeople(input: $i) { id } }";
+    assert!(refuses(query, r#"{"i": {"where": {"email": "x"}}}"#));
+    assert!(refuses(query, r#"{"i": [{"filter": "salary>1"}]}"#));
+    assert!(!refuses(
+        query,
+        r#"{"i": {"email": "x", "note": "email = x", "createdBy": {"email": "x"}}}"#
+    ));
+    for query in [
+        r#"mutation { setEmail(input: {id: 1, email: "x", createdBy: {email: "y"}}) { id } }"#,
+        r#"mutation { createOrder(order: {email: "x"}) { id } }"#,
+        r#"mutation { setPreferred(kind: EMAIL) { id } }"#,
+        r#"mutation { login(email: "x") { id } }"#,
+        r#"mutation { createUserWithEmail(email: "x") { id } }"#,
+        r#"mutation { deletePerson(id: 1) { id } }"#,
+    ] {
+        assert_eq!(seen(query), None, "{query}");
+    }
+}
+
+#[test]
+fn the_settings_say_what_an_argument_compares() {
+    let bench = shop();
+    let compared = |list: Value| {
+        let list = serde_json::from_value(list).unwrap();
+        Known::of_graphql(&bench.schema, &list)
+    };
+    let refuses = |list: Value, query: &str| {
+        let table = RuleTable::new(&bench.schema, &bench.decision, Surface::Graphql).unwrap();
+        let table = table.knowing(compared(list).unwrap().into());
+        let document = Document::parse(query, graphql::Limits::default()).unwrap();
+        let (_, operation) = document.operation(None).unwrap();
+        let (schema, envelope) = (&bench.schema, &bench.envelope);
+        compile(
+            schema,
+            &document,
+            operation,
+            &table,
+            envelope,
+            None,
+            Limits::default(),
+        )
+        .is_err()
+    };
+    let free = r#"{ search(text: "ada@acme") { name } }"#;
+    let by = r#"{ people(email: "x") { totalCount } }"#;
+    for (list, query, want) in [
+        (json!({}), free, false),
+        (
+            json!({"Query.search.text": ["Person.name", "Person.email"]}),
+            free,
+            true,
+        ),
+        (
+            json!({"Query.search.text": ["Person.name", "Team.budget"]}),
+            free,
+            false,
+        ),
+        (json!({"Query.search.other": ["Person.email"]}), free, false),
+        (json!({}), by, true),
+        (json!({"Query.people.email": []}), by, false),
+        (json!({"Query.people.email": ["Person.name"]}), by, false),
+        (
+            json!({"Query.personByEmail.value": []}),
+            "{ personByEmail(value: 1) { id } }",
+            false,
+        ),
+        (
+            json!({"Mutation.login.email": ["Person.email"]}),
+            "mutation { login(email: 1) { id } }",
+            true,
+        ),
+    ] {
+        assert_eq!(refuses(list.clone(), query), want, "{list} {query}");
+    }
+    for (list, want) in [
+        (
+            json!({"people.where": []}),
+            "`people.where` is no `Type.field.argument`",
+        ),
+        (json!({"Query.nope.x": []}), "`Query.nope.x`"),
+        (json!({"Query.people.q": ["Person.nope"]}), "`Person.nope`"),
+    ] {
+        let error = compared(list).unwrap_err();
+        assert!(error.contains(want), "{error}");
+    }
 }

@@ -123,6 +123,7 @@ pub(super) async fn exports(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()
                 && answer.header("content-type").starts_with(accept[0].1)
                 && answer.body.contains("Ada Lovelace")
                 && answer.body.contains("[REDACTED]")
+                && !answer.body.contains("desk")
                 && map["mail"] == "redact"
                 && all == 0,
         );

@@ -1,0 +1,90 @@
+//! What the settings say of names: columns, and what an argument compares.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::config::RouteConfig;
+use crate::schema::{FieldId, Schema, Words};
+
+/// Under this name a route says what its request's body compares.
+pub const BODY: &str = ":body";
+
+/// Fields that something is compared with.
+type Fields = Vec<(FieldId, Box<str>)>;
+
+/// What the settings of the GraphQL endpoint or of a route say of names.
+#[derive(Debug, Default)]
+pub struct Known {
+    columns: Vec<(Words, Fields)>,
+    /// By the field that has the argument, if any, and the argument's name.
+    arguments: HashMap<Option<FieldId>, HashMap<Box<str>, Fields>>,
+}
+
+impl Known {
+    /// Arguments of GraphQL fields: `Type.field.argument` → the fields that it compares.
+    ///
+    /// # Errors
+    /// The schema does not have one of them, in a sentence.
+    pub fn of_graphql(
+        schema: &Schema,
+        compared: &BTreeMap<String, Vec<String>>,
+    ) -> Result<Self, String> {
+        let mut known = Self::default();
+        for (key, fields) in compared {
+            let (coordinate, argument) = key
+                .rsplit_once('.')
+                .filter(|(c, a)| c.contains('.') && !a.is_empty())
+                .ok_or_else(|| format!("`{key}` is no `Type.field.argument`"))?;
+            let fields = expand(schema, key, fields)?;
+            let of = schema.expand(coordinate);
+            for (_, field) in of.map_err(|e| format!("`{key}`: {e}"))? {
+                let arguments = known.arguments.entry(Some(field)).or_default();
+                arguments.insert(argument.into(), fields.clone());
+            }
+        }
+        Ok(known)
+    }
+
+    /// Columns and parameters of a route.
+    ///
+    /// # Errors
+    /// The schema does not have one of the fields, in a sentence.
+    pub fn of_route(schema: &Schema, route: &RouteConfig) -> Result<Self, String> {
+        let mut known = Self::default();
+        for (name, coordinate) in &route.columns {
+            let fields = expand(schema, name, std::slice::from_ref(coordinate));
+            let fields = fields.map_err(|e| format!("column {e}"))?;
+            known.columns.push((Words::of(name), fields));
+        }
+        for (name, fields) in &route.compared {
+            let fields = expand(schema, name, fields);
+            let fields = fields.map_err(|e| format!("`compared`: {e}"))?;
+            let arguments = known.arguments.entry(None).or_default();
+            arguments.insert(name.as_str().into(), fields);
+        }
+        Ok(known)
+    }
+
+    /// Names that stand for fields beside the fields' own, and the fields.
+    pub(in crate::mask) fn columns(&self) -> &[(Words, Fields)] {
+        &self.columns
+    }
+
+    /// What an argument compares, if the settings say it.
+    pub(super) fn argument(&self, of: Option<FieldId>, name: &str) -> Option<&Fields> {
+        if self.arguments.is_empty() {
+            return None;
+        }
+        self.arguments.get(&of)?.get(name)
+    }
+}
+
+fn expand(schema: &Schema, key: &str, coordinates: &[String]) -> Result<Fields, String> {
+    let mut fields = Fields::new();
+    for coordinate in coordinates {
+        let found = schema.expand(coordinate);
+        for (_, id) in found.map_err(|e| format!("`{key}`: {e}"))? {
+            fields.push((id, coordinate.as_str().into()));
+        }
+    }
+    Ok(fields)
+}
