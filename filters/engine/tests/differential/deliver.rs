@@ -86,11 +86,11 @@ pub fn parts(
     let multipart = {
         let mut body = String::new();
         for part in &parts {
-            body.push_str("\r\n--=_b\r\nContent-Type: application/json\r\n\r\n");
+            body.push_str("\r\n--graphql\r\nContent-Type: application/json\r\n\r\n");
             body.push_str(part);
         }
-        body.push_str("\r\n--=_b--\r\n");
-        let mut form = MultipartBody::new(plan, LIMITS, "=_b");
+        body.push_str("\r\n--graphql--\r\n");
+        let mut form = MultipartBody::new(plan, LIMITS, "graphql");
         push(dice, &mut form, &body)?
     };
     let events = {
@@ -107,7 +107,7 @@ pub fn parts(
         push(dice, &mut form, &body)?
     };
     let of_multipart: Vec<Value> = multipart
-        .split("--=_b")
+        .split("--graphql")
         .filter_map(|part| part.split_once("\r\n\r\n"))
         .map(|(_, body)| serde_json::from_str(body.trim()).expect("a part is JSON"))
         .collect();

@@ -426,7 +426,7 @@ pub fn shown(possible: &[Coordinate]) -> Treatment {
     }
 }
 
-pub fn placeholder(ty: &Ty, depth: usize, null: bool) -> Value {
+fn placeholder(ty: &Ty, depth: usize, null: bool) -> Value {
     match &ty.base {
         Base::Text(_) if !(null && ty.nullable(depth)) => json!("[REDACTED]"),
         _ if ty.nullable(depth) => Value::Null,

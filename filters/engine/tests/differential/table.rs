@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::dice::Dice;
-use crate::oracle::{Executor, Treatment, masked, placeholder};
+use crate::oracle::{Executor, Treatment, masked};
 use crate::routes::{Member, Route};
 use crate::world::{Base, STRICTNESS, Ty, World};
 
@@ -148,16 +148,18 @@ fn cell(
     };
     hidden.extend(canaries);
     let strategy = STRICTNESS[strategy];
-    // An empty cell is what null is elsewhere.
-    let seen = match text.as_str() {
-        "" if strategy != "redact" || column.ty.lists > 0 => Value::Null,
-        "" => placeholder(&column.ty, 0, false),
-        _ => masked(&column.ty, 0, strategy, &column.treatment, &json!(text)),
-    };
-    let seen = match seen {
-        Value::String(text) => text,
-        Value::Null => String::new(),
-        other => other.to_string(),
+    // A cell has no type: what can't be shown as text is the constant of a text, and an empty cell is
+    // what null is elsewhere.
+    let is_text = matches!(column.ty.base, Base::Text(_));
+    let seen = match strategy {
+        "redact" => "[REDACTED]".to_owned(),
+        _ if text.is_empty() => String::new(),
+        "null" if column.ty.nullable(0) => String::new(),
+        "hash" | "partial" if is_text => {
+            let seen = masked(&column.ty, 0, strategy, &column.treatment, &json!(text));
+            seen.as_str().expect("a text").to_owned()
+        }
+        _ => "[REDACTED]".to_owned(),
     };
     let seen = if needs_quotes(&seen) {
         in_quotes(&seen)
