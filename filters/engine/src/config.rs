@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::context::{self, ContextKeyError};
+use crate::filter::TagError;
 use crate::graphql::GraphqlError;
 use crate::mask::KeyError;
 use crate::policy::{PolicyError, PolicySource, Surface};
@@ -303,6 +304,9 @@ pub enum ConfigError {
     /// The policy data classifies a field that the schema does not have.
     #[error("policy data `ig.fields`: {0}")]
     Field(#[from] UnknownCoordinate),
+    /// A tag of the schema is not explained by the policy data.
+    #[error(transparent)]
+    Tags(#[from] TagError),
     /// The policy data that the filter itself reads is not what it must be.
     #[error(transparent)]
     Data(#[from] DataFault),

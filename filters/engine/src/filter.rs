@@ -4,9 +4,11 @@ mod form;
 mod masking;
 mod routes;
 mod stream;
+mod tags;
 
-pub use masking::{Masking, tell_tags};
+pub use masking::Masking;
 pub use stream::{BodyEffect, HeadEffect, MaskingStream, ResponseEffect, Tally};
+pub use tags::{TagError, tell_tags};
 
 /// The prefix of the gateway's own headers.
 const RESERVED: &str = "x-ig-";

@@ -4,11 +4,13 @@
 mod build;
 mod error;
 mod read;
+mod tags;
 mod types;
 mod words;
 
 pub use error::SchemaError;
 pub(crate) use error::position;
+pub use tags::{TagPlace, TagUse};
 pub use types::{Directive, FieldDef, FieldId, Kind, Scalar, Shape, TypeDef, TypeId, TypeSet};
 pub use words::Words;
 
@@ -23,6 +25,7 @@ pub struct Schema {
     /// What `@mask` marks, by concrete or abstract coordinate, as written in the SDL.
     directives: Vec<Directive>,
     tags: BTreeMap<Box<str>, Vec<Box<str>>>,
+    tag_uses: Vec<TagUse>,
     fields: usize,
 }
 
@@ -42,8 +45,8 @@ impl Schema {
     /// Parses SDL.
     ///
     /// # Errors
-    /// The text is not SDL, names an unknown type, or uses `@mask` on what is not there; the error
-    /// gives line and column.
+    /// The text is not SDL, names an unknown type, uses `@mask` on what is not there, or a `@tag`
+    /// without a name; the error gives line and column.
     pub fn parse(sdl: &str) -> Result<Self, SchemaError> {
         build::build(sdl)
     }
@@ -76,6 +79,11 @@ impl Schema {
     /// What `@tag(name: …)` says of fields and their types: coordinate → tags.
     pub fn tags(&self) -> &BTreeMap<Box<str>, Vec<Box<str>>> {
         &self.tags
+    }
+
+    /// Every `@tag`, wherever it stands, in the order of the SDL.
+    pub fn tag_uses(&self) -> &[TagUse] {
+        &self.tag_uses
     }
 
     /// All types.

@@ -70,7 +70,7 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
 
     let callers = directory.callers();
     let mut source = bundle.policy.clone();
-    tell_tags(&schema, &mut source.data);
+    tell_tags(&schema, &mut source.data).map_err(|e| invalid(e.into()))?;
     let mut policy = Policy::load::<Decision>(&source).map_err(|e| invalid(e.into()))?;
     for caller in &callers {
         serde_json::to_string(&caller.input())
@@ -182,6 +182,53 @@ mod tests {
             serde_json::json!({"class": "x", "strategy": "hash"});
         let error = examine(&broken).unwrap_err().to_string();
         assert!(error.contains("`Person.nope`"), "{error}");
+    }
+
+    #[test]
+    fn a_tag_that_the_data_does_not_explain_is_found_with_its_line_and_fix() {
+        use serde_json::json;
+
+        let tagged = |tag: &str, tags: Option<Value>| {
+            let mut broken = bundle();
+            let sdl = &mut broken.schema;
+            let line = sdl.lines().position(|l| l.contains("@tag(name: \"born\")"));
+            *sdl = sdl.replace("@tag(name: \"born\")", &format!("@tag(name: \"{tag}\")"));
+            let ig = broken.policy.data["ig"].as_object_mut().unwrap();
+            match tags {
+                Some(tags) => ig.insert("tags".into(), tags),
+                None => ig.remove("tags"),
+            };
+            (
+                examine(&broken),
+                format!("schema line {}, ", line.unwrap() + 1),
+            )
+        };
+        let born = bundle().policy.data["ig"]["tags"].clone();
+        for (tag, tags, fix) in [
+            (
+                "bron",
+                Some(born.clone()),
+                "`bron`: write `born`, or add it there",
+            ),
+            (
+                "Born",
+                Some(born.clone()),
+                "`Born`: write `born`, or add it there",
+            ),
+            ("born", Some(json!({})), "`born`: add it there (as {} if"),
+            ("born", None, "`born`: add it there (as {} if"),
+        ] {
+            let (seen, line) = tagged(tag, tags);
+            let error = seen.expect_err(tag).to_string();
+            assert!(
+                error.contains(&line) && error.contains(fix),
+                "{tag}: {error}"
+            );
+        }
+        let harmless = json!({"born": {}, "house": {}});
+        for (tag, tags) in [("born", born), ("house", harmless)] {
+            tagged(tag, Some(tags)).0.unwrap();
+        }
     }
 
     /// Appends to the masking module, and returns what the examination says.

@@ -105,6 +105,8 @@ pub(crate) fn validate(data: &Value) -> Checked<()> {
         None => Vec::new(),
         Some(tags) => entries("ig.tags", object("ig.tags".into(), tags)?)?,
     };
+    // A tag that classifies nothing says so by an empty entry.
+    let tags = tags.into_iter().filter(|tag| !tag.members.is_empty());
     for field in fields.into_iter().chain(tags) {
         field.only(&[
             "class",
@@ -336,6 +338,7 @@ mod tests {
         data["house"] = json!("ours");
         data["ig"]["grants"] = json!([]);
         data["ig"]["risk"]["subjects"] = json!({});
+        data["ig"]["tags"]["public"] = json!({});
         assert_eq!(validate(&data), Ok(()));
     }
 

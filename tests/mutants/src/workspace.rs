@@ -38,7 +38,8 @@ pub struct Workspace {
 
 impl Workspace {
     /// Copies what git knows of the checkout to `target/mutants`. What was built of other people's
-    /// crates is used again.
+    /// crates is used again; the copy's own crates have another version, or else cargo would take
+    /// what it built of a mutation for what the checkout is.
     pub fn copy() -> Result<Self> {
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let checkout = checkout.canonicalize()?;
@@ -58,9 +59,12 @@ impl Workspace {
         ensure!(listed.status.success(), "git can't list the files");
         for name in String::from_utf8(listed.stdout)?.split_terminator('\0') {
             let (from, to) = (checkout.join(name), root.join(name));
-            let Ok(bytes) = fs::read(&from) else {
+            let Ok(mut bytes) = fs::read(&from) else {
                 continue;
             };
+            if name == "Cargo.toml" {
+                bytes = renumbered(bytes)?;
+            }
             // What is the same keeps its time, so that nothing is built again for it.
             if fs::read(&to).is_ok_and(|known| known == bytes) {
                 continue;
@@ -121,7 +125,8 @@ impl Workspace {
         let path = |name: &str| self.target.join(name);
         let (stdout, stderr) = (path("mutants.stdout"), path("mutants.stderr"));
         let mut child = Command::new(env!("CARGO"))
-            .args(["test", "--locked"])
+            // Not locked: the lock file holds the version that the checkout's crates have.
+            .args(["test", "--offline"])
             .args(arguments)
             .current_dir(&self.root)
             .env("CARGO_TARGET_DIR", &self.target)
@@ -154,6 +159,15 @@ impl Workspace {
             stderr: text(&stderr)?,
         }))
     }
+}
+
+/// The manifest of the workspace with another version of its crates.
+fn renumbered(manifest: Vec<u8>) -> Result<Vec<u8>> {
+    let manifest = String::from_utf8(manifest)?;
+    let key = "[workspace.package]\nversion = \"";
+    let (before, version) = manifest.split_once(key).context("there is a version")?;
+    let (version, after) = version.split_once('"').context("a version ends")?;
+    Ok(format!("{before}{key}{version}-mutant\"{after}").into_bytes())
 }
 
 /// What a run of cargo said.

@@ -599,6 +599,16 @@ fn events_are_masked() {
         events(":a@x\n\nevent: next\nid: a@x\ndata: {\"data\":{\"joined\":\ndata: {\"name\":\"Ann\",\"email\":\"a@x\"}}}\n\nretry: 100\nevent: complete\ndata: a@x\n\n").unwrap(),
         ":\n\nevent: next\ndata: {\"data\":{\"joined\":\ndata: {\"name\":\"Ann\",\"email\":\"[REDACTED]\"}}}\n\nretry: 100\n\nevent: complete\ndata:\n\n"
     );
+    // How long to wait has a few digits: a longer number could be anybody's.
+    for (sent, seen) in [
+        ("retry: 123456789\n\n", "retry: 123456789\n\n"),
+        ("retry: 7310000017310000\n\n", "retry: 731000001\n\n"),
+        ("retry: 1a@x\n\n", ""),
+        ("retry: -1\n\n", ""),
+        ("retry:\n\n", ""),
+    ] {
+        assert_eq!(events(sent).unwrap(), seen, "{sent:?}");
+    }
     let carriage = events(
         "data:{\"data\":{\"joined\":null}}\r\n\r\ndata: {\"errors\":[{\"message\":\"a@x\"}]}\r\r",
     )

@@ -14,6 +14,7 @@ use crate::policy::{Decision, ErrorDetail, MaskingInput, Policy};
 use crate::schema::{Schema, TypeSet};
 
 use super::routes::Routes;
+use super::tags::tell_tags;
 
 /// A loaded configuration with its caches.
 #[derive(Debug)]
@@ -104,7 +105,7 @@ impl Masking {
         }
         let schema = Schema::parse(&config.schema)?;
         let mut config = config;
-        tell_tags(&schema, &mut config.policy.data);
+        tell_tags(&schema, &mut config.policy.data)?;
         if let Some(fields) = config
             .policy
             .data
@@ -146,12 +147,10 @@ impl Masking {
         }
         let envelopes = [ErrorDetail::Generic, ErrorDetail::Verbatim];
         let refused = envelopes.map(|e| Arc::new(mask::refused(&envelope(e, &error_codes))));
-        let mut classes: Vec<Box<str>> = config
-            .policy
-            .data
-            .pointer("/ig/fields")
-            .and_then(|f| f.as_object())
+        let data = &config.policy.data;
+        let mut classes: Vec<Box<str>> = ["/ig/fields", "/ig/tags"]
             .into_iter()
+            .filter_map(|at| data.pointer(at)?.as_object())
             .flat_map(|f| f.values())
             .filter_map(|f| f.get("class")?.as_str())
             .map(Into::into)
@@ -386,14 +385,6 @@ impl Masking {
     fn next_serial(&mut self) -> u64 {
         self.serial += 1;
         self.serial
-    }
-}
-
-/// The tags of the schema become policy data: `ig.schema.tags`, coordinate → names.
-pub fn tell_tags(schema: &Schema, data: &mut serde_json::Value) {
-    let tags = schema.tags();
-    if let Some(ig) = data.get_mut("ig").and_then(|ig| ig.as_object_mut()) {
-        ig.insert("schema".into(), serde_json::json!({ "tags": tags }));
     }
 }
 

@@ -195,6 +195,19 @@ fn finds_the_name_of_a_persisted_query() {
     ] {
         assert_eq!(persisted(body), want, "{body}");
     }
+    // A hash has 64 digits. What is much longer is none, and is not carried about.
+    for (length, known) in [(64, true), (256, true), (257, false), (100_000, false)] {
+        let name = "a".repeat(length);
+        let body = format!(
+            r#"{{"extensions":{{"persistedQuery":{{"version":1,"sha256Hash":"{name}"}}}}}}"#
+        );
+        let want = if known {
+            hash(&name)
+        } else {
+            malformed.clone()
+        };
+        assert_eq!(persisted(&body), want, "{length}");
+    }
 }
 
 #[test]

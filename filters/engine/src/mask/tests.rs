@@ -1,6 +1,7 @@
 //! An operation under a decision, and a response that goes through its plan.
 
 mod compare;
+mod depths;
 mod limits;
 mod pseudonyms;
 mod rules;

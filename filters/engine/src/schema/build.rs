@@ -1,8 +1,9 @@
 //! Resolving names.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::read::{RawField, RawKind, RawSchema, RawType, read};
+use super::tags;
 use super::{
     Directive, FieldDef, Kind, OperationKind, Scalar, Schema, SchemaError, Shape, TypeDef, TypeId,
     TypeSet, Words,
@@ -143,7 +144,9 @@ pub(super) fn build(sdl: &str) -> Result<Schema, SchemaError> {
     if let Some(raw) = raws.get_mut(query as usize) {
         raw.fields.extend(meta);
     }
-    resolve(sdl, &raws, &index, roots)
+    let tag_uses = tags::uses(sdl, own.tags)?;
+    let schema = resolve(sdl, &raws, &index, roots)?;
+    Ok(Schema { tag_uses, ..schema })
 }
 
 fn resolve(
@@ -247,32 +250,12 @@ fn resolve(
         types,
         roots,
         directives: Vec::new(),
-        tags: tags(raws),
+        tags: tags::by_coordinate(raws),
+        tag_uses: Vec::new(),
         fields: next_field as usize,
     };
     schema.directives = directives(sdl, raws, &schema)?;
     Ok(schema)
-}
-
-/// What `@tag` says of fields, by coordinate: a type's tags are those of all its fields.
-fn tags(raws: &[RawType]) -> BTreeMap<Box<str>, Vec<Box<str>>> {
-    let mut tags = BTreeMap::new();
-    for raw in raws {
-        for field in &raw.fields {
-            let mut names: Vec<Box<str>> = raw
-                .tags
-                .iter()
-                .chain(&field.tags)
-                .map(|t| t.as_str().into())
-                .collect();
-            names.sort_unstable();
-            names.dedup();
-            if !names.is_empty() {
-                tags.insert(format!("{}.{}", raw.name, field.name).into(), names);
-            }
-        }
-    }
-    tags
 }
 
 fn kind(raw: &RawType) -> Kind {

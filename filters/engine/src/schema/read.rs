@@ -2,6 +2,8 @@
 
 use apollo_parser::cst::{self, CstNode};
 
+use super::tags::{self, RawTag};
+
 /// A definition or extension of a type.
 pub(super) struct RawType {
     pub name: String,
@@ -51,18 +53,23 @@ pub(super) struct RawSchema {
     /// (query | mutation | subscription, type, place)
     pub roots: Vec<(String, String, usize)>,
     pub executable: Option<usize>,
+    /// Every `@tag`, wherever it stands.
+    pub tags: Vec<RawTag>,
 }
 
-fn at(node: &impl CstNode) -> usize {
+pub(super) fn at(node: &impl CstNode) -> usize {
     node.syntax().text_range().start().into()
 }
 
-fn text(name: Option<cst::Name>) -> String {
+pub(super) fn text(name: Option<cst::Name>) -> String {
     name.map(|n| n.text().to_string()).unwrap_or_default()
 }
 
 pub(super) fn read(document: cst::Document) -> RawSchema {
-    let mut schema = RawSchema::default();
+    let mut schema = RawSchema {
+        tags: tags::read(&document),
+        ..RawSchema::default()
+    };
     for definition in document.definitions() {
         read_definition(definition, &mut schema);
     }
@@ -79,7 +86,7 @@ macro_rules! raw {
             fields: $fields,
             interfaces: $interfaces,
             members: $members,
-            tags: tags($d.directives()),
+            tags: tags::names($d.directives()),
         }
     };
 }
@@ -173,7 +180,7 @@ fn field(d: cst::FieldDefinition) -> RawField {
         lists: 0,
         nullable: 0,
         masks: Vec::new(),
-        tags: tags(d.directives()),
+        tags: tags::names(d.directives()),
     };
     let mut ty = d.ty();
     while let Some(t) = ty {
@@ -215,19 +222,6 @@ fn field(d: cst::FieldDefinition) -> RawField {
     raw
 }
 
-/// The names of all `@tag(name: "…")`.
-fn tags(directives: Option<cst::Directives>) -> Vec<String> {
-    let tags = directives.into_iter().flat_map(|d| d.directives());
-    tags.filter(|d| text(d.name()) == "tag")
-        .flat_map(|d| d.arguments().into_iter().flat_map(|a| a.arguments()))
-        .filter(|a| text(a.name()) == "name")
-        .filter_map(|a| match a.value() {
-            Some(cst::Value::StringValue(s)) => plain_string(&s),
-            _ => None,
-        })
-        .collect()
-}
-
 fn mask(directive: cst::Directive) -> RawMask {
     let mut raw = RawMask {
         at: at(&directive),
@@ -263,7 +257,7 @@ fn mask(directive: cst::Directive) -> RawMask {
 }
 
 /// The content of a string literal that has no escapes: all that a name can need.
-fn plain_string(value: &cst::StringValue) -> Option<String> {
+pub(super) fn plain_string(value: &cst::StringValue) -> Option<String> {
     let text = value.syntax().text().to_string();
     let inner = text.trim().strip_prefix('"')?.strip_suffix('"')?;
     (!inner.contains(['"', '\\'])).then(|| inner.to_owned())

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::differ;
+use crate::{differ, routes};
 
 /// Failures after which a run stops.
 const ENOUGH: usize = 5;
@@ -24,14 +24,21 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }
 
-/// Runs the cases from `start` on; `tell` is told how many are done, by one of the threads.
-pub fn run(start: u64, cases: u64, threads: usize, tell: impl Fn(u64) + Sync) -> Run {
+/// Runs the cases from the number `start` on; `tell` is told how many are done, by one of the threads.
+pub fn run(
+    case: impl Fn(u64) -> Result<(), String> + Sync + std::panic::RefUnwindSafe,
+    start: u64,
+    cases: u64,
+    threads: usize,
+    tell: impl Fn(u64) + Sync,
+) -> Run {
     let began = Instant::now();
     let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for thread in 0..threads {
             let (next, done, failures, tell) = (&next, &done, &failures, &tell);
+            let case = &case;
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
@@ -39,7 +46,7 @@ pub fn run(start: u64, cases: u64, threads: usize, tell: impl Fn(u64) + Sync) ->
                         return;
                     }
                     let seed = start.wrapping_add(index);
-                    let outcome = std::panic::catch_unwind(|| differ(seed));
+                    let outcome = std::panic::catch_unwind(|| case(seed));
                     let outcome = outcome.unwrap_or_else(|_| Err(format!("SEED={seed} panicked")));
                     if let Err(problem) = outcome {
                         failures.lock().unwrap().push(problem);
@@ -68,7 +75,11 @@ fn a_million_cases() {
     let start = number("START").unwrap_or(0);
     let threads = number("JOBS").map_or_else(cores, |n| n as usize);
     let told = Mutex::new(Instant::now());
-    let run = run(start, cases, threads, |done| {
+    let both = |seed| {
+        differ(seed)?;
+        routes::differ(seed).map(|_| ())
+    };
+    let run = run(both, start, cases, threads, |done| {
         let mut told = told.lock().unwrap();
         if told.elapsed() > Duration::from_secs(15) {
             *told = Instant::now();

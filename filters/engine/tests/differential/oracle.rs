@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::canary::canary;
 use crate::dice::Dice;
 use crate::query::{Query, Selection};
-use crate::world::{Base, Rule, STRICTNESS, Ty, World};
+use crate::world::{Base, HASH, STRICTNESS, Ty, World};
 use crate::{KEY, TENANT};
 
 pub struct Run {
@@ -20,16 +20,12 @@ pub struct Run {
     /// Texts that must not get out of this response; and whether the rule of the very field says so,
     /// not only that of another field that it could have been by the query.
     pub hidden: Vec<(String, bool)>,
+    /// Values that have no pseudonym only because they could be of another coordinate.
+    pub keyless: usize,
 }
 
 pub fn execute(dice: &mut Dice, world: &World, query: &Query) -> Run {
-    let mut executor = Executor {
-        dice,
-        world,
-        query,
-        hidden: Vec::new(),
-        own: false,
-    };
+    let mut executor = Executor::new(dice, world, query);
     let root = Place {
         sets: vec![&query.root],
         concrete: "Query".into(),
@@ -44,13 +40,14 @@ pub fn execute(dice: &mut Dice, world: &World, query: &Query) -> Run {
         raw,
         masked: format!("{{\"data\":{masked}}}"),
         hidden: executor.hidden,
+        keyless: executor.keyless,
     }
 }
 
 type Sets<'q> = Vec<&'q [Selection]>;
 
 /// An object of the response.
-struct Place<'q> {
+pub struct Place<'q> {
     /// What is selected of it.
     sets: Sets<'q>,
     /// What it is.
@@ -74,23 +71,39 @@ struct Collected<'q> {
 
 /// What is done to the values of a field.
 #[derive(Clone, Default)]
-struct Treatment {
-    strategy: Option<usize>,
+pub struct Treatment {
+    pub strategy: Option<usize>,
     keep: usize,
     domain: String,
+    /// Whether it would be a pseudonym if it were known of which coordinate the value is.
+    pub keyless: bool,
 }
 
-struct Executor<'w, 'd> {
-    dice: &'d mut Dice,
+pub struct Executor<'w, 'd> {
+    pub dice: &'d mut Dice,
     world: &'w World,
     query: &'w Query,
-    hidden: Vec<(String, bool)>,
+    /// As [`Run::hidden`].
+    pub hidden: Vec<(String, bool)>,
     /// Whether the field at hand is masked by its own rule, or one above it is.
     own: bool,
+    keyless: usize,
 }
 
-impl<'w> Executor<'w, '_> {
-    /// §6.3.2 of the specification. `all`: whatever conditions say.
+impl<'w, 'd> Executor<'w, 'd> {
+    pub fn new(dice: &'d mut Dice, world: &'w World, query: &'w Query) -> Self {
+        Self {
+            dice,
+            world,
+            query,
+            hidden: Vec::new(),
+            own: false,
+            keyless: 0,
+        }
+    }
+
+    /// §6.3.2 of the specification. `all`: whatever conditions say, and so every field that may stand
+    /// under a key; else the first one, as servers do it.
     fn collect(&self, sets: &Sets<'w>, ty: &str, all: bool) -> Vec<Collected<'w>> {
         let mut found: Vec<Collected<'w>> = Vec::new();
         for set in sets {
@@ -115,11 +128,12 @@ impl<'w> Executor<'w, '_> {
                     condition,
                     below,
                 } => {
-                    if !all && !condition.holds() {
+                    if !all && !condition.holds(&self.query.variables) {
                         continue;
                     }
                     let key = alias.clone().unwrap_or_else(|| name.clone());
-                    match found.iter_mut().find(|c| c.key == key) {
+                    let same = |c: &&mut Collected<'_>| c.key == key && (!all || c.field == *name);
+                    match found.iter_mut().find(same) {
                         Some(c) => c.sets.push(below),
                         None => found.push(Collected {
                             key,
@@ -133,7 +147,9 @@ impl<'w> Executor<'w, '_> {
                     condition,
                     below,
                 } => {
-                    if (all || condition.holds()) && on.as_deref().is_none_or(applies) {
+                    if (all || condition.holds(&self.query.variables))
+                        && on.as_deref().is_none_or(applies)
+                    {
                         self.collect_into(below, ty, all, found);
                     }
                 }
@@ -142,7 +158,7 @@ impl<'w> Executor<'w, '_> {
                     condition,
                 } => {
                     let (on, below) = &self.query.fragments[*fragment];
-                    if (all || condition.holds()) && applies(on) {
+                    if (all || condition.holds(&self.query.variables)) && applies(on) {
                         self.collect_into(below, ty, all, found);
                     }
                 }
@@ -196,7 +212,7 @@ impl<'w> Executor<'w, '_> {
     }
 
     /// A member as one server or another may write it: its name, and all of it.
-    fn member(&mut self, key: &str, value: &str) -> (String, String) {
+    pub fn member(&mut self, key: &str, value: &str) -> (String, String) {
         let plain = json!(key).to_string();
         match self.dice.below(8) {
             0 => (plain.clone(), format!("{plain} : {value}")),
@@ -223,16 +239,17 @@ impl<'w> Executor<'w, '_> {
             let same = fields.into_iter().filter(|f| f.key == field.key);
             could_be.extend(same.map(|f| (candidate.clone(), f)));
         }
-        let rules: Vec<(String, Rule)> = could_be
+        let coordinates: Vec<Coordinate> = could_be
             .iter()
-            .filter_map(|(object, f)| {
-                Some((
-                    self.domain(object, &f.field),
-                    self.world.rule(object, &f.field)?,
-                ))
+            .map(|(object, f)| {
+                let rule = self.world.rule(object, &f.field);
+                Coordinate {
+                    domain: domain(self.world, object, &f.field),
+                    rule: rule.and_then(|r| Some((r.strategy?, r.keep))),
+                }
             })
-            .filter(|(_, rule)| rule.strategy.is_some())
             .collect();
+        let ruled = coordinates.iter().any(|c| c.rule.is_some());
         let rule = self.world.rule(&place.concrete, &field.field);
         let own = place.own || rule.is_some_and(|r| r.strategy.is_some());
         self.own = own;
@@ -240,11 +257,12 @@ impl<'w> Executor<'w, '_> {
             let treatment = if place.forced {
                 redacted()
             } else {
-                strictest(&rules)
+                shown(&coordinates)
             };
+            self.keyless += usize::from(treatment.keyless);
             return self.value(&ty, 0, &treatment, None);
         };
-        if !rules.is_empty() && !place.forced && ty.nullable(ty.lists) {
+        if ruled && !place.forced && ty.nullable(ty.lists) {
             return self.value(&ty, 0, &redacted(), None);
         }
         let below = Place {
@@ -252,22 +270,13 @@ impl<'w> Executor<'w, '_> {
             concrete: String::new(),
             static_sets: could_be.iter().flat_map(|(_, f)| f.sets.clone()).collect(),
             candidates: self.world.possible(target),
-            forced: place.forced || !rules.is_empty(),
+            forced: place.forced || ruled,
             own,
         };
         self.value(&ty, 0, &Treatment::default(), Some(&below))
     }
 
-    /// Whose key pseudonyms are made under.
-    fn domain(&self, object: &str, field: &str) -> String {
-        let interfaces = &self.world.implements[object];
-        let owner = interfaces
-            .iter()
-            .find(|i| self.world.interfaces[*i].contains_key(field));
-        format!("{}.{field}", owner.map_or(object, String::as_str))
-    }
-
-    fn value(
+    pub fn value(
         &mut self,
         ty: &Ty,
         depth: usize,
@@ -312,7 +321,8 @@ impl<'w> Executor<'w, '_> {
             (Base::Composite(_), None) => {
                 let (value, canary) = self.canary();
                 self.hidden.push((canary, self.own));
-                (json!({"x": [value]}).to_string(), "null".into())
+                let masked = placeholder(ty, depth, false).to_string();
+                (json!({"x": [value]}).to_string(), masked)
             }
             _ => self.leaf(ty, depth, treatment),
         }
@@ -357,33 +367,62 @@ impl<'w> Executor<'w, '_> {
     }
 
     /// A value that can be told from all others, and what is searched for of it.
-    fn canary(&mut self) -> (String, String) {
+    pub fn canary(&mut self) -> (String, String) {
         let tail = ["é漢", "\"q\\", "😀", "zz"][self.dice.below(4)];
         let canary = canary(self.dice.next());
         (format!("{canary}{tail}"), canary)
     }
 }
 
-fn redacted() -> Treatment {
+/// Whose key pseudonyms of a field of an object type are made under.
+pub fn domain(world: &World, object: &str, field: &str) -> String {
+    let interfaces = &world.implements[object];
+    let owner = interfaces
+        .iter()
+        .find(|i| world.interfaces[*i].contains_key(field));
+    format!("{}.{field}", owner.map_or(object, String::as_str))
+}
+
+pub fn redacted() -> Treatment {
     Treatment {
         strategy: Some(3),
         ..Treatment::default()
     }
 }
 
-fn strictest(rules: &[(String, Rule)]) -> Treatment {
-    let Some(strategy) = rules.iter().filter_map(|(_, r)| r.strategy).max() else {
+/// One field that a value could be of.
+pub struct Coordinate {
+    /// Whose key its pseudonyms are made under.
+    pub domain: String,
+    /// Its strategy and what `partial` keeps, if it is masked.
+    pub rule: Option<(usize, usize)>,
+}
+
+/// What may be shown of a value that is of one of these coordinates, nobody knows of which.
+///
+/// No more than the strictest of their rules allows. But a pseudonym says more than that its value is
+/// hidden: that it is the one that has this pseudonym wherever else the key is used. So it may be made
+/// only of a value that is sure to be a hashed one of that very key, or else whoever writes values of
+/// another coordinate gets to know which pseudonyms they would have under this one.
+pub fn shown(possible: &[Coordinate]) -> Treatment {
+    let rules = possible.iter().filter_map(|c| c.rule);
+    let Some(strategy) = rules.clone().map(|(strategy, _)| strategy).max() else {
         return Treatment::default();
     };
-    let those = rules.iter().filter(|(_, r)| r.strategy == Some(strategy));
-    let domains: BTreeSet<String> = those.clone().map(|(d, _)| d.clone()).collect();
-    if STRICTNESS[strategy] == "hash" && domains.len() > 1 {
-        return redacted();
+    let keeps = rules.filter(|(s, _)| *s == strategy).map(|(_, keep)| keep);
+    let domain = &possible[0].domain;
+    let sure = |c: &Coordinate| c.domain == *domain && c.rule.is_some_and(|(s, _)| s == HASH);
+    if strategy == HASH && !possible.iter().all(sure) {
+        return Treatment {
+            keyless: true,
+            ..redacted()
+        };
     }
     Treatment {
         strategy: Some(strategy),
-        keep: those.map(|(_, r)| r.keep).min().unwrap_or(0),
-        domain: domains.into_iter().next().unwrap_or_default(),
+        keep: keeps.min().unwrap_or(0),
+        domain: domain.clone(),
+        keyless: false,
     }
 }
 
@@ -399,7 +438,13 @@ fn placeholder(ty: &Ty, depth: usize, null: bool) -> Value {
     }
 }
 
-fn masked(ty: &Ty, depth: usize, strategy: &str, treatment: &Treatment, value: &Value) -> Value {
+pub fn masked(
+    ty: &Ty,
+    depth: usize,
+    strategy: &str,
+    treatment: &Treatment,
+    value: &Value,
+) -> Value {
     let text = match (&ty.base, value) {
         (Base::Json, Value::Array(items)) => {
             let items = items

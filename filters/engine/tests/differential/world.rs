@@ -71,6 +71,17 @@ pub type Fields = BTreeMap<String, Ty>;
 /// Which strategy; the order is that of strictness. `None` reveals.
 pub const STRICTNESS: [&str; 4] = ["partial", "hash", "null", "redact"];
 
+/// The place of `hash` among them.
+pub const HASH: usize = 1;
+
+/// A strategy: a pseudonym rather than another, since it can say too much in most ways.
+fn strategy(dice: &mut Dice) -> usize {
+    if dice.percent(25) {
+        return HASH;
+    }
+    dice.below(STRICTNESS.len())
+}
+
 #[derive(Debug, Clone)]
 pub struct Rule {
     pub coordinate: String,
@@ -87,6 +98,8 @@ pub struct World {
     pub policy: Vec<Rule>,
     /// Field (`Type.field`) on which a directive stands, and what it says.
     pub directives: Vec<(String, Rule)>,
+    /// The rule of each field of an object type that has one.
+    rules: BTreeMap<String, BTreeMap<String, Rule>>,
 }
 
 impl World {
@@ -126,6 +139,14 @@ impl World {
         world.objects.insert("Query".into(), root);
         world.implements.insert("Query".into(), BTreeSet::new());
         world.mark(dice);
+        let objects = world.objects.iter().map(|(object, fields)| {
+            let ruled = fields.keys().filter_map(|field| {
+                let rule = world.work_out(object, field)?;
+                Some((field.clone(), rule))
+            });
+            (object.clone(), ruled.collect())
+        });
+        world.rules = objects.collect();
         world
     }
 
@@ -141,7 +162,7 @@ impl World {
                 let at = format!("{name}.{field}");
                 if dice.percent(15) {
                     // On a composite it marks fields of what is returned.
-                    let strategy = Some(dice.below(4));
+                    let strategy = Some(strategy(dice));
                     let coordinate = match &ty.base {
                         Base::Composite(target) if self.fields(target).is_empty() => continue,
                         Base::Composite(target) => {
@@ -161,7 +182,7 @@ impl World {
                 }
                 let chance = if ty.leaf() { 25 } else { 6 };
                 if dice.percent(chance) {
-                    let strategy = dice.percent(75).then(|| dice.below(4));
+                    let strategy = dice.percent(75).then(|| strategy(dice));
                     self.policy.push(Rule {
                         coordinate: at,
                         strategy,
@@ -170,7 +191,7 @@ impl World {
                 }
             }
             if name != "Query" && dice.percent(8) && fields.values().any(Ty::leaf) {
-                let strategy = Some(dice.below(4));
+                let strategy = Some(strategy(dice));
                 self.policy.push(Rule {
                     coordinate: format!("{name}.*"),
                     strategy,
@@ -200,13 +221,31 @@ impl World {
         implementers.map(|(n, _)| n.clone()).collect()
     }
 
-    /// The rule of a field of an object type: the policy's strictest, else the directives'.
+    /// The rule of a field of an object type.
     pub fn rule(&self, object: &str, field: &str) -> Option<Rule> {
-        let matches = |rule: &&Rule| {
-            let (ty, name) = rule.coordinate.split_once('.').unwrap();
-            let leaf = self.objects[object][field].leaf();
-            self.possible(ty).contains(object) && (name == field || (name == "*" && leaf))
-        };
+        self.rules[object].get(field).cloned()
+    }
+
+    /// The same in an export, where no directive does less than redact.
+    pub fn rule_of_export(&self, object: &str, field: &str) -> Option<Rule> {
+        let mut rule = self.rule(object, field)?;
+        let of_policy = |rule: &Rule| self.speaks_of(rule, object, field);
+        if !self.policy.iter().any(of_policy) {
+            rule.strategy = Some(STRICTNESS.len() - 1);
+        }
+        Some(rule)
+    }
+
+    /// Whether a rule is one of a field of an object type.
+    fn speaks_of(&self, rule: &Rule, object: &str, field: &str) -> bool {
+        let (ty, name) = rule.coordinate.split_once('.').unwrap();
+        let leaf = self.objects[object][field].leaf();
+        self.possible(ty).contains(object) && (name == field || (name == "*" && leaf))
+    }
+
+    /// The policy's strictest rule, else the directives'.
+    fn work_out(&self, object: &str, field: &str) -> Option<Rule> {
+        let matches = |rule: &&Rule| self.speaks_of(rule, object, field);
         let strictest = |rules: Vec<Rule>| {
             rules
                 .into_iter()

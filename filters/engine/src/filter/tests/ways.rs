@@ -42,6 +42,36 @@ fn at_body(masking: &mut Masking, body: &Value) -> (MaskingStream, Result<Option
 }
 
 #[test]
+fn a_filter_does_not_start_with_a_tag_that_nothing_explains() {
+    let born = json!({"born": {"class": "identity", "strategy": "null"}});
+    let start = |tag: &str, data: Value| {
+        let mut config = config();
+        config["schema"] =
+            format!("{SDL} extend type P {{ birth: String @tag(name: \"{tag}\") }}").into();
+        config["policy"]["data"] = data;
+        Masking::configure(config.to_string().as_bytes(), None)
+    };
+    for (tag, data) in [
+        ("bron", json!({"ig": {"tags": born}})),
+        ("Born", json!({"ig": {"tags": born}})),
+        ("born", json!({"ig": {"tags": {}}})),
+        ("born", json!({"ig": {}})),
+        ("born", json!({})),
+        (
+            "born",
+            json!({"ig": {"tags": {"born": {"class": "identity", "strategy": "Null"}}}}),
+        ),
+    ] {
+        let error = start(tag, data).err().unwrap().to_string();
+        assert!(error.contains(tag), "{error}");
+    }
+    let masking = start("born", json!({"ig": {"tags": born}})).unwrap();
+    // What only a tag classifies is counted by its class, too.
+    assert!(masking.classes().contains(&"identity".into()));
+    start("born", json!({"ig": {"tags": {"born": {}}}})).unwrap();
+}
+
+#[test]
 fn queries_come_by_get() {
     let mut masking = large();
     for path in [

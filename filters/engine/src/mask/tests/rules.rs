@@ -178,6 +178,14 @@ fn what_has_few_values_is_not_hashed() {
     bench.check(query, data, r##"{"me":{"name":"#"}}"##);
     bench.decision.low_entropy = vec!["Person.name".into()];
     bench.check(query, data, r#"{"me":{"name":"[REDACTED]"}}"#);
+    // Nor where only one of the types that the value can be of has few.
+    let mut bench = super::bench(json!({"Named.name": "hash"}));
+    let (query, data) = ("{named{name}}", r#"{"named":{"name":"Ann"}}"#);
+    bench.check(query, data, r##"{"named":{"name":"#"}}"##);
+    for few in ["Person.name", "Vendor.name", "Asset.name"] {
+        bench.decision.low_entropy = vec![few.into()];
+        bench.check(query, data, r#"{"named":{"name":"[REDACTED]"}}"#);
+    }
 }
 
 #[test]

@@ -227,3 +227,25 @@ fn errors_lose_what_a_server_may_echo() {
         response
     );
 }
+
+#[test]
+fn an_error_says_no_number_that_can_be_a_value() {
+    // A line, a column or an index has a few digits; a salary, a telephone number or an id has more.
+    let bench = bench(json!({}));
+    for (number, passes) in [
+        ("0", true),
+        ("999999", true),
+        ("1000000", false),
+        ("731000001", false),
+        ("-1", false),
+        ("1.5", false),
+        ("1e6", false),
+    ] {
+        let response = format!(
+            r#"{{"errors":[{{"path":["me",{number}],"locations":[{{"line":{number},"column":{number}}}]}}]}}"#
+        );
+        let seen = rewrite(&bench.plan("{me{email}}", None).unwrap(), &response).0;
+        let shown = if passes { number } else { "null" };
+        assert_eq!(seen, response.replace(number, shown), "{number}");
+    }
+}

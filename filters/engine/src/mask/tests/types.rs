@@ -266,3 +266,25 @@ fn the_strictest_rule_of_a_shared_key_wins() {
         r#"{"contact":{"x":null}}"#,
     );
 }
+
+#[test]
+fn null_stands_only_where_every_type_allows_it() {
+    let found = "{found{...on Person{x:phone} ...on Asset{x:name}}}";
+    let other = "{found{...on Asset{x:name} ...on Person{x:phone}}}";
+    for (rules, query, want) in [
+        (json!({"Person.phone": "null"}), found, r#""[REDACTED]""#),
+        (json!({"Person.phone": "null"}), other, r#""[REDACTED]""#),
+        (json!({"Asset.name": "null"}), found, r#""[REDACTED]""#),
+        (
+            json!({"Person.phone": "null"}),
+            "{found{...on Person{x:phone} ...on Vendor{x:website}}}",
+            "null",
+        ),
+    ] {
+        bench(rules).check(
+            query,
+            r#"{"found":[{"x":"v"}]}"#,
+            &format!(r#"{{"found":[{{"x":{want}}}]}}"#),
+        );
+    }
+}
