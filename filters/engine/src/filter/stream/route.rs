@@ -124,8 +124,9 @@ impl RouteBody {
                 filter.check_parameters(self.index, &parameters, &self.decided)?;
             }
             WrittenAs::Json => {
-                let value: ArgumentValue = serde_json::from_slice(body)
-                    .map_err(|_| malformed("the request body is no JSON"))?;
+                let text = std::str::from_utf8(body).ok();
+                let value = text.and_then(|t| serde_json::from_str::<ArgumentValue>(t).ok());
+                let value = value.ok_or_else(|| malformed("the request body is no JSON"))?;
                 filter.check_json(self.index, &value, self.reads, &self.decided)?;
             }
         }
