@@ -13,7 +13,9 @@ pub(super) fn parameters(query: &str) -> Option<Vec<(String, String)>> {
 
 /// A segment of a path, decoded; as it is, if it can't be.
 pub(super) fn segment(text: &str) -> String {
-    decode(&text.replace('+', "%2B")).unwrap_or_else(|| text.to_owned())
+    // A plus is one there.
+    let parts: Option<Vec<String>> = text.split('+').map(decode).collect();
+    parts.map_or_else(|| text.to_owned(), |parts| parts.join("+"))
 }
 
 fn decode(text: &str) -> Option<String> {

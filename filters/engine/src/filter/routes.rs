@@ -28,14 +28,13 @@ pub(super) struct Open<'a> {
 impl Routes {
     pub(super) fn new(configs: &[RouteConfig]) -> Result<Self, ConfigError> {
         let mut routes = Self::default();
-        let mut names = std::collections::HashSet::new();
         for config in configs {
             let wrong = |problem: &str| ConfigError::Route {
                 route: config.name.clone(),
                 problem: problem.to_owned(),
             };
             // A decision knows its route by the name.
-            if !names.insert(&config.name) {
+            if configs.iter().filter(|c| c.name == config.name).count() > 1 {
                 return Err(wrong("another route has the same name"));
             }
             let Some(path) = config.path.strip_prefix('/') else {

@@ -120,17 +120,18 @@ impl Words {
                 || AFFIXES.binary_search(&rest).is_ok()
                 || rest.bytes().all(|b| b.is_ascii_digit())
         };
-        self.words.iter().any(|word| {
-            word.match_indices(name).any(|(at, _)| {
-                let before = word.get(..at).unwrap_or_default();
-                let after = word.get(at + name.len()..).unwrap_or_default();
-                if name.chars().count() < LONG {
-                    usual(before) && usual(after)
-                } else {
-                    usual(before) || usual(after)
-                }
-            })
-        })
+        let parts = |word: &str, at: usize| {
+            let before = word.get(..at).is_some_and(usual);
+            let after = word.get(at + name.len()..).is_some_and(usual);
+            match name.len() < LONG {
+                true => before && after,
+                false => before || after,
+            }
+        };
+        let starts = |word: &str, at: usize| word.get(at..).is_some_and(|w| w.starts_with(name));
+        self.words
+            .iter()
+            .any(|word| (0..word.len()).any(|at| starts(word, at) && parts(word, at)))
     }
 
     /// Whether both are the same name, in the singular or the plural.
@@ -169,7 +170,8 @@ impl Words {
     /// them in it.
     pub fn behind(&self, list: &[&str]) -> Option<Self> {
         if let [word] = &*self.words {
-            let found = list.iter().find_map(|l| Some(word.split_once(l)?.1));
+            let behind = |l: &&str| word.get(word.find(l)? + l.len()..);
+            let found = list.iter().find_map(behind);
             return found.filter(|rest| rest.len() >= LONG).map(Self::of);
         }
         let at = self.words.iter().position(|w| list.contains(&&**w))?;

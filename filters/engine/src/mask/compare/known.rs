@@ -1,6 +1,6 @@
 //! What the settings say of names: columns, and what an argument compares.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::config::RouteConfig;
 use crate::schema::{FieldId, Schema, Words};
@@ -15,8 +15,8 @@ type Fields = Vec<(FieldId, Box<str>)>;
 #[derive(Debug, Default)]
 pub struct Known {
     columns: Vec<(Words, Fields)>,
-    /// By the field that has the argument, if any, and the argument's name.
-    arguments: HashMap<Option<FieldId>, HashMap<Box<str>, Fields>>,
+    /// The field that has the argument, if any, the argument's name, and what it compares.
+    arguments: Vec<(Option<FieldId>, Box<str>, Fields)>,
 }
 
 impl Known {
@@ -37,8 +37,7 @@ impl Known {
             let fields = expand(schema, key, fields)?;
             let of = schema.expand(coordinate);
             for (_, field) in of.map_err(|e| format!("`{key}`: {e}"))? {
-                let arguments = known.arguments.entry(Some(field)).or_default();
-                arguments.insert(argument.into(), fields.clone());
+                known.add(Some(field), argument, &fields);
             }
         }
         Ok(known)
@@ -58,10 +57,18 @@ impl Known {
         for (name, fields) in &route.compared {
             let fields = expand(schema, name, fields);
             let fields = fields.map_err(|e| format!("`compared`: {e}"))?;
-            let arguments = known.arguments.entry(None).or_default();
-            arguments.insert(name.as_str().into(), fields);
+            known.add(None, name, &fields);
         }
         Ok(known)
+    }
+
+    /// An argument that is listed twice, by an object and its interface, compares all that is listed.
+    fn add(&mut self, of: Option<FieldId>, name: &str, fields: &Fields) {
+        let mut arguments = self.arguments.iter_mut();
+        match arguments.find(|(field, argument, _)| *field == of && **argument == *name) {
+            Some((_, _, known)) => known.extend_from_slice(fields),
+            None => self.arguments.push((of, name.into(), fields.clone())),
+        }
     }
 
     /// Names that stand for fields beside the fields' own, and the fields.
@@ -71,10 +78,9 @@ impl Known {
 
     /// What an argument compares, if the settings say it.
     pub(super) fn argument(&self, of: Option<FieldId>, name: &str) -> Option<&Fields> {
-        if self.arguments.is_empty() {
-            return None;
-        }
-        self.arguments.get(&of)?.get(name)
+        let mut arguments = self.arguments.iter();
+        let found = arguments.find(|(field, argument, _)| *field == of && **argument == *name);
+        found.map(|(_, _, fields)| fields)
     }
 }
 

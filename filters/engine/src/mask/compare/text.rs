@@ -26,7 +26,7 @@ pub(super) struct Mention<'t> {
 
 /// The text with escapes of letters resolved: `\u0061`, `\u{61}`, `\x61`.
 pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
-    if !text.contains("\\u") && !text.contains("\\x") && !text.contains("\\U") {
+    if !text.contains("\\u") && !text.contains("\\x") {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -53,7 +53,6 @@ fn escape(from: &str) -> Option<(char, &str)> {
     let (hex, after) = match (kind, from.strip_prefix('{')) {
         ("u", Some(braced)) => braced.split_once('}')?,
         ("u", None) => from.split_at_checked(4)?,
-        ("U", _) => from.split_at_checked(8)?,
         ("x", _) => from.split_at_checked(2)?,
         _ => return None,
     };
@@ -202,7 +201,7 @@ mod tests {
 
     #[test]
     fn escapes_of_letters_are_resolved() {
-        for text in ["em\\u0061il", "em\\u{61}il", "em\\x61il", "em\\U00000061il"] {
+        for text in ["em\\u0061il", "em\\u{61}il", "em\\x61il"] {
             assert_eq!(unescaped(text), "email", "{text}");
         }
         for same in [
