@@ -4,6 +4,7 @@ use engine::config::{
     MaskingConfig, MaskingLimits, MaskingSettings, ResidencyConfig, default_claims,
     default_error_codes,
 };
+use engine::guard::{GuardConfig, GuardLimits, StoreConfig};
 use engine::policy::{Module, PolicySource};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -143,6 +144,19 @@ impl Bundle {
             graphql_paths: graphql_paths.to_vec(),
             claims: default_claims(),
             cache_entries: 4096,
+        }
+    }
+
+    /// The configuration of a guard in a region, before a store to which a cluster leads.
+    pub fn guard(&self, region: &str, store: StoreConfig, cluster: &str) -> GuardConfig {
+        GuardConfig {
+            revision: self.revision.clone(),
+            region: region.to_owned(),
+            policy: self.policy.clone(),
+            store,
+            cluster: cluster.to_owned(),
+            keys_env: "IG_CONTEXT_KEYS".into(),
+            limits: GuardLimits::default(),
         }
     }
 }

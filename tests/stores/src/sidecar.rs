@@ -1,0 +1,253 @@
+//! The sidecar: a control plane and an Envoy with a guard before each store.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bundle::Bundle;
+use engine::guard::{GuardConfig, StoreConfig, StoreKind};
+use gateway::Planned;
+use gateway::egress::{self, EgressSpec, Protocol, SidecarSpec, store_cluster};
+use gateway::run::{Envoy, EnvoyOptions, free_ports};
+use gateway::spec::{EndpointSpec, FilterSpec, Variant, WasmSource, XdsSpec};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use xds::{Cache, Resource, Snapshot};
+
+use crate::{KEYS, REGION, checkout, until};
+
+/// How long an Envoy may take to start: it compiles the guards, and others work meanwhile.
+const START: Duration = Duration::from_secs(180);
+
+/// A store that the sidecar shall know.
+pub struct Store {
+    /// The listener's name.
+    pub name: &'static str,
+    /// What it is, as in a guard's configuration.
+    pub config: Value,
+    /// Where it is.
+    pub address: SocketAddr,
+}
+
+/// A running sidecar. Dropping it kills it.
+pub struct Sidecar {
+    spec: SidecarSpec,
+    envoy: Envoy,
+    control_plane: JoinHandle<()>,
+    _directory: tempfile::TempDir,
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        self.control_plane.abort();
+    }
+}
+
+/// What takes long and is the same for every sidecar: the guard and Envoy.
+fn parts() -> &'static (PathBuf, PathBuf) {
+    static PARTS: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+    PARTS.get_or_init(|| {
+        let guard = artifacts::build_filters(&checkout(), &["guard"])
+            .unwrap_or_else(|error| panic!("{error}"))
+            .remove(0);
+        let target = checkout().join("target");
+        let envoy = gateway::locate::locate(&target, |line| eprintln!("{line}"))
+            .unwrap_or_else(|error| panic!("{error}"));
+        (guard, envoy)
+    })
+}
+
+/// A guard's configuration with the repository's policies.
+fn guard(store: &Store, opening_ms: u64) -> (GuardConfig, StoreKind) {
+    let bundle = Bundle::read(&checkout().join("policies")).expect("the policies");
+    let config: StoreConfig =
+        serde_json::from_value(store.config.clone()).expect("a store's configuration");
+    let kind = config.kind;
+    let mut guard = bundle.guard(REGION, config, &store_cluster(store.name));
+    guard.limits.opening_ms = opening_ms;
+    (guard, kind)
+}
+
+impl Sidecar {
+    /// Starts a sidecar of region `eu`.
+    ///
+    /// # Panics
+    /// A part can't be had; the message says which.
+    pub async fn start(stores: &[Store], opening_ms: u64) -> Self {
+        let (wasm, binary) = tokio::task::spawn_blocking(parts)
+            .await
+            .expect("guard and Envoy");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let [admin, control] = free_ports().expect("free ports").map(local);
+        let listeners = stores.iter().map(|store| {
+            let [listen] = free_ports().expect("a free port").map(local);
+            let (guard, kind) = guard(store, opening_ms);
+            let name = format!("guard-{}", store.name);
+            EgressSpec {
+                name: store.name.to_owned(),
+                protocol: if kind.is_http() {
+                    Protocol::Http
+                } else {
+                    Protocol::Tcp
+                },
+                listen,
+                store_region: guard.store.region.clone(),
+                endpoints: vec![EndpointSpec {
+                    address: store.address,
+                    priority: 0,
+                }],
+                guard: FilterSpec {
+                    vm_id: name.clone(),
+                    name,
+                    wasm: WasmSource::Local { path: wasm.clone() },
+                    configuration: serde_json::to_string(&guard).expect("JSON"),
+                    env_keys: vec![guard.keys_env],
+                    allow_on_headers_stop_iteration: false,
+                },
+            }
+        });
+        let spec = SidecarSpec {
+            region: REGION.to_owned(),
+            node_id: "sidecar-eu".to_owned(),
+            node_cluster: "sidecar".to_owned(),
+            admin,
+            xds: XdsSpec {
+                server: control.into(),
+                variant: Variant::Delta,
+            },
+            api: None,
+            other_regions: vec!["us".to_owned()],
+            listeners: listeners.collect(),
+            access_log: directory.path().join("access.jsonl"),
+            limits: Default::default(),
+        };
+        let control_plane = serve(control, egress::plan(&spec).expect("a plan")).await;
+        let bootstrap = gateway::sidecar_bootstrap(&spec).expect("a bootstrap");
+        let work = directory.path().to_owned();
+        let mut options = EnvoyOptions::new(binary.clone(), bootstrap, work, admin);
+        options.concurrency = 1;
+        options.ready_timeout = START;
+        options.access_log_flush = Duration::from_millis(50);
+        options.env = vec![("IG_CONTEXT_KEYS".to_owned(), KEYS.to_owned())];
+        let envoy = Envoy::start(&options)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        let sidecar = Self {
+            spec,
+            envoy,
+            control_plane,
+            _directory: directory,
+        };
+        sidecar.until_guarded().await;
+        sidecar
+    }
+
+    /// Waits until each listener is open and has its guard.
+    async fn until_guarded(&self) {
+        let count = u64::try_from(self.spec.listeners.len()).expect("few listeners");
+        until("guards", async || {
+            let stats = self.envoy.stats().await.ok()?;
+            let loaded = |prefix: &str| {
+                let updates = stats.iter().filter(|(n, v)| {
+                    n.starts_with(prefix) && n.ends_with(".config_reload") && **v > 0
+                });
+                u64::try_from(updates.count()).unwrap_or(0)
+            };
+            let [http, tcp] = [
+                "extension_config_discovery.http_filter.",
+                "extension_config_discovery.network_filter.",
+            ]
+            .map(loaded);
+            (http + tcp >= count).then_some(())
+        })
+        .await;
+    }
+
+    /// Where a listener is.
+    ///
+    /// # Panics
+    /// There is none of the name.
+    pub fn address(&self, name: &str) -> SocketAddr {
+        let listener = self.spec.listeners.iter().find(|l| l.name == name);
+        listener.expect("a listener of the name").listen
+    }
+
+    /// A counter or gauge.
+    ///
+    /// # Panics
+    /// Envoy does not answer.
+    pub async fn stat(&self, name: &str) -> u64 {
+        let stats = self.envoy.stats().await.expect("Envoy's statistics");
+        stats.get(name).copied().unwrap_or(0)
+    }
+
+    /// The guards' counters: allowed, denied, malformed.
+    pub async fn counts(&self) -> [u64; 3] {
+        let stat = async |name: &str| self.stat(&format!("wasmcustom.ig.guard.{name}")).await;
+        [
+            stat("allowed").await,
+            stat("denied").await,
+            stat("malformed").await,
+        ]
+    }
+
+    /// The lines of the access log so far.
+    pub fn log(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.spec.access_log).unwrap_or_default();
+        let lines = text
+            .lines()
+            .filter_map(|l| serde_json::from_str::<Value>(l).ok());
+        lines
+            .map(|mut line| {
+                // The record is a text in the line.
+                if let Some(record) = line["egress"].as_str() {
+                    line["egress"] = serde_json::from_str(record).unwrap_or(Value::Null);
+                }
+                line
+            })
+            .collect()
+    }
+
+    /// Waits for a line of the access log whose record has this code (empty: none), and gives the last.
+    pub async fn logged(&self, listener: &str, code: &str) -> Value {
+        until(
+            &format!("line of {listener} with code `{code}`"),
+            async || {
+                let fits = |line: &&Value| {
+                    line["listener"] == listener
+                        && line["egress"]["decisionId"].is_string()
+                        && line["egress"]["code"].as_str().unwrap_or("") == code
+                };
+                self.log().iter().rfind(fits).cloned()
+            },
+        )
+        .await
+    }
+
+    /// The end of Envoy's log.
+    pub fn envoy_log(&self) -> String {
+        self.envoy.log_tail()
+    }
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Serves the sidecar its configuration until the task is aborted.
+async fn serve(address: SocketAddr, planned: Vec<Planned>) -> JoinHandle<()> {
+    let cache = Cache::new(|node| Some(node.region.clone()));
+    let resources = planned
+        .into_iter()
+        .map(|planned| Resource::new(planned.type_url, planned.name, planned.bytes));
+    cache.set(REGION, Snapshot::new(resources).expect("a snapshot"));
+    let listener = TcpListener::bind(address).await.expect("a free port");
+    tokio::spawn(async move {
+        let forever = std::future::pending::<()>();
+        xds::run::serve(listener, cache, xds::Config::default(), forever)
+            .await
+            .expect("the control plane serves");
+    })
+}
