@@ -112,10 +112,12 @@ impl Stream {
         let connection = self.connection.as_mut()?;
         let mut moved = connection.client(&mut guard, &bytes, shell::now().as_secs());
         if let Some(ruling) = &moved.ruling {
+            match ruling.verdict {
+                Ok(()) => drop(loaded.forget(self.id)),
+                // If the other side never hangs up, the clock does.
+                Err(_) => loaded.wait(self.id, For::Closing, loaded.opening_ms),
+            }
             loaded.rule(ruling).then_some(())?;
-        }
-        if connection.is_decided() {
-            loaded.forget(self.id);
         }
         if end && !connection.is_decided() {
             // Nothing more will come, so nothing can be decided.

@@ -21,6 +21,9 @@ use crate::{KEYS, REGION, checkout, until};
 /// How long an Envoy may take to start: it compiles the guards, and others work meanwhile.
 const START: Duration = Duration::from_secs(180);
 
+/// How long a line may take into the access log.
+const LOGGED: Duration = Duration::from_secs(20);
+
 /// A store that the sidecar shall know.
 pub struct Store {
     /// The listener's name.
@@ -212,18 +215,17 @@ impl Sidecar {
 
     /// Waits for a line of the access log whose record has this code (empty: none), and gives the last.
     pub async fn logged(&self, listener: &str, code: &str) -> Value {
-        until(
-            &format!("line of {listener} with code `{code}`"),
-            async || {
-                let fits = |line: &&Value| {
-                    line["listener"] == listener
-                        && line["egress"]["decisionId"].is_string()
-                        && line["egress"]["code"].as_str().unwrap_or("") == code
-                };
-                self.log().iter().rfind(fits).cloned()
-            },
-        )
-        .await
+        let fits = |line: &&Value| {
+            line["listener"] == listener
+                && line["egress"]["decisionId"].is_string()
+                && line["egress"]["code"].as_str().unwrap_or("") == code
+        };
+        let what = format!("line of {listener} with code `{code}`");
+        let find = async || self.log().iter().rfind(fits).cloned();
+        match tokio::time::timeout(LOGGED, until(&what, find)).await {
+            Ok(line) => line,
+            Err(_) => panic!("no {what} in {:#?}\n{}", self.log(), self.envoy_log()),
+        }
     }
 
     /// The end of Envoy's log.
