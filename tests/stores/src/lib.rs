@@ -5,6 +5,7 @@
 //! server, Python's packages, Envoy) fails the test with a message that says how to get it.
 
 pub mod bolt;
+pub mod http;
 pub mod postgres;
 pub mod python;
 pub mod sidecar;
