@@ -1,5 +1,7 @@
 //! The conductor's configuration file.
 
+mod sidecar;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +31,9 @@ pub struct Config {
     pub advertise: Advertise,
     /// The gateways, one a region.
     pub gateways: Vec<Gateway>,
+    /// The sidecars, one a region.
+    #[serde(default)]
+    pub sidecars: Vec<Sidecar>,
 }
 
 /// The filters' code.
@@ -39,6 +44,9 @@ pub struct Filters {
     pub residency: PathBuf,
     /// The masking filter's module.
     pub masking: PathBuf,
+    /// The guard's module. Needed if there are sidecars.
+    #[serde(default)]
+    pub guard: Option<PathBuf>,
     /// How gateways get it.
     #[serde(default)]
     pub delivery: Delivery,
@@ -124,6 +132,8 @@ pub struct Gateway {
     pub limits: gateway::spec::Limits,
 }
 
+pub use sidecar::{Listener, Sidecar};
+
 fn default_paths() -> Vec<String> {
     vec!["/graphql".into()]
 }
@@ -148,6 +158,9 @@ impl Config {
             &mut config.jwt.jwks_file,
         ] {
             *relative = base.join(&*relative);
+        }
+        if let Some(guard) = &mut config.filters.guard {
+            *guard = base.join(&*guard);
         }
         if config.gateways.is_empty() {
             bail!("in {}: there are no [[gateways]]", path.display());
@@ -179,6 +192,7 @@ impl Config {
                 );
             }
         }
+        sidecar::check(&config).with_context(|| format!("in {}", path.display()))?;
         Ok(config)
     }
 }
