@@ -219,6 +219,20 @@ endpoints = [{ address = "127.0.0.1:9000" }]
 access_log = "/tmp/eu.log"
 "#;
 
+    const SIDECAR: &str = r#"
+[[sidecars]]
+region = "eu"
+admin = "127.0.0.1:9911"
+access_log = "/tmp/sidecar.log"
+[[sidecars.listeners]]
+name = "objects"
+kind = "s3"
+listen = "127.0.0.1:15000"
+endpoints = [{ address = "127.0.0.1:9100" }]
+hosts = ["127.0.0.1"]
+buckets = [{ name = "data-{tenant}" }]
+"#;
+
     fn read(text: &str) -> anyhow::Result<Config> {
         let dir = tempfile::tempdir()?;
         let file = dir.path().join("conductor.toml");
@@ -245,6 +259,27 @@ access_log = "/tmp/eu.log"
             let error = format!("{:#}", read(&GOOD.replace(from, to)).unwrap_err());
             assert!(error.contains(want), "{from} -> {to}: {error}");
         }
+        let with_sidecar = GOOD.replace(
+            "masking = \"/m.wasm\"",
+            "masking = \"/m.wasm\"\nguard = \"g.wasm\"",
+        ) + SIDECAR;
+        let config = read(&with_sidecar).unwrap();
+        assert!(config.filters.guard.is_some_and(|g| g.is_absolute()));
+        let store = config.sidecars[0].listeners[0].store("eu");
+        assert_eq!((store.region.as_str(), store.objects.len()), ("eu", 1));
+        for (from, to, want) in [
+            ("guard = \"g.wasm\"", "", "names no module"),
+            ("buckets = ", "databases = ", "no databases"),
+            ("\"s3\"", "\"postgres\"", "no buckets"),
+            ("kind = \"s3\"", "kind = \"ftp\"", "ftp"),
+            (":15000", ":0", "needs a port"),
+            ("hosts = ", "host = ", "host"),
+        ] {
+            let error = format!("{:#}", read(&with_sidecar.replace(from, to)).unwrap_err());
+            assert!(error.contains(want), "{from} -> {to}: {error}");
+        }
+        let error = format!("{:#}", read(&(with_sidecar + SIDECAR)).unwrap_err());
+        assert!(error.contains("two [[sidecars]]"), "{error}");
         let (head, gateway) = GOOD.split_once("[[gateways]]").unwrap();
         let twice = format!("{head}[[gateways]]{gateway}[[gateways]]{gateway}");
         assert!(
