@@ -12,7 +12,7 @@ use gateway::egress::{self, EgressSpec, Protocol, SidecarSpec, store_cluster};
 use gateway::run::{Envoy, EnvoyOptions, free_ports};
 use gateway::spec::{EndpointSpec, FilterSpec, Variant, WasmSource, XdsSpec};
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use xds::{Cache, Resource, Snapshot};
 
@@ -32,6 +32,19 @@ pub struct Store {
     pub config: Value,
     /// Where it is.
     pub address: SocketAddr,
+}
+
+/// What is wrong with a sidecar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The guards are not served.
+    Unconfigured,
+    /// The guards' configurations can't be read.
+    Misconfigured,
+    /// The environment has no keys.
+    NoKeys,
 }
 
 /// A running sidecar. Dropping it kills it.
@@ -79,6 +92,27 @@ impl Sidecar {
     /// # Panics
     /// A part can't be had; the message says which.
     pub async fn start(stores: &[Store], opening_ms: u64) -> Self {
+        let sidecar = Self::launch(stores, opening_ms, Fault::None).await;
+        sidecar.until_guarded().await;
+        sidecar
+    }
+
+    /// Starts one with a fault, and waits until its listeners are open.
+    ///
+    /// # Panics
+    /// A part can't be had; the message says which.
+    pub async fn start_faulty(stores: &[Store], fault: Fault) -> Self {
+        let sidecar = Self::launch(stores, 10_000, fault).await;
+        for listener in &sidecar.spec.listeners {
+            until("listener", async || {
+                TcpStream::connect(listener.listen).await.ok()
+            })
+            .await;
+        }
+        sidecar
+    }
+
+    async fn launch(stores: &[Store], opening_ms: u64, fault: Fault) -> Self {
         let (wasm, binary) = tokio::task::spawn_blocking(parts)
             .await
             .expect("guard and Envoy");
@@ -105,7 +139,10 @@ impl Sidecar {
                     vm_id: name.clone(),
                     name,
                     wasm: WasmSource::Local { path: wasm.clone() },
-                    configuration: serde_json::to_string(&guard).expect("JSON"),
+                    configuration: match fault {
+                        Fault::Misconfigured => "{}".to_owned(),
+                        _ => serde_json::to_string(&guard).expect("JSON"),
+                    },
                     env_keys: vec![guard.keys_env],
                     allow_on_headers_stop_iteration: false,
                 },
@@ -126,25 +163,29 @@ impl Sidecar {
             access_log: directory.path().join("access.jsonl"),
             limits: Default::default(),
         };
-        let control_plane = serve(control, egress::plan(&spec).expect("a plan")).await;
+        let mut planned = egress::plan(&spec).expect("a plan");
+        if fault == Fault::Unconfigured {
+            planned.retain(|p| !p.type_url.ends_with("TypedExtensionConfig"));
+        }
+        let control_plane = serve(control, planned).await;
         let bootstrap = gateway::sidecar_bootstrap(&spec).expect("a bootstrap");
         let work = directory.path().to_owned();
         let mut options = EnvoyOptions::new(binary.clone(), bootstrap, work, admin);
         options.concurrency = 1;
         options.ready_timeout = START;
         options.access_log_flush = Duration::from_millis(50);
-        options.env = vec![("IG_CONTEXT_KEYS".to_owned(), KEYS.to_owned())];
+        if fault != Fault::NoKeys {
+            options.env = vec![("IG_CONTEXT_KEYS".to_owned(), KEYS.to_owned())];
+        }
         let envoy = Envoy::start(&options)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
-        let sidecar = Self {
+        Self {
             spec,
             envoy,
             control_plane,
             _directory: directory,
-        };
-        sidecar.until_guarded().await;
-        sidecar
+        }
     }
 
     /// Waits until each listener is open and has its guard.

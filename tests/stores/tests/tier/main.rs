@@ -1,6 +1,7 @@
 //! Stores and clients as they are, guards as they are: what gets through, and what does not.
 
 mod bolt;
+mod closed;
 mod neo4j;
 mod objects;
 mod opening;

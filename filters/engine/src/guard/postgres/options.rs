@@ -33,10 +33,9 @@ pub(super) fn token(startup: &Startup<'_>) -> Result<Option<Vec<u8>>, CarrierErr
             }
             false => word.strip_prefix("-c").or_else(|| word.strip_prefix("--")),
         };
-        if let Some(token) = value.and_then(|v| v.strip_prefix(MARK)) {
-            if found.replace(token.to_owned()).is_some() {
-                return Err(CarrierError::Twice);
-            }
+        let token = value.and_then(|v| v.strip_prefix(MARK));
+        if token.is_some_and(|token| found.replace(token.to_owned()).is_some()) {
+            return Err(CarrierError::Twice);
         }
     }
     let found = match found {
