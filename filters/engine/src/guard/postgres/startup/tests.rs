@@ -73,7 +73,7 @@ fn parameters_are_read_as_the_server_reads_them() {
             ("app", replication)
         );
     }
-    let minor = packet((3 << 16) + 2, b"user\0app\0_pq_.x\01\0\0");
+    let minor = packet((3 << 16) + 2, b"user\0app\0_pq_.x\0on\0\0");
     assert!(matches!(read(&minor), Ok(Some((Packet::Startup(_), _)))));
     for (bytes, want) in [
         (version_3(b""), StartupError::Layout),
