@@ -73,21 +73,21 @@ async fn store() -> SocketAddr {
     address
 }
 
-async fn get(address: SocketAddr, token: Option<&str>) -> Option<String> {
+async fn get(address: SocketAddr, path: &str, token: Option<&str>) -> Option<String> {
     let token = token.map_or(String::new(), |t| format!("x-ig-context: {t}\r\n"));
     let mut stream = TcpStream::connect(address).await.ok()?;
     let head =
-        format!("GET /data-acme/k HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n{token}\r\n");
+        format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n{token}\r\n");
     stream.write_all(head.as_bytes()).await.ok()?;
     let mut back = String::new();
     stream.read_to_string(&mut back).await.ok()?;
     Some(back)
 }
 
-async fn until(address: SocketAddr, token: Option<&str>, words: &str) {
+async fn until(address: SocketAddr, path: &str, token: Option<&str>, words: &str) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
-        let answer = get(address, token).await.unwrap_or_default();
+        let answer = get(address, path, token).await.unwrap_or_default();
         if answer.contains(words) {
             return;
         }
@@ -196,17 +196,29 @@ buckets = [{{ name = "data-{{tenant}}" }}]
 
     let acme = token("acme", "eu");
     let address = local(listen);
-    until(address, Some(&acme), "200 OK").await;
-    until(address, None, "CONTEXT_MISSING").await;
-    until(address, Some(&token("globex", "eu")), "OBJECT_FOREIGN").await;
-    until(address, Some(&token("initech", "us")), "CROSS_REGION").await;
+    until(address, "/data-acme/k", Some(&acme), "200 OK").await;
+    until(address, "/data-acme/k", None, "CONTEXT_MISSING").await;
+    until(
+        address,
+        "/data-acme/k",
+        Some(&token("globex", "eu")),
+        "OBJECT_FOREIGN",
+    )
+    .await;
+    until(
+        address,
+        "/data-initech/k",
+        Some(&token("initech", "us")),
+        "CROSS_REGION",
+    )
+    .await;
 
     // A tenant in quarantine is out as soon as the push is there.
     let quarantine = at("policies").join("ig/quarantine");
     std::fs::create_dir_all(&quarantine).unwrap();
     let data = r#"{"acme": {"reason": "breach", "since": "2026-11-27T09:00:00Z"}}"#;
     std::fs::write(quarantine.join("data.json"), data).unwrap();
-    until(address, Some(&acme), "TENANT_QUARANTINED").await;
+    until(address, "/data-acme/k", Some(&acme), "TENANT_QUARANTINED").await;
     // What guards could not work with is refused, and what was in force stays.
     let rules = at("policies").join("ig/egress.rego");
     let good = std::fs::read_to_string(&rules).unwrap();
@@ -216,7 +228,14 @@ buckets = [{{ name = "data-{{tenant}}" }}]
     )
     .unwrap();
     std::fs::remove_file(quarantine.join("data.json")).unwrap();
-    until(address, Some(&acme), "TENANT_QUARANTINED").await;
+    until(
+        local(api),
+        "/api/policies",
+        None,
+        "can't guard the store `objects`",
+    )
+    .await;
+    until(address, "/data-acme/k", Some(&acme), "TENANT_QUARANTINED").await;
     std::fs::write(&rules, good).unwrap();
-    until(address, Some(&acme), "200 OK").await;
+    until(address, "/data-acme/k", Some(&acme), "200 OK").await;
 }
