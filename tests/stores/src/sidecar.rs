@@ -51,6 +51,7 @@ pub enum Fault {
 pub struct Sidecar {
     spec: SidecarSpec,
     envoy: Envoy,
+    cache: Cache,
     control_plane: JoinHandle<()>,
     _directory: tempfile::TempDir,
 }
@@ -167,7 +168,9 @@ impl Sidecar {
         if fault == Fault::Unconfigured {
             planned.retain(|p| !p.type_url.ends_with("TypedExtensionConfig"));
         }
-        let control_plane = serve(control, planned).await;
+        let cache = Cache::new(|node| Some(node.region.clone()));
+        offer(&cache, planned);
+        let control_plane = serve(control, cache.clone()).await;
         let bootstrap = gateway::sidecar_bootstrap(&spec).expect("a bootstrap");
         let work = directory.path().to_owned();
         let mut options = EnvoyOptions::new(binary.clone(), bootstrap, work, admin);
@@ -183,30 +186,48 @@ impl Sidecar {
         Self {
             spec,
             envoy,
+            cache,
             control_plane,
             _directory: directory,
         }
     }
 
-    /// Waits until each listener is open and has its guard.
+    /// Waits until each listener has its guard.
     async fn until_guarded(&self) {
         let count = u64::try_from(self.spec.listeners.len()).expect("few listeners");
         until("guards", async || {
-            let stats = self.envoy.stats().await.ok()?;
-            let loaded = |prefix: &str| {
-                let updates = stats.iter().filter(|(n, v)| {
-                    n.starts_with(prefix) && n.ends_with(".config_reload") && **v > 0
-                });
-                u64::try_from(updates.count()).unwrap_or(0)
-            };
-            let [http, tcp] = [
-                "extension_config_discovery.http_filter.",
-                "extension_config_discovery.network_filter.",
-            ]
-            .map(loaded);
-            (http + tcp >= count).then_some(())
+            (self.reloads().await >= count).then_some(())
         })
         .await;
+    }
+
+    /// Pushes guards of another revision, and waits until they are in force.
+    ///
+    /// # Panics
+    /// They are not accepted.
+    pub async fn push(&mut self, revision: &str) {
+        let before = self.reloads().await;
+        for listener in &mut self.spec.listeners {
+            let mut guard: GuardConfig =
+                serde_json::from_str(&listener.guard.configuration).expect("a configuration");
+            revision.clone_into(&mut guard.revision);
+            listener.guard.configuration = serde_json::to_string(&guard).expect("JSON");
+        }
+        offer(&self.cache, egress::plan(&self.spec).expect("a plan"));
+        let count = u64::try_from(self.spec.listeners.len()).expect("few listeners");
+        until("push", async || {
+            (self.reloads().await >= before + count).then_some(())
+        })
+        .await;
+    }
+
+    /// How many configurations of guards were accepted.
+    async fn reloads(&self) -> u64 {
+        let stats = self.envoy.stats().await.unwrap_or_default();
+        let ours = |name: &str| {
+            name.starts_with("extension_config_discovery.") && name.ends_with(".config_reload")
+        };
+        stats.iter().filter(|(n, _)| ours(n)).map(|(_, v)| v).sum()
     }
 
     /// Where a listener is.
@@ -279,13 +300,15 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-/// Serves the sidecar its configuration until the task is aborted.
-async fn serve(address: SocketAddr, planned: Vec<Planned>) -> JoinHandle<()> {
-    let cache = Cache::new(|node| Some(node.region.clone()));
+fn offer(cache: &Cache, planned: Vec<Planned>) {
     let resources = planned
         .into_iter()
         .map(|planned| Resource::new(planned.type_url, planned.name, planned.bytes));
     cache.set(REGION, Snapshot::new(resources).expect("a snapshot"));
+}
+
+/// Serves the sidecar its configuration until the task is aborted.
+async fn serve(address: SocketAddr, cache: Cache) -> JoinHandle<()> {
     let listener = TcpListener::bind(address).await.expect("a free port");
     tokio::spawn(async move {
         let forever = std::future::pending::<()>();

@@ -23,6 +23,13 @@ async fn started() -> (Postgres, Sidecar) {
     (store, sidecar)
 }
 
+/// A StartupMessage.
+fn startup(token: &str) -> Vec<u8> {
+    let body = format!("user\0app\0database\0acme\0options\0-c ig.context={token}\0\0");
+    let length = u32::try_from(body.len() + 8).unwrap();
+    [&length.to_be_bytes()[..], &[0, 3, 0, 0], body.as_bytes()].concat()
+}
+
 /// Sends these pieces and gives all that comes back until the connection is closed.
 async fn talk(sidecar: &Sidecar, pieces: &[&[u8]]) -> Vec<u8> {
     let mut stream = TcpStream::connect(sidecar.address("pg")).await.unwrap();
@@ -98,7 +105,7 @@ async fn encryption_is_declined_and_what_is_no_protocol_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_says_nothing_or_not_enough_is_closed_and_counted() {
-    let (store, sidecar) = started().await;
+    let (store, mut sidecar) = started().await;
     let before = store.connections();
     // Nothing, a part of a packet, and what follows a declined request for encryption.
     for pieces in [
@@ -136,6 +143,25 @@ async fn who_says_nothing_or_not_enough_is_closed_and_counted() {
     assert_eq!(line["egress"]["outcome"], "incomplete");
     assert_eq!(sidecar.counts().await[2], malformed + 1);
     assert_eq!(store.connections(), before);
+    // A push meanwhile changes nothing about it, and what was let in before goes on.
+    let mut lasting = TcpStream::connect(sidecar.address("pg")).await.unwrap();
+    lasting
+        .write_all(&startup(&sign(&claims("acme", "eu"))))
+        .await
+        .unwrap();
+    assert_eq!(lasting.read_u8().await.unwrap(), b'R');
+    let mut half = TcpStream::connect(sidecar.address("pg")).await.unwrap();
+    half.write_all(b"\0\0\0\x40\0\x03").await.unwrap();
+    let [_, _, malformed] = sidecar.counts().await;
+    sidecar.push("r-another").await;
+    let mut back = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, half.read_to_end(&mut back)).await;
+    read.expect("the half-open connection is closed").unwrap();
+    assert_eq!((back, sidecar.counts().await[2]), (vec![], malformed + 1));
+    lasting.write_all(b"X\0\0\0\x04").await.unwrap();
+    let read = tokio::time::timeout(PATIENCE, lasting.read_to_end(&mut Vec::new())).await;
+    read.expect("the store takes the client's leave").unwrap();
+    assert_eq!(store.connections(), before + 1);
     // And the guard is still there.
     let address = sidecar.address("pg");
     let connection = format!(
