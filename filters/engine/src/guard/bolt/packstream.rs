@@ -194,6 +194,14 @@ mod tests {
     }
 
     #[test]
+    fn values_stand_in_each_other_to_a_depth() {
+        for (lists, want) in [(15, Ok(())), (16, Err(Unreadable))] {
+            let value = [vec![0x91; lists], vec![1]].concat();
+            assert_eq!(Reader(&value).skip(), want, "{lists}");
+        }
+    }
+
+    #[test]
     fn what_is_written_is_read() {
         for size in [0, 15, 16, 255, 256, 4000] {
             let text = "x".repeat(size);

@@ -166,6 +166,14 @@ fn postgres_declines_encryption_and_says_how_to_come_again() {
         // What is refused for its form stands in the log as refused.
         assert_eq!(moved.ruling.unwrap().record.outcome, Outcome::Denied);
     }
+    for request in [TLS, GSS] {
+        let mut guard = postgres();
+        let mut connection = open(&guard);
+        connection.client(&mut guard, request, NOW);
+        connection.store(b"\n", false);
+        let moved = connection.client(&mut guard, request, NOW);
+        assert!(moved.end && moved.forward.is_empty(), "asked twice");
+    }
     // Twice, or with something behind it: what follows could be anyone's.
     for bytes in [
         [TLS, TLS].concat(),
