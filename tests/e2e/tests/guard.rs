@@ -107,11 +107,17 @@ fn an_admitted_connection_is_led_to_its_store_and_left_alone() {
         assert_eq!(cluster(&tcp).as_deref(), Some("store-main"));
         assert_eq!(record(&tcp)["outcome"], "allowed");
         let before = tcp.callbacks().len();
+        // Admission, whatever the pieces: 170,000 instructions when this was written.
+        if pieces.len() < 10 {
+            let fuel: u64 = tcp.callbacks().iter().map(|c| c.fuel).sum();
+            assert!(fuel < 250_000, "{how}: {fuel}");
+        }
         tcp.from_client("query", false);
         tcp.from_upstream("answer", false);
         // Not one call of the host for what passes after that.
         for callback in &tcp.callbacks()[before..] {
             assert_eq!(callback.host_calls, 0, "{callback:?}");
+            assert!(callback.fuel < 1_000, "{callback:?}");
         }
         assert_eq!(tcp.downstream().0, b"answer");
         plugin.host().advance(Duration::from_secs(60));

@@ -104,6 +104,13 @@ impl Default for GuardLimits {
     }
 }
 
+/// What of a configuration must be known before it is loaded.
+#[derive(Deserialize)]
+pub(super) struct KeysEnv {
+    #[serde(default = "default_keys_env")]
+    pub keys_env: String,
+}
+
 fn default_keys_env() -> String {
     "IG_CONTEXT_KEYS".into()
 }

@@ -5,7 +5,7 @@ use crate::cache::Cache;
 use crate::context::{ContextKeys, ContextToken};
 use crate::policy::{EgressDecision, EgressInput, EgressOperation, Policy, StoreInput};
 
-use super::config::{GuardConfig, GuardError};
+use super::config::{GuardConfig, GuardError, KeysEnv};
 use super::objects::{Owner, owner};
 use super::record::{EgressRecord, StoreRecord};
 
@@ -114,8 +114,8 @@ impl Guard {
 
     /// The environment variable that a configuration names for the keys.
     pub fn keys_env(config: &[u8]) -> Option<String> {
-        let config: GuardConfig = serde_json::from_slice(config).ok()?;
-        Some(config.keys_env)
+        let named: KeysEnv = serde_json::from_slice(config).ok()?;
+        Some(named.keys_env)
     }
 
     /// The configuration.
