@@ -96,6 +96,8 @@ fn no_traps(plugin: &Plugin) {
 fn an_admitted_connection_is_led_to_its_store_and_left_alone() {
     let plugin = postgres();
     let bytes = startup("acme", &token(&plugin, "acme", "eu"));
+    // The policy is asked once.
+    plugin.tcp().from_client(&bytes, false);
     for (how, pieces) in splits::thorough(&bytes, 7) {
         let mut tcp = plugin.tcp();
         assert!(!tcp.upstream_chosen());
