@@ -20,6 +20,10 @@ apollo *args:
 stores *args:
     cargo test -p stores {{args}}
 
+# Alerts on a real Alertmanager. Needs Debian's prometheus-alertmanager and prometheus.
+alerts:
+    cargo test -p conductor --test alerts -- --ignored
+
 # What CI asks beside the tests.
 lint:
     cargo fmt --all --check

@@ -64,7 +64,12 @@ refusals contains {"code": "OBJECT_FOREIGN", "reason": "the bucket, database or 
 	input.store.tenant != input.tenant
 }
 
-crossings contains "the tenant's data is in another region than the store" if input.home != input.store.region
+crossings contains "the tenant's data is in another region than the store" if not lives_there
+
+lives_there if input.home == input.store.region
+
+# All regions that serve the tenant, its home among them.
+lives_there if input.store.region in data.ig.tenants[input.tenant].regions
 
 crossings contains "the store is in another region than this guard" if input.region != input.store.region
 

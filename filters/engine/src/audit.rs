@@ -106,10 +106,15 @@ pub struct ResidencyRecord {
     pub outcome: Outcome,
     /// The caller's tenant.
     pub tenant: Option<String>,
+    /// Where the tenant's data is.
+    pub home: Option<String>,
     /// The region in which the request arrived.
     pub region_src: String,
-    /// The region whose data serves it.
+    /// The region that serves it.
     pub region_dst: Option<String>,
+    /// The authentic warrant that the request presented.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub warrant: Option<WarrantRecord>,
     /// The configuration's revision.
     pub revision: String,
     /// Why.
@@ -117,6 +122,20 @@ pub struct ResidencyRecord {
     /// The code of the refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+}
+
+/// What a decision names of a warrant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WarrantRecord {
+    /// Its id.
+    pub warrant: String,
+    /// Whose it is.
+    pub authority: String,
+    /// The authority's reference.
+    pub case: String,
+    /// Whether it opened the border for this request.
+    pub warrant_used: bool,
 }
 
 /// Makes decision ids that do not repeat.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::context::{self, ContextKeyError};
 use crate::graphql::GraphqlError;
 use crate::mask::KeyError;
 use crate::policy::{PolicyError, PolicySource, Surface};
@@ -210,6 +211,12 @@ pub struct ResidencyConfig {
     /// Where the verified claims are.
     #[serde(default = "default_claims")]
     pub claims: Vec<String>,
+    /// The environment variable that holds the keys of context tokens.
+    #[serde(default = "default_context_keys_env")]
+    pub keys_env: String,
+    /// How long a context token is good for, in seconds.
+    #[serde(default = "default_token_lifetime")]
+    pub token_lifetime_s: u64,
     /// Entries of the decision cache.
     #[serde(default = "default_cache_entries")]
     pub cache_entries: usize,
@@ -231,8 +238,18 @@ fn default_keys_env() -> String {
     "IG_MASK_KEYS".into()
 }
 
-fn default_cache_entries() -> usize {
-    4096
+fn default_context_keys_env() -> String {
+    "IG_CONTEXT_KEYS".into()
+}
+
+fn default_token_lifetime() -> u64 {
+    context::LIFETIME_S
+}
+
+/// Entries of the residency filter's decision cache: two generations, each of which holds a directory
+/// of 10,000 tenants and more.
+pub fn default_cache_entries() -> usize {
+    32_768
 }
 
 /// The codes that GraphQL servers use for errors that clients handle.
@@ -270,6 +287,12 @@ pub enum ConfigError {
     /// The policy data classifies a field that the schema does not have.
     #[error("policy data `ig.fields`: {0}")]
     Field(#[from] UnknownCoordinate),
+    /// The policy data that the filter itself reads is not what it must be.
+    #[error(transparent)]
+    Data(#[from] DataFault),
+    /// The context keys are malformed.
+    #[error("the context keys in the environment can't be used: {0}")]
+    ContextKeys(#[from] ContextKeyError),
     /// A route contradicts the schema or itself.
     #[error("route `{route}`: {problem}")]
     Route {
@@ -289,4 +312,21 @@ pub enum ConfigError {
     /// A setting that must not be empty is.
     #[error("the filter configuration has an empty `{0}`")]
     Empty(&'static str),
+}
+
+/// What is wrong with the policy data, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("policy data {at}: {problem}")]
+pub struct DataFault {
+    /// Section and key, as one writes them in Rego: `ig.authorities["eu-dpa"].keys[0]`.
+    pub at: String,
+    /// What is wrong there. It holds no value.
+    pub problem: &'static str,
+}
+
+impl DataFault {
+    /// A fault at a place.
+    pub(crate) fn new(at: String, problem: &'static str) -> Self {
+        Self { at, problem }
+    }
 }

@@ -16,9 +16,13 @@ const RESERVED: &str = "x-ig-";
 /// request would have no way to an upstream.
 pub const ROUTE_HEADER: &str = "x-ig-route";
 
-/// The headers with the prefix with which a client states an intent. They can only narrow what the
-/// client gets.
-const INTENTS: [&str; 2] = ["x-ig-purpose", crate::residency::DATA_REGION_HEADER];
+/// The headers with the prefix with which a client states an intent, as far as the upstream may see
+/// them. They can only narrow what the client gets. A warrant (`x-ig-warrant`) is no such intent: the
+/// residency filter takes it off the request, and what it opened stands in the context token.
+const INTENTS: [&str; 2] = [
+    crate::identity::PURPOSE_HEADER,
+    crate::residency::DATA_REGION_HEADER,
+];
 
 /// Whether a header is the gateway's own.
 pub fn is_reserved(name: &str) -> bool {
@@ -26,7 +30,7 @@ pub fn is_reserved(name: &str) -> bool {
         .is_some_and(|p| p.eq_ignore_ascii_case(RESERVED))
 }
 
-/// Whether a client may send the header.
+/// Whether a client may send the header to the upstream.
 pub fn is_intent(name: &str) -> bool {
     is_among(name, &INTENTS)
 }

@@ -6,6 +6,9 @@ mod pairs;
 pub(crate) use pairs::encode;
 pub use pairs::{list, map, member};
 
+/// The header in which a client states the purpose of a request.
+pub const PURPOSE_HEADER: &str = "x-ig-purpose";
+
 /// The verified claims, as the host gives them: one encoded value a claim.
 pub trait Claims {
     /// The encoded value of a claim; `None` if the token has no such claim.
@@ -97,7 +100,7 @@ impl Identity {
     /// # Errors
     /// The header stands several times, or names a purpose that the token does not.
     pub fn purpose<'h>(&self, headers: &[&'h [u8]]) -> Result<Option<&'h str>, IdentityError> {
-        let Some(purpose) = intent("x-ig-purpose", headers)? else {
+        let Some(purpose) = intent(PURPOSE_HEADER, headers)? else {
             return Ok(None);
         };
         if self.purposes.iter().any(|p| p == purpose) {

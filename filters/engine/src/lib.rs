@@ -21,11 +21,13 @@ pub mod filter;
 pub mod graphql;
 pub mod guard;
 pub mod identity;
+pub mod instant;
 pub mod mask;
 pub mod policy;
 pub mod reply;
 pub mod residency;
 pub mod schema;
+pub mod warrant;
 
 /// The streaming JSON rewriter.
 pub use rewriter as json;

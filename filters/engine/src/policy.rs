@@ -12,7 +12,7 @@ pub use decision::{
     DEFAULT_KEEP_LAST, Decision, Denial, ErrorDetail, ResidencyDecision, RuleSpec, Verdict,
 };
 pub use egress::{EgressDecision, EgressInput, EgressOperation, StoreInput};
-pub use input::{MaskingInput, ResidencyInput, Surface};
+pub use input::{MaskingInput, ResidencyInput, Surface, WarrantFacts, WarrantRefusal};
 
 use std::fmt;
 use std::num::NonZeroU32;

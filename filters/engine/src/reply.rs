@@ -81,6 +81,7 @@ impl Reply {
 
 fn title(status: u16) -> &'static str {
     match status {
+        307 => "Temporary Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

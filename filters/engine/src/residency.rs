@@ -1,22 +1,32 @@
 //! Which region serves a request, and whether this gateway may pass it on.
 
+mod decide;
+mod directory;
+
+pub use directory::Directory;
+
 use std::sync::Arc;
 
 use crate::audit::{DecisionIds, Outcome, ResidencyRecord};
 use crate::cache::Cache;
 use crate::config::{ConfigError, ResidencyConfig};
+use crate::context::{CONTEXT_HEADER, ContextKeys};
 use crate::filter::{Edit, Headers, is_intent, is_reserved};
-use crate::identity::{Claims, Identity, IdentityError, intent};
-use crate::policy::{Policy, ResidencyDecision, ResidencyInput};
+use crate::identity::Claims;
+use crate::policy::{Policy, ResidencyDecision};
 use crate::reply::Reply;
+use crate::warrant::{Registry, Uses, Warrants};
 
 /// The header that names the cluster to the masking filter, which hands it over to the gateway's
 /// route (see [`crate::filter::ROUTE_HEADER`]).
 pub const CLUSTER_HEADER: &str = "x-ig-cluster";
 /// The header that tells the upstream the verified tenant.
 pub const TENANT_HEADER: &str = "x-ig-tenant";
-/// The header that tells the upstream the region of the data.
+/// The header that tells the upstream the region that serves the request.
 pub const REGION_HEADER: &str = "x-ig-region";
+/// The header that tells later filters what a warrant covers (`read,write`); without a warrant it is
+/// not there.
+pub const OPERATIONS_HEADER: &str = "x-ig-operations";
 /// The header with which a client asks for the data of a region.
 pub const DATA_REGION_HEADER: &str = "x-ig-data-region";
 
@@ -27,6 +37,9 @@ pub struct Residency {
     policy: Policy,
     decisions: Cache<String, Arc<ResidencyDecision>>,
     ids: DecisionIds,
+    directory: Directory,
+    warrants: Warrants,
+    keys: Option<ContextKeys>,
 }
 
 /// What happens to a request.
@@ -36,43 +49,48 @@ pub struct Routing {
     pub record: ResidencyRecord,
     /// Header changes and no reply, or the reply.
     pub effect: Result<Vec<Edit>, Reply>,
+    /// What became of the warrant that the request presented, if it did.
+    pub warrant: Option<WarrantFate>,
 }
 
-struct Refusal {
-    status: u16,
-    code: String,
-    /// For the access log.
-    reason: String,
-    /// For the caller, if it is not the reason.
-    message: Option<&'static str>,
-}
-
-impl From<IdentityError> for Refusal {
-    fn from(e: IdentityError) -> Self {
-        Self {
-            status: e.status(),
-            code: e.code().to_owned(),
-            reason: e.to_string(),
-            message: None,
-        }
-    }
+/// What became of a warrant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WarrantFate {
+    /// It opened a border.
+    Used,
+    /// The request needed none: it stays in its region.
+    Unneeded,
+    /// The request was refused.
+    Refused,
 }
 
 impl Residency {
-    /// Loads a configuration, a JSON text.
+    /// The environment variable in which a configuration expects the keys of context tokens.
     ///
     /// # Errors
-    /// It is malformed, or its policy is.
-    pub fn configure(config: &[u8]) -> Result<Self, ConfigError> {
+    /// The configuration is malformed.
+    pub fn keys_env(config: &[u8]) -> Result<String, ConfigError> {
+        Ok(serde_json::from_slice::<ResidencyConfig>(config)?.keys_env)
+    }
+
+    /// Loads a configuration, a JSON text, with the keys of context tokens as the environment has them.
+    /// Without keys no token is made, and guards will deny.
+    ///
+    /// # Errors
+    /// The configuration, its policy, the data that the filter itself reads, or the keys are malformed.
+    pub fn configure(config: &[u8], keys: Option<&str>) -> Result<Self, ConfigError> {
         let config: ResidencyConfig = serde_json::from_slice(config)?;
         if config.region.is_empty() {
             return Err(ConfigError::Empty("region"));
         }
-        let policy = Policy::load::<ResidencyDecision>(&config.policy)?;
-        let decisions = Cache::new(config.cache_entries);
+        let keys = keys.filter(|text| !text.is_empty());
+        let keys = keys.map(|text| ContextKeys::parse(text, &config.region));
         Ok(Self {
-            policy,
-            decisions,
+            keys: keys.transpose()?,
+            directory: Directory::read(&config.policy.data)?,
+            warrants: Warrants::new(Registry::read(&config.policy.data)?),
+            policy: Policy::load::<ResidencyDecision>(&config.policy)?,
+            decisions: Cache::new(config.cache_entries),
             config,
             ids: DecisionIds::default(),
         })
@@ -83,107 +101,74 @@ impl Residency {
         &self.config.claims
     }
 
-    /// Decides about a request by its headers.
-    pub fn route(&mut self, headers: Headers<'_>, claims: &dyn Claims) -> Routing {
+    /// Whether there are keys to sign context tokens with.
+    pub fn has_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Decides about a request by its headers, at `now_s`, seconds since 1970.
+    pub fn route(
+        &mut self,
+        headers: Headers<'_>,
+        claims: &dyn Claims,
+        now_s: u64,
+        uses: &mut dyn Uses,
+    ) -> Routing {
         let mut record = ResidencyRecord {
             decision_id: self.ids.next_id(),
             outcome: Outcome::Denied,
             tenant: None,
+            home: None,
             region_src: self.config.region.clone(),
             region_dst: None,
+            warrant: None,
             revision: self.config.revision.clone(),
             reason: String::new(),
             code: None,
         };
-        let effect = match self.decide(headers, claims, &mut record) {
-            Ok((tenant, region, cluster)) => {
+        let presented = headers.has(crate::warrant::WARRANT_HEADER);
+        let effect = match self.decide(headers, claims, now_s, uses, &mut record) {
+            Ok(way) => {
                 record.outcome = Outcome::Allowed;
                 let mut edits: Vec<Edit> = headers.removals(|n| is_reserved(n) && !is_intent(n));
-                edits.push(Edit::Set(CLUSTER_HEADER, cluster));
-                edits.push(Edit::Set(TENANT_HEADER, tenant));
-                edits.push(Edit::Set(REGION_HEADER, region));
+                edits.push(Edit::Set(CLUSTER_HEADER, way.cluster));
+                edits.push(Edit::Set(TENANT_HEADER, way.tenant));
+                edits.push(Edit::Set(REGION_HEADER, way.region));
+                edits.extend(way.operations.map(|o| Edit::Set(OPERATIONS_HEADER, o)));
+                edits.extend(way.token.map(|token| Edit::Set(CONTEXT_HEADER, token)));
                 Ok(edits)
             }
             Err(refusal) => {
                 record.code = Some(refusal.code.clone());
                 record.reason.clone_from(&refusal.reason);
-                let graphql = self
-                    .config
-                    .graphql_paths
-                    .iter()
-                    .any(|p| headers.path() == p);
-                Err(Reply::for_path(
-                    graphql,
+                let reply = Reply::for_path(
+                    self.serves_graphql(headers),
                     refusal.status,
                     &refusal.code,
                     refusal.message.unwrap_or(&refusal.reason),
-                ))
+                );
+                Err(match &refusal.location {
+                    Some(location) => reply.with("location", location),
+                    None => reply,
+                })
             }
         };
-        Routing { record, effect }
+        let used = record.warrant.as_ref().is_some_and(|w| w.warrant_used);
+        let fate = match &effect {
+            Err(_) => WarrantFate::Refused,
+            Ok(_) if used => WarrantFate::Used,
+            Ok(_) => WarrantFate::Unneeded,
+        };
+        Routing {
+            record,
+            effect,
+            warrant: presented.then_some(fate),
+        }
     }
 
-    fn decide(
-        &mut self,
-        headers: Headers<'_>,
-        claims: &dyn Claims,
-        record: &mut ResidencyRecord,
-    ) -> Result<(String, String, String), Refusal> {
-        let who = Identity::read(claims)?;
-        record.tenant = Some(who.tenant.clone());
-        let data_region = intent(DATA_REGION_HEADER, &headers.all(DATA_REGION_HEADER))?;
-        let input = ResidencyInput {
-            tenant: &who.tenant,
-            gateway_region: &self.config.region,
-            data_region,
-            warrant: None,
-        };
-        let failed = |reason: String| Refusal {
-            status: 500,
-            code: "POLICY_FAILED".into(),
-            reason,
-            // Where a policy is broken is for its authors to know, not for callers.
-            message: Some("the policy gives no decision"),
-        };
-        let key = serde_json::to_string(&input).map_err(|e| failed(e.to_string()))?;
-        let decision = match self.decisions.get(key.as_str()) {
-            Some(decision) => decision,
-            None => {
-                let decision = self.policy.ask::<ResidencyDecision>(&key);
-                let decision = Arc::new(decision.map_err(|e| failed(e.to_string()))?);
-                self.decisions.insert(key, decision.clone());
-                decision
-            }
-        };
-        record.region_dst.clone_from(&decision.region);
-        record.reason.clone_from(&decision.reason);
-        if !decision.allow {
-            let code = decision
-                .code
-                .clone()
-                .unwrap_or_else(|| "RESIDENCY_DENIED".into());
-            return Err(Refusal {
-                status: 403,
-                code,
-                reason: decision.reason.clone(),
-                message: None,
-            });
-        }
-        let Some(region) = decision.region.clone() else {
-            return Err(failed(
-                "the policy allows the request but names no region".into(),
-            ));
-        };
-        match self.config.clusters.get(&region) {
-            Some(cluster) => Ok((who.tenant, region, cluster.clone())),
-            // Whatever the policy allows: a gateway has no way to another region's stores.
-            None => Err(Refusal {
-                status: 503,
-                code: "REGION_UNREACHABLE".into(),
-                reason: "this gateway has no cluster in the region of the data".into(),
-                message: None,
-            }),
-        }
+    fn serves_graphql(&self, headers: Headers<'_>) -> bool {
+        let path = headers.path();
+        self.config.graphql_paths.iter().any(|p| path == p)
     }
 }
 

@@ -91,6 +91,7 @@ impl Root {
             let message = "ig.masking: this revision is in shadow mode: nothing is masked";
             shell::log(LogLevel::Warn, message);
         }
+        shell::announce(REVISION, &masking.config().revision);
         Ok(Loaded {
             masking: RefCell::new(masking),
             claims,
@@ -126,9 +127,13 @@ impl RootContext for Root {
             recorded: false,
             held: 0,
             released: false,
+            began_under: None,
         }))
     }
 }
+
+/// Under this name the filter announces which revision is in force.
+const REVISION: &str = "ig.masking.revision";
 
 struct Stream {
     filter: Option<Rc<Loaded>>,
@@ -141,6 +146,8 @@ struct Stream {
     held: usize,
     /// Whether a part of the response's body has gone on.
     released: bool,
+    /// Of a stream that may last: the revision that was in force when it began.
+    began_under: Option<Vec<u8>>,
 }
 
 impl Stream {
@@ -259,6 +266,9 @@ impl HttpContext for Stream {
             return self.unavailable("the masking filter is not in working order");
         };
         let headers = shell::headers(MapType::HttpRequestHeaders);
+        if MaskingStream::asks_live(Headers(&headers)) {
+            self.began_under = shell::announced(REVISION);
+        }
         let claims = MetadataClaims::read(&loaded.claims);
         let effect =
             self.stream
@@ -342,6 +352,10 @@ impl HttpContext for Stream {
                     return self.unavailable("the response headers can't be changed");
                 }
                 self.released = true;
+                // The upstream may send events that were not asked for.
+                if self.began_under.is_none() {
+                    self.began_under = shell::announced(REVISION);
+                }
                 Action::Continue
             }
             ResponseEffect::Mask(edits) => {
@@ -364,6 +378,11 @@ impl HttpContext for Stream {
             return Action::Continue;
         }
         let fresh = size.saturating_sub(self.held);
+        if fresh > 0 && self.stream.is_live() && shell::announced(REVISION) != self.began_under {
+            let reply = self.stream.superseded();
+            let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, b"");
+            return self.answer(&reply);
+        }
         // The last part is often empty: not worth two looks at the clock.
         let started = (fresh > 0).then(shell::now);
         let Ok(chunk) = shell::body(BufferType::HttpResponseBody, self.held, fresh) else {

@@ -19,11 +19,11 @@ use std::rc::Rc;
 use engine::audit::Outcome;
 use engine::filter::Headers;
 use engine::reply::Reply;
-use engine::residency::Residency;
+use engine::residency::{Residency, WarrantFate};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
-use shell::{MetadataClaims, Metric};
+use shell::{MetadataClaims, Metric, SharedUses};
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);
@@ -35,6 +35,8 @@ struct Metrics {
     allowed: Metric,
     denied: Metric,
     failed: Metric,
+    warrants_used: Metric,
+    warrants_refused: Metric,
 }
 
 struct Loaded {
@@ -48,21 +50,38 @@ struct Root {
 
 impl Context for Root {}
 
-impl RootContext for Root {
-    fn on_configure(&mut self, size: usize) -> bool {
+impl Root {
+    fn load(size: usize) -> Result<Loaded, String> {
         let config = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
         let config = config.ok().flatten().unwrap_or_default();
-        match Residency::configure(&config) {
-            Ok(residency) => {
-                let metrics = Metrics {
-                    allowed: Metric::counter("ig.residency.allowed"),
-                    denied: Metric::counter("ig.residency.denied"),
-                    failed: Metric::counter("ig.residency.failed"),
-                };
-                self.filter = Some(Rc::new(Loaded {
-                    residency: RefCell::new(residency),
-                    metrics,
-                }));
+        let variable = Residency::keys_env(&config).map_err(|e| e.to_string())?;
+        let keys = std::env::var(&variable).ok();
+        let residency =
+            Residency::configure(&config, keys.as_deref()).map_err(|e| e.to_string())?;
+        if !residency.has_keys() {
+            let message = format!(
+                "ig.residency: {variable} is not set: requests carry no context token, and guards deny"
+            );
+            shell::log(LogLevel::Warn, &message);
+        }
+        Ok(Loaded {
+            residency: RefCell::new(residency),
+            metrics: Metrics {
+                allowed: Metric::counter("ig.residency.allowed"),
+                denied: Metric::counter("ig.residency.denied"),
+                failed: Metric::counter("ig.residency.failed"),
+                warrants_used: Metric::counter("ig.residency.warrants_used"),
+                warrants_refused: Metric::counter("ig.residency.warrants_refused"),
+            },
+        })
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        match Self::load(size) {
+            Ok(loaded) => {
+                self.filter = Some(Rc::new(loaded));
                 true
             }
             Err(e) => {
@@ -104,10 +123,24 @@ impl HttpContext for Stream {
         };
         let headers = shell::headers(MapType::HttpRequestHeaders);
         let path = residency.claims_path().to_vec();
-        let routing = residency.route(Headers(&headers), &MetadataClaims::read(&path));
+        let routing = residency.route(
+            Headers(&headers),
+            &MetadataClaims::read(&path),
+            shell::now().as_secs(),
+            &mut SharedUses,
+        );
+        match routing.warrant {
+            Some(WarrantFate::Used) => loaded.metrics.warrants_used.add(1),
+            Some(WarrantFate::Refused) => loaded.metrics.warrants_refused.add(1),
+            Some(WarrantFate::Unneeded) | None => {}
+        }
         match engine::audit::json(&routing.record) {
             Some(json) => shell::leave_record("ig.residency", &json),
             None => return unavailable("the decision can't be recorded"),
+        }
+        if let Some(region) = &routing.record.region_dst {
+            // For spans, also of what is refused.
+            shell::leave_record("ig.region_dst", region);
         }
         match routing.effect {
             Ok(edits) => {

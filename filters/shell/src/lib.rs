@@ -10,6 +10,10 @@
     clippy::panic
 )]
 
+mod uses;
+
+pub use uses::SharedUses;
+
 use std::time::Duration;
 
 use engine::filter::Edit;
@@ -124,6 +128,18 @@ pub fn from_upstream() -> bool {
 /// The proxy does not know how: the old route would stand.
 pub fn clear_route_cache() -> Result<(), Status> {
     hostcalls::call_foreign_function("clear_route_cache", None).map(|_| ())
+}
+
+/// Tells all virtual machines of this filter, on every thread.
+pub fn announce(name: &str, value: &str) {
+    if hostcalls::set_shared_data(name, Some(value.as_bytes()), None).is_err() {
+        log(LogLevel::Error, "what is in force could not be announced");
+    }
+}
+
+/// What was announced last.
+pub fn announced(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_shared_data(name).ok().and_then(|(v, _)| v)
 }
 
 /// Writes to the proxy's log.

@@ -59,7 +59,7 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
         &[],
         &paths,
     )))?;
-    Residency::configure(&residency).map_err(invalid)?;
+    Residency::configure(&residency, None).map_err(invalid)?;
 
     let undecided = |asked: &dyn fmt::Display, reason: String| BundleError::Undecided {
         path: bundle.path.clone(),

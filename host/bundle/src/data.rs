@@ -4,6 +4,8 @@
 //! field that should be masked goes out clear. So the data is looked at before any rule is asked.
 //! Other sections under `ig` and other roots belong to whoever writes the policy.
 
+mod residency;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -27,10 +29,7 @@ pub(crate) fn validate(data: &Value) -> Checked<()> {
     let ig = object("ig".into(), ig)?;
 
     let regions = section(ig, "regions")?;
-    for region in entries("ig.regions", regions)? {
-        region.only(&["jurisdiction"])?;
-        region.optional("jurisdiction", Value::as_str, "a text")?;
-    }
+    residency::validate(data, ig, regions)?;
 
     let risk = Place::new("ig.risk".into(), present(ig, "ig", "risk")?)?;
     risk.only(&["levels", "subjects"])?;
@@ -54,9 +53,8 @@ pub(crate) fn validate(data: &Value) -> Checked<()> {
     }
 
     for tenant in entries("ig.tenants", section(ig, "tenants")?)? {
-        tenant.only(&["region", "risk"])?;
-        let region = tenant.text("region")?;
-        known(&tenant.at, "region", region, regions.keys(), "ig.regions")?;
+        tenant.only(&["region", "regions", "move", "risk"])?;
+        residency::tenant(&tenant, regions)?;
         let level = tenant.text("risk")?;
         known(
             &tenant.at,
@@ -66,6 +64,8 @@ pub(crate) fn validate(data: &Value) -> Checked<()> {
             "ig.risk.levels",
         )?;
     }
+
+    residency::directory(data)?;
 
     let roles = section(ig, "roles")?;
     let purposes = section(ig, "purposes")?;
@@ -313,7 +313,7 @@ mod tests {
     }
 
     /// The house's data with one value put in place of another.
-    fn with(pointer: &str, value: Value) -> String {
+    pub(super) fn with(pointer: &str, value: Value) -> String {
         let mut data = data();
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         match data.pointer_mut(parent).unwrap() {

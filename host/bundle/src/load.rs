@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use engine::config::{
-    MaskingConfig, MaskingLimits, MaskingSettings, ResidencyConfig, default_claims,
-    default_error_codes,
+    MaskingConfig, MaskingLimits, MaskingSettings, ResidencyConfig, default_cache_entries,
+    default_claims, default_error_codes,
 };
 use engine::guard::{GuardConfig, GuardLimits, StoreConfig};
 use engine::policy::{Module, PolicySource};
@@ -118,6 +118,8 @@ impl Bundle {
                 engine::residency::CLUSTER_HEADER,
                 engine::residency::TENANT_HEADER,
                 engine::residency::REGION_HEADER,
+                engine::residency::OPERATIONS_HEADER,
+                engine::context::CONTEXT_HEADER,
             ]
             .map(str::to_owned)
             .into(),
@@ -143,7 +145,9 @@ impl Bundle {
             clusters: clusters.iter().cloned().collect(),
             graphql_paths: graphql_paths.to_vec(),
             claims: default_claims(),
-            cache_entries: 4096,
+            keys_env: "IG_CONTEXT_KEYS".into(),
+            token_lifetime_s: engine::context::LIFETIME_S,
+            cache_entries: default_cache_entries(),
         }
     }
 

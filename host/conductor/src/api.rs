@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::{Arc, RwLock};
 
+use alert::run::Alerts;
 use axum::extract::{Path, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,14 +12,20 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use traces::Spans;
 
 use crate::fleet::FilterCode;
+use crate::metrics;
 
 /// What the server shows.
 #[derive(Clone)]
 pub struct State {
     /// The control plane.
     pub cache: xds::Cache,
+    /// The gateways' spans.
+    pub spans: Spans,
+    /// What is wrong.
+    pub alerts: Alerts,
     /// The policies.
     pub policies: watch::Receiver<PolicyState>,
     /// The filters' code.
@@ -70,6 +77,10 @@ pub async fn serve(
         .route("/healthz", get(async || "ok\n"))
         .route("/api/policies", get(policies))
         .route("/api/xds", get(status))
+        .route("/metrics", get(figures))
+        .route("/api/alerts", get(alerts))
+        .route("/api/traces", get(traces))
+        .route("/api/traces/{id}", get(trace))
         .route("/filters/{name}", get(filter))
         .with_state(state);
     axum::serve(listener, router)
@@ -83,6 +94,28 @@ async fn policies(Shared(state): Shared<State>) -> Json<PolicyState> {
 
 async fn status(Shared(state): Shared<State>) -> Json<xds::Status> {
     Json(state.cache.status())
+}
+
+async fn figures(Shared(state): Shared<State>) -> impl IntoResponse {
+    let page = metrics::page(&metrics::Figures {
+        xds: &state.cache.status(),
+        policies: &state.policies.borrow(),
+        spans: state.spans.summary(),
+        alerts: &state.alerts.entries(),
+    });
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page)
+}
+
+async fn alerts(Shared(state): Shared<State>) -> Json<Vec<alert::Entry>> {
+    Json(state.alerts.entries())
+}
+
+async fn traces(Shared(state): Shared<State>) -> Json<traces::Summary> {
+    Json(state.spans.summary())
+}
+
+async fn trace(Shared(state): Shared<State>, Path(id): Path<String>) -> Json<Vec<traces::Span>> {
+    Json(state.spans.of(&id))
 }
 
 async fn filter(Shared(state): Shared<State>, Path(name): Path<String>) -> Response {

@@ -24,6 +24,12 @@ pub struct Config {
     /// The HTTP server: state, metrics, filters' code.
     #[serde(default)]
     pub api: Api,
+    /// The receiver of the gateways' spans. Without it gateways report none.
+    #[serde(default)]
+    pub traces: Option<Traces>,
+    /// Who is told when something is wrong.
+    #[serde(default)]
+    pub alerts: alert::Config,
     /// Whose tokens gateways believe.
     pub jwt: Jwt,
     /// Under which names gateways reach the conductor, if not at the addresses where it listens.
@@ -79,6 +85,35 @@ impl Default for Api {
     }
 }
 
+/// The receiver of spans (OTLP by gRPC).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// Where it listens.
+    #[serde(default = "Traces::default_listen")]
+    pub listen: SocketAddr,
+    /// Of requests without a trace context of their own, how many of a hundred gateways report.
+    #[serde(default = "Traces::default_sampling")]
+    pub sampling_percent: f64,
+    /// Spans that are kept.
+    #[serde(default = "Traces::default_keep")]
+    pub keep: usize,
+}
+
+impl Traces {
+    fn default_listen() -> SocketAddr {
+        ([127, 0, 0, 1], 4317).into()
+    }
+
+    fn default_sampling() -> f64 {
+        1.0
+    }
+
+    fn default_keep() -> usize {
+        50_000
+    }
+}
+
 /// The conductor as gateways see it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -87,6 +122,8 @@ pub struct Advertise {
     pub xds: Option<gateway::spec::HostPort>,
     /// The HTTP server.
     pub api: Option<gateway::spec::HostPort>,
+    /// The receiver of spans.
+    pub traces: Option<gateway::spec::HostPort>,
 }
 
 /// The issuer of tokens.

@@ -11,7 +11,8 @@ use engine::audit::Outcome;
 use engine::filter::{Edit, HeadEffect, Headers, Masking, MaskingStream};
 use engine::mask::{ExplainedPath, Plan, Scope, explain};
 use engine::reply::Reply;
-use engine::residency::Residency;
+use engine::residency::{Directory, Residency};
+use engine::warrant::{CountedUses, WARRANT_HEADER};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -76,15 +77,20 @@ struct Explained {
 /// Policies, claims, query or case can't be read.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<End> {
     let mut bundle = Bundle::read(&args.policies)?;
+    let mut now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .context("the clock stands before 1970")?
+        .as_secs();
     let request = match &args.case {
         Some(directory) => {
             let case = recorded::read(directory)?;
             bundle = bundle.patched(&case.patch)?;
+            now = case.now;
             case.request
         }
-        None => asked(args, &bundle)?,
+        None => asked(args, &bundle, now)?,
     };
-    let explanation = work_out(request, &bundle, args.all)?;
+    let explanation = work_out(request, &bundle, now, args.all)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&explanation)?);
     } else {
@@ -102,7 +108,7 @@ fn argument(argument: &str) -> anyhow::Result<String> {
 }
 
 /// The request of the command line.
-fn asked(args: &ExplainArgs, bundle: &Bundle) -> anyhow::Result<Request> {
+fn asked(args: &ExplainArgs, bundle: &Bundle, now: u64) -> anyhow::Result<Request> {
     let query = match args.query.as_deref().unwrap_or_default() {
         "-" => {
             let mut text = String::new();
@@ -116,18 +122,9 @@ fn asked(args: &ExplainArgs, bundle: &Bundle) -> anyhow::Result<Request> {
     let claims = argument(args.claims.as_deref().unwrap_or_default())?;
     let claims: Map<String, Value> = serde_json::from_str(&claims)
         .context("--claims must be a JSON object such as {\"sub\":\"ann\",\"tenant\":\"acme\"}")?;
-    let home = claims
-        .get("tenant")
-        .and_then(Value::as_str)
-        .and_then(|tenant| {
-            bundle
-                .policy
-                .data
-                .pointer("/ig/tenants")?
-                .get(tenant)?
-                .get("region")?
-                .as_str()
-        });
+    let directory = Directory::read(&bundle.policy.data)?;
+    let tenant = claims.get("tenant").and_then(Value::as_str);
+    let home = tenant.and_then(|tenant| directory.home(tenant, now));
     let region = args.region.as_deref().or(home).unwrap_or("unknown");
     let mut headers: Vec<(String, Vec<u8>)> = [
         (":method", "POST"),
@@ -146,6 +143,11 @@ fn asked(args: &ExplainArgs, bundle: &Bundle) -> anyhow::Result<Request> {
                 .map(|v| (name.to_owned(), v.clone().into_bytes())),
         );
     }
+    if let Some(file) = &args.warrant {
+        let text = std::fs::read_to_string(file);
+        let text = text.with_context(|| format!("can't read {}", file.display()))?;
+        headers.push((WARRANT_HEADER.to_owned(), text.trim().as_bytes().to_vec()));
+    }
     let mut body = json!({"query": query});
     if let Some(name) = &args.operation {
         body["operationName"] = json!(name);
@@ -158,7 +160,7 @@ fn asked(args: &ExplainArgs, bundle: &Bundle) -> anyhow::Result<Request> {
     })
 }
 
-fn work_out(request: Request, bundle: &Bundle, all: bool) -> anyhow::Result<Explanation> {
+fn work_out(request: Request, bundle: &Bundle, now: u64, all: bool) -> anyhow::Result<Explanation> {
     let Request {
         region,
         claims,
@@ -170,8 +172,9 @@ fn work_out(request: Request, bundle: &Bundle, all: bool) -> anyhow::Result<Expl
 
     let cluster = (region.clone(), format!("region-{region}"));
     let config = serde_json::to_vec(&bundle.residency(&region, &[cluster], &paths))?;
-    let mut residency = Residency::configure(&config)?;
-    let routing = residency.route(Headers(&headers), &claims);
+    let mut residency = Residency::configure(&config, None)?;
+    let mut uses = CountedUses::default();
+    let routing = residency.route(Headers(&headers), &claims, now, &mut uses);
     let mut explanation = Explanation {
         revision: bundle.revision.clone(),
         residency: serde_json::to_value(&routing.record)?,
@@ -192,8 +195,10 @@ fn work_out(request: Request, bundle: &Bundle, all: bool) -> anyhow::Result<Expl
         explanation.reason = reply.reason;
         explanation
     };
-    if let Err(reply) = routing.effect {
-        return Ok(refuse(explanation, reply));
+    let mut headers = headers;
+    match routing.effect {
+        Ok(edits) => apply(edits, &mut headers),
+        Err(reply) => return Ok(refuse(explanation, reply)),
     }
 
     // Nothing is hashed here: any key makes the plan that a gateway with keys makes. In shadow mode
@@ -234,6 +239,19 @@ fn work_out(request: Request, bundle: &Bundle, all: bool) -> anyhow::Result<Expl
     explanation.first = explained.next().context("the filter made no plan")?;
     explanation.batch = explained.collect();
     Ok(explanation)
+}
+
+/// What the masking filter sees of the request behind the residency filter.
+fn apply(edits: Vec<Edit>, headers: &mut Vec<(String, Vec<u8>)>) {
+    for edit in edits {
+        match edit {
+            Edit::Remove(name) => headers.retain(|(n, _)| *n != name),
+            Edit::Set(name, value) => {
+                headers.retain(|(n, _)| n != name);
+                headers.push((name.to_owned(), value.into_bytes()));
+            }
+        }
+    }
 }
 
 fn explained(plan: &Plan, operation: Value, is_route: bool, all: bool) -> Explained {

@@ -8,7 +8,7 @@ use anyhow::Context;
 use bundle::Bundle;
 use engine::policy::Surface;
 use gateway::GatewaySpec;
-use gateway::spec::{FilterSpec, HostPort, JwtSpec, RouteSpec, WasmSource, XdsSpec};
+use gateway::spec::{FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, WasmSource, XdsSpec};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Delivery, Gateway};
@@ -16,6 +16,10 @@ use crate::{BootstrapArgs, End, FilterConfigArgs};
 
 /// The environment variable with the mask keys, in the gateway's environment.
 pub const KEYS_ENV: &str = "IG_MASK_KEYS";
+
+/// The environment variable with the keys of context tokens, in the gateway's environment and in that
+/// of the guards of its region.
+pub const CONTEXT_KEYS_ENV: &str = "IG_CONTEXT_KEYS";
 
 /// A filter's code, by its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +142,7 @@ pub fn spec(
                 wasm: wasm(&code.residency),
                 vm_id: "residency".into(),
                 configuration: serde_json::to_string(&residency)?,
-                env_keys: Vec::new(),
+                env_keys: vec![CONTEXT_KEYS_ENV.into()],
                 allow_on_headers_stop_iteration: false,
             },
             FilterSpec {
@@ -150,6 +154,14 @@ pub fn spec(
                 allow_on_headers_stop_iteration: true,
             },
         ],
+        tracing: config.traces.as_ref().map(|traces| TracingSpec {
+            server: config
+                .advertise
+                .traces
+                .clone()
+                .unwrap_or_else(|| traces.listen.into()),
+            sampling_percent: traces.sampling_percent,
+        }),
         access_log: gateway.access_log.clone(),
         limits: gateway.limits.clone(),
     })

@@ -1,14 +1,20 @@
 //! The conductor: configures a fleet of gateways, and shows what it does.
 
+mod alarm;
 mod api;
 mod claims;
 mod config;
 mod demo;
+mod directory;
 mod explain;
 mod fleet;
+mod metrics;
 mod module;
+mod proofs;
 mod pseudonym;
 mod serve;
+mod tenant;
+mod warrant;
 mod watch;
 
 use std::path::PathBuf;
@@ -49,6 +55,15 @@ enum Command {
     /// Looks pseudonyms up, for who holds the keys; each look-up is recorded.
     #[command(after_help = "Example: conductor pseudonym find --help")]
     Pseudonym(pseudonym::PseudonymArgs),
+    /// Issues, verifies, revokes and lists warrants, which open a border for a tenant's data.
+    #[command(after_help = "Example: conductor warrant issue --help")]
+    Warrant(warrant::WarrantArgs),
+    /// Shuts a tenant out everywhere, and lets it in again.
+    #[command(after_help = "Example: conductor tenant quarantine --help")]
+    Tenant(tenant::TenantArgs),
+    /// Checks residency proofs offline, and keeps the keys that sign them.
+    #[command(after_help = "Example: conductor proofs verify --help")]
+    Proofs(proofs::ProofsArgs),
 }
 
 /// Arguments of `demo`.
@@ -91,7 +106,7 @@ pub(crate) struct ExplainArgs {
     claims: Option<String>,
     /// A recorded case: the request is that of its `input.json`, whatever it asks for.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["query", "claims", "operation", "purpose",
-        "data_region", "region"])]
+        "data_region", "region", "warrant"])]
     case: Option<PathBuf>,
     /// List every path and what happens to it, not only what is masked.
     #[arg(long)]
@@ -105,6 +120,9 @@ pub(crate) struct ExplainArgs {
     /// What `x-ig-data-region` says.
     #[arg(long, value_name = "REGION")]
     data_region: Option<String>,
+    /// A file with the warrant that `x-ig-warrant` presents.
+    #[arg(long, value_name = "FILE")]
+    warrant: Option<PathBuf>,
     /// The region of the gateway that the request reaches; the tenant's own, if not given.
     #[arg(long)]
     region: Option<String>,
@@ -172,6 +190,9 @@ fn main() -> ExitCode {
         Command::Bootstrap(args) => fleet::print_bootstrap(&args),
         Command::FilterConfig(args) => fleet::print_filter_config(&args),
         Command::Pseudonym(args) => pseudonym::run(&args),
+        Command::Warrant(args) => warrant::run(&args),
+        Command::Tenant(args) => tenant::run(&args),
+        Command::Proofs(args) => proofs::run(&args),
         Command::Serve(args) => runtime().and_then(|r| r.block_on(serve::run(&args))),
         Command::Demo(args) => runtime().and_then(|r| r.block_on(demo::run(&args))),
     };

@@ -4,12 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use alert::Book;
+use alert::run::{Alerts, Receivers};
 use anyhow::Context;
 use bundle::Bundle;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use traces::Spans;
 use xds::{Cache, Event, Offered};
 
+use crate::alarm::Alarm;
 use crate::api::{self, PolicyState};
 use crate::config::Config;
 use crate::fleet::{self, FilterCode};
@@ -26,6 +30,7 @@ const LOOK: Duration = Duration::from_secs(2);
 pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let config = Config::read(&args.config)?;
     let first = Release::prepare(&config)?;
+    let receivers = Receivers::read(&config.alerts)?;
     if args.check_config {
         println!(
             "{}: fine; policies {} give {} masking and {} residency decisions for {} gateways",
@@ -65,6 +70,10 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     };
     let xds_listener = bind(config.xds.listen, "xds.listen").await?;
     let api_listener = bind(config.api.listen, "api.listen").await?;
+    let traces_listener = match &config.traces {
+        Some(traces) => Some(bind(traces.listen, "traces.listen").await?),
+        None => None,
+    };
     let stop = Arc::new(Notify::new());
     let stopped = |stop: &Arc<Notify>| {
         let stop = stop.clone();
@@ -76,13 +85,32 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         config.xds.clone(),
         stopped(&stop),
     ));
+    let book = config.state.join("alerts.json");
+    std::fs::create_dir_all(&config.state)
+        .with_context(|| format!("can't make {}", config.state.display()))?;
+    let alerts = Alerts::new(Book::open(&book)?);
+    let alarm = Alarm::new(alerts.clone());
+    alarm.policies_accepted();
+    let telling = {
+        let telling = receivers.tell(alerts.clone(), stopped(&stop));
+        tokio::spawn(async move {
+            if let Err(error) = telling.await {
+                tracing::error!("nobody is told of alerts: {error}");
+            }
+        })
+    };
+    let spans = Spans::new(config.traces.as_ref().map_or(1, |t| t.keep));
+    let traces_server = traces_listener
+        .map(|listener| tokio::spawn(traces::run::serve(listener, spans.clone(), stopped(&stop))));
     let state = api::State {
+        spans,
+        alerts,
         cache: cache.clone(),
         policies: seen,
         code: code.clone(),
     };
     let api_server = tokio::spawn(api::serve(api_listener, state, stopped(&stop)));
-    let events = tokio::spawn(tell(cache.subscribe()));
+    let events = tokio::spawn(tell(cache.subscribe(), cache.clone(), alarm.clone()));
     tracing::info!(
         xds = %config.xds.listen,
         api = %config.api.listen,
@@ -111,7 +139,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         }
         known = fingerprint(&all);
         tokio::select! {
-            () = reload(&config, &cache, &policies, &code) => {}
+            () = reload(&config, &cache, &policies, &code, &alarm) => {}
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
         }
@@ -124,9 +152,13 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     tracing::info!("stopping");
     stop.notify_waiters();
     events.abort();
+    telling.abort();
     // Streams are open for as long as gateways live: they are not waited for.
     let _ = tokio::time::timeout(Duration::from_secs(2), async {
         let _ = xds_server.await;
+        if let Some(server) = traces_server {
+            let _ = server.await;
+        }
         let _ = api_server.await;
     })
     .await;
@@ -207,6 +239,7 @@ async fn reload(
     cache: &Cache,
     policies: &watch::Sender<PolicyState>,
     code: &std::sync::RwLock<FilterCode>,
+    alarm: &Alarm,
 ) {
     let started = Instant::now();
     let owned = config.clone();
@@ -221,6 +254,8 @@ async fn reload(
                 code.clone_from(&release.code);
             }
             offer(cache, release, policies);
+            alarm.policies_accepted();
+            settle(cache, alarm);
             if !unchanged {
                 let ms = started.elapsed().as_millis();
                 tracing::info!(revision, ms, "policies changed: pushed to the gateways");
@@ -229,13 +264,25 @@ async fn reload(
         Err(error) => {
             let message = format!("{error:#}");
             tracing::error!("refused a change, what was in force stays: {message}");
+            alarm.policies_refused(&message);
             policies.send_modify(|state| state.refused(message));
         }
     }
 }
 
+/// Ends the alerts of regions that have what they were offered. After a refusal the last good
+/// configuration is proven too, and is no end of it; and who goes back to it by hand proves nothing
+/// anew.
+fn settle(cache: &Cache, alarm: &Alarm) {
+    for (region, group) in cache.status().groups {
+        if group.parked.is_empty() && group.offered == group.last_good {
+            alarm.proven(&region);
+        }
+    }
+}
+
 /// Writes what happens between gateways and control plane to the log.
-async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>) {
+async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>, cache: Cache, alarm: Alarm) {
     loop {
         match events.recv().await {
             Ok(Event::Connected {
@@ -250,11 +297,13 @@ async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>) {
             }
             Ok(Event::Nacked {
                 node,
+                group,
                 type_url,
                 resources,
                 error,
                 ..
             }) => {
+                alarm.refused(&group, &node, &error);
                 tracing::error!(
                     node,
                     type_url,
@@ -273,6 +322,7 @@ async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>) {
                 );
             }
             Ok(Event::Proven { group, version }) => {
+                settle(&cache, &alarm);
                 tracing::info!(
                     region = group,
                     version = version.get(..12),

@@ -231,7 +231,7 @@ fn filter_config_is_what_the_engine_loads() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     engine::filter::Masking::configure(&output.stdout, None).expect("a configuration");
     let output = conductor(&["filter-config", "residency", "--region", "eu"]);
-    engine::residency::Residency::configure(&output.stdout).expect("a configuration");
+    engine::residency::Residency::configure(&output.stdout, None).expect("a configuration");
 }
 
 /// A directory with a configuration, and the policies of this repository.

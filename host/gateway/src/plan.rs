@@ -16,6 +16,7 @@ mod listener;
 mod local_reply;
 pub(crate) mod regional;
 pub(crate) mod route;
+mod tracing;
 
 pub use filter::{DENY_ALL_TYPE_URL, WASM_TYPE_URL};
 
@@ -29,13 +30,16 @@ pub const ROUTE_HEADER: &str = "x-ig-route";
 
 /// Headers that only the gateway's filters set. Envoy takes them off every request before a filter
 /// sees it; the filters do too, for the whole `x-ig-` space but for a client's own intents
-/// (`x-ig-purpose`, `x-ig-data-region`).
-pub const RESERVED_HEADERS: [&str; 12] = [
+/// (`x-ig-purpose`, `x-ig-data-region`) and its warrant (`x-ig-warrant`), which the residency filter takes
+/// off.
+pub const RESERVED_HEADERS: [&str; 14] = [
     CLUSTER_HEADER,
     ROUTE_HEADER,
     "x-ig-admin",
+    "x-ig-context",
     "x-ig-decision",
     "x-ig-mask",
+    "x-ig-operations",
     "x-ig-policy",
     "x-ig-region",
     "x-ig-region-dst",
@@ -86,6 +90,12 @@ pub fn plan(spec: &GatewaySpec) -> Result<Vec<Planned>, SpecError> {
         resource(listener::NAME.to_owned(), &listener::listener(spec)),
         resource(route::NAME.to_owned(), &route::routes(spec)),
     ];
+    if let Some(server) = spec.tracing.as_ref().map(|t| &t.server) {
+        planned.insert(
+            0,
+            resource(tracing::CLUSTER.to_owned(), &tracing::cluster(server)),
+        );
+    }
     for filter in &spec.filters {
         planned.push(resource(filter.name.clone(), &filter::extension(filter)));
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::SpecError;
 
 /// One gateway Envoy: a region's front door.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GatewaySpec {
     /// The region that it stands in, and the only one whose endpoints it knows.
@@ -44,9 +44,30 @@ pub struct GatewaySpec {
     pub filters: Vec<FilterSpec>,
     /// The access log: a JSON line a request.
     pub access_log: PathBuf,
+    /// Where spans of requests go, if anywhere.
+    #[serde(default)]
+    pub tracing: Option<TracingSpec>,
     /// Sizes and times.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// Where and how often spans of requests are reported.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracingSpec {
+    /// The OTLP receiver (gRPC).
+    pub server: HostPort,
+    /// Of requests without a trace context of their own, how many of a hundred are reported. Those
+    /// that have one are reported as it says.
+    #[serde(default = "TracingSpec::default_sampling")]
+    pub sampling_percent: f64,
+}
+
+impl TracingSpec {
+    fn default_sampling() -> f64 {
+        1.0
+    }
 }
 
 fn default_node_cluster() -> String {
@@ -273,6 +294,10 @@ impl GatewaySpec {
                 "paths",
                 "must be absolute paths without query, at least one",
             );
+        }
+        let sampling = self.tracing.as_ref().map(|t| t.sampling_percent);
+        if sampling.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
+            return fault("tracing.sampling_percent", "must be from 0 to 100");
         }
         self.check_routes()?;
         let priorities: BTreeSet<u32> = self.endpoints.iter().map(|e| e.priority).collect();

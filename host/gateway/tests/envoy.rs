@@ -207,7 +207,11 @@ async fn reserved_headers_of_a_client_are_gone_and_its_intents_stay() {
         .iter()
         .map(|&name| (name, "forged"))
         .collect();
-    headers.extend([("x-ig-purpose", "support"), ("x-ig-data-region", "eu")]);
+    headers.extend([
+        ("x-ig-purpose", "support"),
+        ("x-ig-data-region", "eu"),
+        ("x-ig-warrant", "presented"),
+    ]);
     headers.push(("x-envoy-original-path", "/elsewhere"));
     let reply = world.get("/graphql", &headers).await;
     assert_eq!(reply.status, 200);
@@ -217,6 +221,7 @@ async fn reserved_headers_of_a_client_are_gone_and_its_intents_stay() {
     }
     assert_eq!(seen["x-ig-purpose"], "support");
     assert_eq!(seen["x-ig-data-region"], "eu");
+    assert_eq!(seen["x-ig-warrant"], "presented");
     envoy.stop(support::PATIENCE).await.unwrap();
 }
 
@@ -249,10 +254,13 @@ async fn failover_is_to_the_regions_own_secondary() {
 async fn the_configuration_in_force() {
     let code = tempfile::tempdir().unwrap();
     let mut world = good_world(Variant::Delta, code.path()).await;
+    world.spec.filters[0].env_keys = vec!["IG_CONTEXT_KEYS".to_owned()];
     world.spec.filters[1].env_keys = vec!["IG_MASK_KEYS".to_owned()];
     world.offer_all();
     let mut options = world.options();
-    options.env = vec![("IG_MASK_KEYS".to_owned(), "a secret".to_owned())];
+    options.env = ["IG_CONTEXT_KEYS", "IG_MASK_KEYS"]
+        .map(|name| (name.to_owned(), "a secret".to_owned()))
+        .into();
     let envoy = gateway::run::Envoy::start(&options).await.unwrap();
     world.proven().await;
     world.until(200).await;

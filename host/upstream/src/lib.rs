@@ -37,6 +37,7 @@ mod rest;
 mod schema;
 mod server;
 pub mod tokens;
+pub mod warrants;
 
 pub use error::Error;
 pub use fault::Fault;

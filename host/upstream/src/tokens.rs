@@ -81,6 +81,15 @@ impl Issuer {
         }
     }
 
+    /// This key under the name of another: for signatures that are not what they claim to be.
+    #[must_use]
+    pub fn named(&self, kid: &str) -> Self {
+        Self {
+            key: self.key.clone(),
+            kid: kid.to_owned(),
+        }
+    }
+
     fn of(key: SigningKey) -> Self {
         let [x, y] = coordinates(&key);
         // RFC 7638: required members only, by name, without blanks.
@@ -120,7 +129,13 @@ impl Issuer {
     /// A signed token of any payload: for claims that are not as they should be.
     #[must_use]
     pub fn sign(&self, payload: &Value) -> String {
-        let header = json!({"alg": "ES256", "typ": "JWT", "kid": self.kid});
+        self.sign_as("JWT", payload)
+    }
+
+    /// What else is signed in this form, of any type: a warrant, for one.
+    #[must_use]
+    pub fn sign_as(&self, typ: &str, payload: &Value) -> String {
+        let header = json!({"alg": "ES256", "typ": typ, "kid": self.kid});
         let signed = format!(
             "{}.{}",
             BASE64_URL_SAFE_NO_PAD.encode(header.to_string()),

@@ -110,6 +110,7 @@ impl Door {
             },
             filters: filters(schema, wasm),
             access_log: directory.join("access.jsonl"),
+            tracing: None,
             limits: Default::default(),
         };
         let control_plane = serve(control, &spec).await;

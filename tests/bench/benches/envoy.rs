@@ -2,7 +2,7 @@
 //! that do nothing and that copy, Lua, an external processor, and an Apollo Server whose resolvers
 //! mask; in turn, in one run.
 //!
-//! `cargo bench -p bench --bench envoy -- [--quick | --only 12KB/200,…]`
+//! `cargo bench -p bench --bench envoy -- [--quick | --only 12KB/200,… | --serve]`
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,8 @@ struct Plan {
     usual_budget: Duration,
     /// Whether large bodies are streamed, and every variant's Envoy weighed.
     memory: bool,
+    /// Whether nothing is measured: everything runs until standard input ends, for a profiler.
+    serve: bool,
 }
 
 impl Plan {
@@ -35,6 +37,7 @@ impl Plan {
             budget: Duration::from_secs(14),
             usual_budget: Duration::from_secs(60),
             memory: true,
+            serve: false,
         };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -59,7 +62,8 @@ impl Plan {
                     );
                     plan.memory = false;
                 }
-                other => anyhow::bail!("{other} is neither --quick nor --only"),
+                "--serve" => plan.serve = true,
+                other => anyhow::bail!("{other} is none of --quick, --only and --serve"),
             }
         }
         Ok(plan)
@@ -82,6 +86,9 @@ fn run() -> anyhow::Result<()> {
     let mut results = Results::default();
     let modules = build(&checkout, &mut results)?;
     let bench = Bench::start(&checkout, &modules, &plan.loads, &mut results)?;
+    if plan.serve {
+        return bench.serve(plan.loads.first().copied().unwrap_or(Load::USUAL));
+    }
     for load in &plan.loads {
         let budget = match *load {
             Load::USUAL => plan.usual_budget,
@@ -190,6 +197,17 @@ impl Bench {
             variants,
             proxy,
         })
+    }
+
+    /// Says where each variant is, and waits for the end of standard input.
+    fn serve(&self, load: Load) -> anyhow::Result<()> {
+        self.upstream.answer_with(&load.body());
+        for (variant, address) in self.variants.iter().zip(self.proxy.addresses()) {
+            println!("{:<24} http://{address}/graphql", variant.name());
+        }
+        println!("\nPOST {}", bench::load::request());
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+        Ok(())
     }
 
     fn time(&self, load: Load, budget: Duration, results: &mut Results) -> anyhow::Result<()> {

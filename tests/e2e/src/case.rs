@@ -5,9 +5,11 @@ use std::path::Path;
 
 use base64::Engine as _;
 use bundle::Patch;
+use engine::warrant::WARRANT_HEADER;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use upstream::warrants::{self, RecordedWarrant};
 
 use crate::fixture::checkout;
 
@@ -52,6 +54,12 @@ pub struct Input {
     pub claims: Value,
     /// What the client sends.
     pub request: RequestInput,
+    /// The warrant that it presents.
+    #[serde(default)]
+    pub warrant: Option<RecordedWarrant>,
+    /// The time of the request, in seconds since 1970.
+    #[serde(default = "new_year")]
+    pub now: u64,
     /// What the upstream answers if it is reached; `{"data":{}}` if it does not matter.
     #[serde(default)]
     pub response: ResponseInput,
@@ -66,12 +74,30 @@ pub struct Input {
     schema: Option<String>,
 }
 
+/// 2026-01-01T00:00:00Z
+fn new_year() -> u64 {
+    1_767_225_600
+}
+
 impl Input {
-    /// What the case changes of the policies.
+    /// The headers of the request, pseudo-headers first.
+    pub fn headers(&self) -> Pairs {
+        let mut pairs = self.request.headers();
+        if let Some(warrant) = &self.warrant {
+            pairs.push((WARRANT_HEADER.into(), warrant.text().into_bytes()));
+        }
+        pairs
+    }
+
+    /// What the case changes of the policies. Keys of authorities stand there by their names.
     pub fn patch(&self) -> Patch {
+        let mut data = self.data.clone();
+        if let Some(data) = &mut data {
+            warrants::name_keys(data);
+        }
         Patch {
             settings: self.settings.clone(),
-            data: self.data.clone(),
+            data,
             schema: self.schema.clone(),
         }
     }
@@ -168,6 +194,9 @@ pub struct Want {
     pub reset: Option<bool>,
     /// The body that the upstream gets: JSON, compared as such, or a string, compared as text.
     pub upstream_body: Option<Value>,
+    /// Members of the context token that the upstream gets; `null`: it gets none.
+    #[serde(default, deserialize_with = "given")]
+    pub context: Option<Value>,
     /// Texts that stand nowhere, in no usual encoding, in what the client gets or the record says.
     #[serde(default)]
     pub absent: Vec<String>,
@@ -190,6 +219,11 @@ pub struct Regions {
     pub src: String,
     /// Of the data.
     pub dst: Option<String>,
+}
+
+/// A member that is there, even if it is null.
+fn given<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(from).map(Some)
 }
 
 /// All cases of a kind, by name.

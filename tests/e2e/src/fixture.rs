@@ -10,6 +10,10 @@ use crate::case::Case;
 pub const KEYS: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// The variable that holds it.
 pub const KEYS_VARIABLE: &str = "IG_MASK_KEYS";
+/// The root key of the cases' context tokens. It protects nothing.
+pub const CONTEXT_KEYS: &str = "c1:ISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-P0A";
+/// The variable that holds it.
+pub const CONTEXT_KEYS_VARIABLE: &str = "IG_CONTEXT_KEYS";
 /// The masked paths.
 pub const GRAPHQL_PATHS: [&str; 1] = ["/graphql"];
 /// The clusters that every gateway knows, by region. There is none for `apac`: a gateway without a

@@ -9,10 +9,11 @@ use engine::filter::{
 };
 use engine::reply::Reply;
 use engine::residency::Residency;
+use engine::warrant::CountedUses;
 
 use crate::case::{Case, Kind};
 use crate::claims::EncodedClaims;
-use crate::fixture::{self, KEYS};
+use crate::fixture::{self, CONTEXT_KEYS, KEYS};
 use crate::outcome::Outcome;
 
 type Pairs = Vec<(String, Vec<u8>)>;
@@ -22,6 +23,7 @@ type Pairs = Vec<(String, Vec<u8>)>;
 pub struct Native {
     bundle: Bundle,
     gateways: HashMap<String, (Residency, Masking)>,
+    uses: CountedUses,
 }
 
 impl Native {
@@ -30,6 +32,7 @@ impl Native {
         Self {
             bundle,
             gateways: HashMap::new(),
+            uses: CountedUses::default(),
         }
     }
 
@@ -45,12 +48,13 @@ impl Native {
             let residency = fixture::residency_config(&bundle, region);
             let masking = fixture::masking_config(&bundle, region);
             (
-                Residency::configure(&residency).expect("the residency policy loads"),
+                Residency::configure(&residency, Some(CONTEXT_KEYS))
+                    .expect("the residency policy loads"),
                 Masking::configure(&masking, Some(KEYS)).expect("the masking policy loads"),
             )
         });
         let mut run = Run::default();
-        run.residency(residency, case);
+        run.residency(residency, &mut self.uses, case);
         match case.kind {
             _ if run.answered => {}
             Kind::Residency => run.pass(case, pieces),
@@ -60,12 +64,12 @@ impl Native {
         let sent = sent.unwrap_or_default();
         Outcome::new(
             &self.bundle.revision,
+            case,
             run.headers,
             run.body,
             run.reset,
             run.reached.then_some((run.request, sent)),
-            run.residency,
-            run.masking,
+            [run.residency, run.masking],
         )
     }
 }
@@ -85,10 +89,10 @@ struct Run {
 }
 
 impl Run {
-    fn residency(&mut self, filter: &mut Residency, case: &Case) {
-        self.request = case.input.request.headers();
+    fn residency(&mut self, filter: &mut Residency, uses: &mut CountedUses, case: &Case) {
+        self.request = case.input.headers();
         let claims = EncodedClaims(&case.input.claims);
-        let routing = filter.route(Headers(&self.request), &claims);
+        let routing = filter.route(Headers(&self.request), &claims, case.input.now, uses);
         self.residency = audit::json(&routing.record);
         match routing.effect {
             Ok(edits) => apply(&mut self.request, edits),

@@ -1,8 +1,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use engine::context::{CONTEXT_HEADER, ContextKeys, ContextToken};
 use serde_json::Value;
 
-use crate::case::Want;
+use crate::case::{Case, Want};
+use crate::fixture::CONTEXT_KEYS;
 
 /// Headers in the order of their names.
 pub type HeaderList = Vec<(String, String)>;
@@ -33,16 +35,25 @@ pub struct Outcome {
 impl Outcome {
     pub(crate) fn new(
         revision: &str,
+        case: &Case,
         headers: impl IntoIterator<Item = (String, Vec<u8>)>,
         body: Vec<u8>,
         reset: bool,
         upstream: Option<Message>,
-        residency: Option<String>,
-        masking: Option<String>,
+        [residency, masking]: [Option<String>; 2],
     ) -> Self {
         let list = |headers: Vec<(String, Vec<u8>)>| {
-            let text = |v: Vec<u8>| without_ids(&String::from_utf8_lossy(&v), revision);
-            let mut list: HeaderList = headers.into_iter().map(|(n, v)| (n, text(v))).collect();
+            let text = |n: &str, v: Vec<u8>| match n {
+                CONTEXT_HEADER => without_ids(&context(&v, case), revision),
+                _ => without_ids(&String::from_utf8_lossy(&v), revision),
+            };
+            let mut list: HeaderList = headers
+                .into_iter()
+                .map(|(n, v)| {
+                    let v = text(&n, v);
+                    (n, v)
+                })
+                .collect();
             list.sort();
             list
         };
@@ -136,6 +147,19 @@ impl Outcome {
                 &optional(value.clone()),
             );
         }
+        let context = header(upstream, CONTEXT_HEADER);
+        let context: Value = context.map_or(Value::Null, |text| {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        });
+        match &want.context {
+            Some(Value::Object(members)) => {
+                for (name, value) in members {
+                    same(&format!("context's {name}"), &context[name], value);
+                }
+            }
+            Some(other) => same("context token", &context, other),
+            None => {}
+        }
         if let Some(cluster) = &want.cluster {
             let seen = optional(header(upstream, "x-ig-cluster"));
             same("cluster", &seen, &cluster.as_str().into());
@@ -205,6 +229,16 @@ fn forms(text: &str) -> Vec<String> {
     forms.sort();
     forms.dedup();
     forms
+}
+
+/// What a context token says to a guard of the gateway's region, as JSON; else why it is not believed.
+fn context(token: &[u8], case: &Case) -> String {
+    let region = &case.input.gateway_region;
+    let keys = ContextKeys::parse(CONTEXT_KEYS, region).expect("the keys are good");
+    match ContextToken::verify(token, &keys, region, case.input.now) {
+        Ok(token) => serde_json::to_string(&token).expect("a token is JSON"),
+        Err(error) => error.to_string(),
+    }
 }
 
 fn without_ids(text: &str, revision: &str) -> String {

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use bundle::Bundle;
-use harness::{Chain, EndOfBody, Exchange, Headers, Message, Plugin, PluginOptions, Vm, VmOptions};
+use harness::{
+    Chain, EndOfBody, Exchange, Headers, Host, Message, Plugin, PluginOptions, Vm, VmOptions,
+};
 
 use crate::case::{Case, Kind};
-use crate::fixture::{self, KEYS, KEYS_VARIABLE, checkout};
+use crate::fixture::{self, CONTEXT_KEYS, CONTEXT_KEYS_VARIABLE, KEYS, KEYS_VARIABLE, checkout};
 use crate::outcome::Outcome;
 
 /// The packages that are filters.
@@ -51,6 +53,23 @@ impl Wasm {
     /// # Panics
     /// The modules can't be built or loaded.
     pub fn new(bundle: Bundle) -> Self {
+        Self::in_process(bundle, None)
+    }
+
+    /// Another worker of the same proxy, with machines of its own.
+    ///
+    /// # Panics
+    /// The modules can't be loaded.
+    pub fn another_worker(&self) -> Self {
+        Self::in_process(self.bundle.clone(), Some(self.residency.host()))
+    }
+
+    /// The proxy's process: its clock, log, metrics and shared data.
+    pub fn host(&self) -> Host {
+        self.residency.host()
+    }
+
+    fn in_process(bundle: Bundle, host: Option<Host>) -> Self {
         let load = |path: &PathBuf, options: VmOptions| {
             let wasm = std::fs::read(path).expect("the module was built");
             Vm::load(&wasm, options).expect("the module can be loaded")
@@ -64,7 +83,9 @@ impl Wasm {
             residency,
             VmOptions {
                 vm_id: "residency".into(),
+                env: vec![(CONTEXT_KEYS_VARIABLE.to_owned(), CONTEXT_KEYS.to_owned())],
                 cache_directory: cache_directory.clone(),
+                host,
                 ..VmOptions::default()
             },
         );
@@ -118,8 +139,10 @@ impl Wasm {
     /// # Panics
     /// A filter traps, or does what Envoy would not like.
     pub fn run(&mut self, case: &Case, pieces: &[Vec<u8>], end_of_body: EndOfBody) -> Outcome {
+        let host = self.residency.host();
+        host.set_now(std::time::Duration::from_secs(case.input.now));
         let chain = self.chain(case);
-        let mut request = Message::new(Headers::from_iter(case.input.request.headers()));
+        let mut request = Message::new(Headers::from_iter(case.input.headers()));
         request.chunks = case.input.request.body().into_iter().collect();
         let mut response = Message::new(Headers::from_iter(case.input.response.headers()));
         response.chunks = pieces.to_vec();
@@ -150,6 +173,7 @@ impl Wasm {
         };
         Outcome::new(
             &self.bundle.revision,
+            case,
             outcome
                 .downstream
                 .headers
@@ -163,8 +187,7 @@ impl Wasm {
                 .headers
                 .as_ref()
                 .map(|headers| (pairs(headers), outcome.upstream.body())),
-            outcome.wasm_state("ig.residency"),
-            outcome.wasm_state("ig.decision"),
+            ["ig.residency", "ig.decision"].map(|name| outcome.wasm_state(name)),
         )
     }
 }

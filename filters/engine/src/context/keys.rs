@@ -17,7 +17,9 @@ pub struct ContextKeys {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ContextKeyError {
     /// No colon, or an id of other characters.
-    #[error("context key {0} is not KEYID:BASE64 with an id of 1 to 16 letters, digits, `-` or `_`")]
+    #[error(
+        "context key {0} is not KEYID:BASE64 with an id of 1 to 16 letters, digits, `-` or `_`"
+    )]
     Form(usize),
     /// The same key id twice.
     #[error("the id of context key {0} stands twice")]
@@ -35,7 +37,10 @@ impl ContextKeys {
     pub fn parse(text: &str, region: &str) -> Result<Self, ContextKeyError> {
         let mut keys: Vec<(Box<str>, Hmac<Sha256>)> = Vec::new();
         for (n, part) in (1..).zip(text.split(',')) {
-            let (id, key) = part.trim().split_once(':').ok_or(ContextKeyError::Form(n))?;
+            let (id, key) = part
+                .trim()
+                .split_once(':')
+                .ok_or(ContextKeyError::Form(n))?;
             let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
             if !(1..=16).contains(&id.len()) || !id.bytes().all(legal) {
                 return Err(ContextKeyError::Form(n));
@@ -69,7 +74,11 @@ impl ContextKeys {
     /// Signs with the current key; empty if there is none.
     pub(super) fn sign(&self, bytes: &[u8]) -> Vec<u8> {
         self.keys.first().map_or_else(Vec::new, |(_, mac)| {
-            mac.clone().chain_update(bytes).finalize().into_bytes().to_vec()
+            mac.clone()
+                .chain_update(bytes)
+                .finalize()
+                .into_bytes()
+                .to_vec()
         })
     }
 
@@ -78,7 +87,12 @@ impl ContextKeys {
         self.keys
             .iter()
             .find(|(known, _)| **known == *id)
-            .is_some_and(|(_, mac)| mac.clone().chain_update(bytes).verify_slice(signature).is_ok())
+            .is_some_and(|(_, mac)| {
+                mac.clone()
+                    .chain_update(bytes)
+                    .verify_slice(signature)
+                    .is_ok()
+            })
     }
 }
 

@@ -48,9 +48,18 @@ fn a_token_of_anyone_else_or_another_time_is_refused() {
     assert_eq!(verify("", &eu, "eu", 1_030), TokenError::Missing);
     assert_eq!(verify("x", &eu, "eu", 1_030), TokenError::Malformed);
     assert_eq!(verify("..", &eu, "eu", 1_030), TokenError::Malformed);
-    assert_eq!(verify(&"x".repeat(LONGEST + 1), &eu, "eu", 1_030), TokenError::Malformed);
-    assert_eq!(verify(&signed, &keys(K2, "eu"), "eu", 1_030), TokenError::Forged);
-    assert_eq!(verify(&signed, &keys(K1, "us"), "eu", 1_030), TokenError::Forged);
+    assert_eq!(
+        verify(&"x".repeat(LONGEST + 1), &eu, "eu", 1_030),
+        TokenError::Malformed
+    );
+    assert_eq!(
+        verify(&signed, &keys(K2, "eu"), "eu", 1_030),
+        TokenError::Forged
+    );
+    assert_eq!(
+        verify(&signed, &keys(K1, "us"), "eu", 1_030),
+        TokenError::Forged
+    );
     // The same root keys of another region can't speak for this one.
     let elsewhere = token().sign(&keys(K1, "us")).unwrap();
     assert_eq!(verify(&elsewhere, &eu, "eu", 1_030), TokenError::Forged);
@@ -106,6 +115,9 @@ fn keys_that_are_none_are_refused_and_never_repeated() {
         assert_eq!(ContextKeys::parse(text, "eu").unwrap_err(), want);
     }
     let twice = format!("{K1},{K1}");
-    assert_eq!(ContextKeys::parse(&twice, "eu").unwrap_err(), ContextKeyError::Twice(2));
+    assert_eq!(
+        ContextKeys::parse(&twice, "eu").unwrap_err(),
+        ContextKeyError::Twice(2)
+    );
     assert_eq!(format!("{:?}", keys(K1, "eu")), r#"ContextKeys(["k1"])"#);
 }

@@ -130,7 +130,11 @@ impl ContextToken {
         let text = std::str::from_utf8(text).map_err(|_| TokenError::Malformed)?;
         let (signed, signature) = text.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed);
+        let decode = |part: &str| {
+            URL_SAFE_NO_PAD
+                .decode(part)
+                .map_err(|_| TokenError::Malformed)
+        };
         let header = decode(header)?;
         let header: Header<'_> =
             serde_json::from_slice(&header).map_err(|_| TokenError::Malformed)?;

@@ -24,6 +24,8 @@ pub struct MaskingStream {
     identity: Option<Identity>,
     tally: Tally,
     shadow: bool,
+    /// The request is served under a warrant that does not cover writing.
+    read_only: bool,
     /// Parts of the response's body so far.
     parts: u32,
 }

@@ -24,7 +24,7 @@ fn policy() -> Value {
         "data": {"ig": {
             "regions": {"eu": {}, "us": {}},
             "tenants": {"acme": {"region": "eu"}, "globex": {"region": "eu"}, "initech": {"region": "us"},
-                "shut": {"region": "eu"}},
+                "shut": {"region": "eu"}, "wide": {"region": "us", "regions": ["us", "eu"]}},
             "quarantine": {"shut": {"reason": "breach"}},
             "revocations": {"wrt_0": {"reason": "over"}},
         }},

@@ -134,6 +134,15 @@ pub struct ResidencyDecision {
     /// The region whose cluster serves it.
     #[serde(default)]
     pub region: Option<String>,
+    /// The id of the warrant that opens the border, where one is needed and does.
+    #[serde(default)]
+    pub warrant: Option<String>,
+    /// Where the request may not go on: the gateway that would serve it, `https://gateway.example`.
+    #[serde(default)]
+    pub redirect: Option<String>,
+    /// With `redirect`, how the client is told: 307 (the default) or 421.
+    #[serde(default)]
+    pub status: Option<u16>,
     /// A stable code, where it may not.
     #[serde(default)]
     pub code: Option<String>,

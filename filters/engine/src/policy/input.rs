@@ -1,6 +1,7 @@
 use serde::Serialize;
 
 use crate::schema::OperationKind;
+use crate::warrant::{Operation, Warrant, WarrantError};
 
 /// All that `ig.masking` can know of a request.
 #[derive(Debug, Clone, Serialize)]
@@ -39,14 +40,76 @@ pub enum Surface {
 }
 
 /// All that `ig.residency` can know of a request.
+///
+/// The time is not part of it, so that a decision can be kept under the text of its input: what
+/// changes with time (the home of a tenant that moves, whether a warrant holds) is worked out before.
 #[derive(Debug, Clone, Serialize)]
 pub struct ResidencyInput<'a> {
     /// The caller's tenant.
     pub tenant: &'a str,
+    /// Where the tenant's data is at this moment; null if the tenant is in no directory.
+    pub home: Option<&'a str>,
     /// The gateway's region.
     pub gateway_region: &'a str,
     /// The region whose data is asked for, if the request names one.
     pub data_region: Option<&'a str>,
-    /// A verified warrant. There are none yet: the door is there, and closed.
-    pub warrant: Option<()>,
+    /// The warrant that the request presents, if it is authentic, in force and covers the request;
+    /// its regions are for the policy to compare.
+    pub warrant: Option<WarrantFacts<'a>>,
+    /// Why the warrant that the request presents is none.
+    pub warrant_refused: Option<WarrantRefusal>,
+}
+
+/// What the policy knows of a verified warrant.
+#[derive(Debug, Clone, Serialize)]
+pub struct WarrantFacts<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// The region that data may leave.
+    pub src: &'a str,
+    /// The region that it may reach.
+    pub dst: &'a str,
+    /// What may be done.
+    pub operations: &'a [Operation],
+    /// What for.
+    pub purpose: &'a str,
+    /// Whose it is.
+    pub authority: &'a str,
+    /// The jurisdiction in which the authority acts.
+    pub jurisdiction: &'a str,
+    /// The authority's reference.
+    pub case: &'a str,
+}
+
+impl<'a> From<&'a Warrant> for WarrantFacts<'a> {
+    fn from(warrant: &'a Warrant) -> Self {
+        Self {
+            id: &warrant.jti,
+            src: &warrant.src,
+            dst: &warrant.dst,
+            operations: &warrant.operations,
+            purpose: &warrant.purpose,
+            authority: &warrant.binding.authority,
+            jurisdiction: &warrant.binding.jurisdiction,
+            case: &warrant.binding.case_reference,
+        }
+    }
+}
+
+/// Why a warrant is none.
+#[derive(Debug, Clone, Serialize)]
+pub struct WarrantRefusal {
+    /// The stable code.
+    pub code: &'static str,
+    /// A sentence.
+    pub reason: String,
+}
+
+impl From<WarrantError> for WarrantRefusal {
+    fn from(error: WarrantError) -> Self {
+        Self {
+            code: error.code(),
+            reason: error.to_string(),
+        }
+    }
 }

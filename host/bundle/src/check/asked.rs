@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use engine::policy::{MaskingInput, ResidencyInput, Surface};
+use engine::policy::{MaskingInput, ResidencyInput, Surface, WarrantFacts};
 use engine::schema::OperationKind;
+use engine::warrant::{Operation, WarrantError};
 use serde_json::Value;
 
 /// How many pairs of one kind are tried; where there are more, every value is, once.
@@ -53,8 +54,22 @@ pub(super) struct Caller<'v> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Crossing<'v> {
     tenant: &'v str,
+    home: Option<&'v str>,
     gateway_region: &'v str,
     data_region: Option<&'v str>,
+    warrant: Paper,
+}
+
+/// The warrant that a request presents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Paper {
+    None,
+    /// From the tenant's home to the gateway's region.
+    Good,
+    /// Between other regions.
+    Astray,
+    /// None that holds.
+    Refused,
 }
 
 impl<'v> Directory<'v> {
@@ -196,16 +211,31 @@ impl<'v> Directory<'v> {
             .into_iter()
             .map(|(tenant, (gateway_region, data_region))| Crossing {
                 tenant: tenant.name,
+                home: tenant.home,
                 gateway_region,
                 data_region: **data_region,
+                warrant: Paper::None,
             })
             .collect();
         for Tenant { name, home } in &self.tenants {
             crossings.extend(home.map(|home| Crossing {
                 tenant: name,
+                home: Some(home),
                 gateway_region: home,
                 data_region: None,
+                warrant: Paper::None,
             }));
+        }
+        for (tenant, region) in pairs(&self.tenants, &self.regions, CROSSINGS) {
+            for warrant in [Paper::Good, Paper::Astray, Paper::Refused] {
+                crossings.push(Crossing {
+                    tenant: tenant.name,
+                    home: tenant.home,
+                    gateway_region: region,
+                    data_region: None,
+                    warrant,
+                });
+            }
         }
         once(crossings)
     }
@@ -260,9 +290,23 @@ impl Crossing<'_> {
     pub(super) fn input(&self) -> ResidencyInput<'_> {
         ResidencyInput {
             tenant: self.tenant,
+            home: self.home,
             gateway_region: self.gateway_region,
             data_region: self.data_region,
-            warrant: None,
+            warrant: matches!(self.warrant, Paper::Good | Paper::Astray).then(|| WarrantFacts {
+                id: "wrt_examination",
+                src: self.home.unwrap_or("a-region-unknown"),
+                dst: match self.warrant {
+                    Paper::Good => self.gateway_region,
+                    _ => "a-region-unknown",
+                },
+                operations: &Operation::ALL,
+                purpose: "examination",
+                authority: "examination",
+                jurisdiction: "examination",
+                case: "examination",
+            }),
+            warrant_refused: (self.warrant == Paper::Refused).then(|| WarrantError::Expired.into()),
         }
     }
 }
@@ -271,10 +315,16 @@ impl fmt::Display for Crossing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "tenant {} at a gateway of {}, data region {}",
+            "tenant {} at a gateway of {}, data region {}, {}",
             self.tenant,
             self.gateway_region,
-            self.data_region.unwrap_or("(none)")
+            self.data_region.unwrap_or("(none)"),
+            match self.warrant {
+                Paper::None => "no warrant",
+                Paper::Good => "a warrant",
+                Paper::Astray => "a warrant for other regions",
+                Paper::Refused => "a warrant that does not hold",
+            }
         )
     }
 }
@@ -339,7 +389,7 @@ mod tests {
         let directory = Directory::of(&large.policy.data);
         let (callers, crossings) = (directory.callers(), directory.crossings());
         let asked = callers.len() + crossings.len();
-        assert!((200..=400).contains(&asked), "{asked}");
+        assert!((200..=600).contains(&asked), "{asked}");
         for role in &directory.roles {
             assert!(callers.iter().any(|c| c.roles == [*role]), "{role}");
         }

@@ -149,6 +149,7 @@ impl Stage {
         let turn = tokio::task::spawn_blocking(turn).await?;
         let xds = port(18000)?;
         let api = port(7080)?;
+        let traces = port(4317)?;
         let mut regions = Vec::new();
         for (region, offset) in Region::ALL.into_iter().zip(0u16..) {
             let upstream = Upstream::start(region, (Ipv4Addr::LOCALHOST, 0).into()).await?;
@@ -163,7 +164,7 @@ impl Stage {
         }
         std::fs::write(
             at.join("conductor.toml"),
-            configuration(args, xds, api, &regions)?,
+            configuration(args, xds, api, traces, &regions)?,
         )?;
         let mut stage = Self {
             directory,
@@ -249,7 +250,9 @@ impl Stage {
         std::fs::create_dir_all(&work)?;
         let bootstrap = fleet::bootstrap(&config, gateway, None)?;
         let mut options = EnvoyOptions::new(binary.to_owned(), bootstrap, work, region.admin);
-        options.env = vec![(fleet::KEYS_ENV.into(), format!("demo:{}", self.key))];
+        options.env = [fleet::KEYS_ENV, fleet::CONTEXT_KEYS_ENV]
+            .map(|variable| (variable.into(), format!("demo:{}", self.key)))
+            .into();
         let envoy = Envoy::start(&options)
             .await
             .with_context(|| format!("starting the gateway of {}", region.name))?;
@@ -573,6 +576,7 @@ fn configuration(
     args: &DemoArgs,
     xds: SocketAddr,
     api: SocketAddr,
+    traces: SocketAddr,
     regions: &[RegionStage],
 ) -> anyhow::Result<String> {
     let delivery = match args.delivery {
@@ -583,6 +587,7 @@ fn configuration(
         "policies = \"policies\"\nstate = \"state\"\n\n\
          [filters]\nresidency = \"filters/residency.wasm\"\nmasking = \"filters/masking.wasm\"\n\
          delivery = \"{delivery}\"\n\n[xds]\nlisten = \"{xds}\"\n\n[api]\nlisten = \"{api}\"\n\n\
+         [traces]\nlisten = \"{traces}\"\nsampling_percent = 100.0\n\n\
          [jwt]\nissuer = \"{ISSUER}\"\naudiences = [\"{AUDIENCE}\"]\njwks_file = \"jwks.json\"\n"
     );
     for region in regions {

@@ -6,16 +6,20 @@ use std::path::Path;
 use anyhow::Context;
 use base64::Engine as _;
 use bundle::Patch;
+use engine::warrant::WARRANT_HEADER;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use upstream::warrants::{self, RecordedWarrant};
 
 use super::{PATH, Request};
 
-/// A case's request, and what the case changes of the policies.
+/// A case's request, its time, and what the case changes of the policies.
 pub struct Recorded {
     pub request: Request,
+    /// In seconds since 1970.
+    pub now: u64,
     pub patch: Patch,
 }
 
@@ -25,6 +29,10 @@ struct Input {
     gateway_region: String,
     claims: Map<String, Value>,
     request: RequestInput,
+    #[serde(default)]
+    warrant: Option<RecordedWarrant>,
+    #[serde(default = "new_year")]
+    now: u64,
     #[serde(default, rename = "response")]
     _response: IgnoredAny,
     #[serde(default)]
@@ -33,6 +41,11 @@ struct Input {
     data: Option<Value>,
     #[serde(default)]
     schema: Option<String>,
+}
+
+/// 2026-01-01T00:00:00Z
+fn new_year() -> u64 {
+    1_767_225_600
 }
 
 #[derive(Deserialize)]
@@ -63,16 +76,20 @@ pub fn read(directory: &Path) -> anyhow::Result<Recorded> {
     let file = directory.join("input.json");
     let text =
         std::fs::read_to_string(&file).with_context(|| format!("can't read {}", file.display()))?;
-    let input: Input =
+    let mut input: Input =
         serde_json::from_str(&text).with_context(|| format!("{} is no case", file.display()))?;
+    if let Some(data) = &mut input.data {
+        warrants::name_keys(data);
+    }
     let body = body(&input.request).with_context(|| format!("{} is no case", file.display()))?;
     Ok(Recorded {
         request: Request {
-            headers: headers(&input.request, body.is_some()),
+            headers: headers(&input, body.is_some()),
             region: input.gateway_region,
             claims: input.claims,
             body,
         },
+        now: input.now,
         patch: Patch {
             settings: input.settings,
             data: input.data,
@@ -93,7 +110,9 @@ fn body(request: &RequestInput) -> anyhow::Result<Option<Vec<u8>>> {
     }))
 }
 
-fn headers(request: &RequestInput, body: bool) -> Vec<(String, Vec<u8>)> {
+fn headers(input: &Input, body: bool) -> Vec<(String, Vec<u8>)> {
+    let request = &input.request;
+    let warrant = input.warrant.as_ref().map(RecordedWarrant::text);
     let mut pairs = vec![
         (":method", request.method.as_deref().unwrap_or("POST")),
         (":path", request.path.as_deref().unwrap_or(PATH)),
@@ -111,6 +130,7 @@ fn headers(request: &RequestInput, body: bool) -> Vec<(String, Vec<u8>)> {
             }
         }
     }
+    pairs.extend(warrant.as_deref().map(|text| (WARRANT_HEADER, text)));
     pairs
         .into_iter()
         .map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec()))

@@ -30,6 +30,21 @@ fn write(e: &Explanation, out: &mut String) -> std::fmt::Result {
         residency("outcome"),
         residency("reason")
     )?;
+    if e.residency["warrant"].is_string() {
+        let used = e.residency["warrantUsed"] == Value::Bool(true);
+        writeln!(
+            out,
+            "warrant    {} of {} ({}): {}",
+            residency("warrant"),
+            residency("authority"),
+            residency("case"),
+            if used {
+                "opens the border"
+            } else {
+                "opens nothing here"
+            },
+        )?;
+    }
     if e.outcome != Outcome::Allowed {
         let code = e.code.as_deref().unwrap_or("-");
         return writeln!(out, "denied     {} {code}: {}", e.status, e.reason);

@@ -10,8 +10,8 @@ use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
 
 use super::{
-    RESERVED_HEADERS, access_log, address, ads, filter, jwt, local_reply, millis, no, route, uint,
-    yes,
+    RESERVED_HEADERS, access_log, address, ads, filter, jwt, local_reply, millis, no, route,
+    tracing, uint, yes,
 };
 use crate::spec::GatewaySpec;
 
@@ -67,6 +67,7 @@ fn connection_manager(spec: &GatewaySpec) -> hcm::HttpConnectionManager {
         request_timeout: millis(limits.request_timeout_ms),
         request_headers_timeout: millis(limits.request_timeout_ms),
         access_log: vec![access_log::access_log(spec)],
+        tracing: spec.tracing.as_ref().map(|t| tracing::tracing(spec, t)),
         local_reply_config: Some(local_reply::config(spec)),
         use_remote_address: yes(),
         early_header_mutation_extensions: vec![core::TypedExtensionConfig {

@@ -5,7 +5,8 @@ use envoy_types::pb::envoy::config::route::v3 as route_pb;
 
 use super::*;
 use crate::spec::{
-    EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, Variant, WasmSource, XdsSpec,
+    EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, Variant, WasmSource,
+    XdsSpec,
 };
 
 fn local(port: u16) -> SocketAddr {
@@ -74,7 +75,10 @@ pub(crate) fn sample() -> GatewaySpec {
             forward: false,
         },
         filters: vec![
-            filter("residency"),
+            FilterSpec {
+                env_keys: vec!["IG_CONTEXT_KEYS".to_owned()],
+                ..filter("residency")
+            },
             FilterSpec {
                 env_keys: vec!["IG_MASK_KEYS".to_owned()],
                 allow_on_headers_stop_iteration: true,
@@ -82,6 +86,13 @@ pub(crate) fn sample() -> GatewaySpec {
             },
         ],
         access_log: "/var/log/gateway/access.jsonl".into(),
+        tracing: Some(TracingSpec {
+            server: HostPort {
+                host: "conductor.example".to_owned(),
+                port: 4317,
+            },
+            sampling_percent: 1.0,
+        }),
         limits: Default::default(),
     }
 }
@@ -109,6 +120,7 @@ fn a_gateway_has_these_resources() {
     assert_eq!(
         names,
         [
+            "Cluster traces",
             "Cluster region-eu",
             "ClusterLoadAssignment region-eu",
             "Listener gateway",
@@ -196,8 +208,9 @@ fn a_stream_has_time_and_the_more_exact_route_comes_first() {
 
 #[test]
 fn no_intent_of_a_client_is_reserved() {
-    assert!(!RESERVED_HEADERS.contains(&"x-ig-purpose"));
-    assert!(!RESERVED_HEADERS.contains(&"x-ig-data-region"));
+    for intent in ["x-ig-purpose", "x-ig-data-region", "x-ig-warrant"] {
+        assert!(!RESERVED_HEADERS.contains(&intent), "{intent}");
+    }
 }
 
 #[test]

@@ -89,6 +89,7 @@ impl World {
             },
             filters,
             access_log: dir.path().join("access.jsonl"),
+            tracing: None,
             limits: Default::default(),
         };
         Self {

@@ -4,6 +4,7 @@ use crate::audit::Outcome;
 use crate::policy::Surface;
 use crate::reply::Reply;
 
+use super::super::Headers;
 use super::{MaskingStream, State};
 
 impl MaskingStream {
@@ -22,6 +23,29 @@ impl MaskingStream {
         if matches!(self.state, State::Response { .. }) {
             self.finish(Outcome::Incomplete);
         }
+    }
+
+    /// Whether the response comes bit by bit, for as long as the client listens.
+    pub fn is_live(&self) -> bool {
+        matches!(&self.state, State::Response { body, .. } if body.is_live())
+    }
+
+    /// Whether a request asks for an answer that comes bit by bit.
+    pub fn asks_live(headers: Headers<'_>) -> bool {
+        headers
+            .all("accept")
+            .iter()
+            .filter_map(|accept| std::str::from_utf8(accept).ok())
+            .any(|accept| accept.contains("event-stream") || accept.contains("multipart/"))
+    }
+
+    /// Other policies are in force than those by which this response is masked: what the caller may
+    /// see now, this stream does not know. Nothing more of it goes on.
+    pub fn superseded(&mut self) -> Reply {
+        let reason = "the policies have changed since this stream began: ask again";
+        let reply = self.fail("POLICIES_CHANGED", reason);
+        self.record.outcome = Outcome::Incomplete;
+        reply
     }
 
     pub(super) fn finish(&mut self, outcome: Outcome) {

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::config::Mode;
+use crate::config::{MaskingConfig, Mode};
 use crate::filter::masking::KnownDecision;
 use crate::filter::{Edit, Headers, Masking, ROUTE_HEADER, is_among, is_intent, is_reserved};
 use crate::identity::{Claims, Identity, IdentityError};
 use crate::policy::{Decision, MaskingInput, Surface};
 use crate::reply::Reply;
-use crate::residency::CLUSTER_HEADER;
+use crate::residency::{CLUSTER_HEADER, OPERATIONS_HEADER};
 use crate::schema::OperationKind;
+use crate::warrant::WarrantError;
 
 use super::{HeadEffect, MaskingStream, State};
 
@@ -78,8 +79,10 @@ impl MaskingStream {
 
     /// Refuses a request; in shadow mode only says so.
     pub(super) fn refuse(&mut self, reply: Reply) -> Result<(), Reply> {
+        let border = reply.code == WarrantError::Operation.code();
         let reply = self.deny(reply);
-        if self.shadow {
+        // Whoever tries masking out does not try borders out.
+        if self.shadow && !border {
             self.state = State::Watched;
             return Ok(());
         }
@@ -124,6 +127,7 @@ impl MaskingStream {
             return Err(Reply::for_path(graphql, 403, "UPGRADE_REFUSED", message));
         }
         let config = filter.config();
+        self.read_only = is_read_only(config, headers);
         let mut edits: Vec<Edit> = headers.removals(|n| {
             let own = is_reserved(n) && !is_intent(n) && !is_among(n, &config.trusted_headers);
             own || is_among(n, &CONDITIONAL)
@@ -224,6 +228,11 @@ impl MaskingStream {
         let Some(who) = &self.identity else {
             return Err(broken("no identity"));
         };
+        // Only here is it known that an operation writes; on routes the method has told before.
+        if graphql && self.read_only && operation == OperationKind::Mutation {
+            let error = WarrantError::Operation;
+            return Err(Reply::graphql(403, error.code(), &error.to_string()));
+        }
         let input = MaskingInput {
             tenant: &who.tenant,
             subject: &who.subject,
@@ -248,6 +257,15 @@ fn way(filter: &Masking, headers: Headers<'_>) -> Option<Edit> {
     let trusted = &filter.config().trusted_headers;
     let cluster = headers.text(CLUSTER_HEADER)?;
     is_among(CLUSTER_HEADER, trusted).then(|| Edit::Set(ROUTE_HEADER, cluster.to_owned()))
+}
+
+/// Whether the residency filter serves the request under a warrant that does not cover writing.
+fn is_read_only(config: &MaskingConfig, headers: Headers<'_>) -> bool {
+    let covered = headers.all(OPERATIONS_HEADER);
+    let writes = |list: &[u8]| list.split(|b| *b == b',').any(|o| o == b"write");
+    is_among(OPERATIONS_HEADER, &config.trusted_headers)
+        && !covered.is_empty()
+        && !covered.iter().all(|list| writes(list))
 }
 
 /// What a GraphQL request by POST must be like.

@@ -320,3 +320,43 @@ fn plans_are_kept_apart_by_caller_operation_and_query() {
         assert_eq!(mask("admin", "{me{x:email}}"), "");
     }
 }
+
+#[test]
+fn a_stream_whose_policies_are_gone_ends() {
+    let mut masking = masking();
+    let mut stream = forwarded(&mut masking, "analyst", "subscription{joined{email}}");
+    assert!(!stream.is_live(), "nothing has come yet");
+    let head = pairs(&[(":status", "200"), ("content-type", "text/event-stream")]);
+    let effect = stream.response_headers(&masking, Headers(&head), false);
+    assert!(matches!(effect, ResponseEffect::Stream(_)), "{effect:?}");
+    assert!(stream.is_live());
+    let reply = stream.superseded();
+    assert_eq!(reply.code, "POLICIES_CHANGED");
+    let event =
+        format!("event: next\ndata: {{\"data\":{{\"joined\":{{\"email\":\"{CANARY}\"}}}}}}\n\n");
+    match stream.response_body(event.as_bytes(), false) {
+        BodyEffect::Replace(bytes) => assert_eq!(bytes, b""),
+        effect => panic!("{effect:?}"),
+    }
+    let record = record(&stream);
+    assert_eq!(record["outcome"], "incomplete");
+    assert_eq!(record["code"], "POLICIES_CHANGED");
+}
+
+#[test]
+fn who_asks_for_a_stream_says_so() {
+    for (accept, live) in [
+        ("text/event-stream", true),
+        ("application/json, text/event-stream;q=0.5", true),
+        ("multipart/mixed; deferSpec=20220824", true),
+        ("application/json", false),
+        ("*/*", false),
+    ] {
+        let headers = pairs(&[("accept", accept)]);
+        assert_eq!(
+            MaskingStream::asks_live(Headers(&headers)),
+            live,
+            "{accept}"
+        );
+    }
+}

@@ -77,6 +77,11 @@ fn a_tenant_reaches_its_own_region_and_objects_only() {
         code(&mut own, &claims("shut", "eu"), Some("shut"), Connect),
         some("TENANT_QUARANTINED")
     );
+    // Of a tenant that several regions serve.
+    assert_eq!(
+        code(&mut own, &claims("wide", "us"), Some("wide"), Connect),
+        None
+    );
     let mut listed =
         guard(json!({"kind": "s3", "hosts": ["s3"], "objects": [{"name": "data-{tenant}"}]}));
     assert_eq!(

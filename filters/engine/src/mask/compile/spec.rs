@@ -9,8 +9,8 @@ use crate::schema::{Kind, Scalar, Schema, Shape, TypeId};
 use super::Compiler;
 use super::action::Candidate;
 
-/// Why a hash is redacted where the object's type is not known.
-const OPEN_TYPE: &str = "the value's type is open, so there is no one key for its hash";
+/// Why a hash is redacted where it is not known of which coordinate a value is.
+const OPEN: &str = "it is open which field the value is of, so there is no one key for its hash";
 
 /// Why a hash is redacted where the policy forbids it.
 const LOW_ENTROPY: &str = "its values are so few that a hash could be guessed";
@@ -85,15 +85,17 @@ impl<'s> Compiler<'s> {
         let mut domain = None;
         let mut note = None;
         if strategy == StrategyKind::Hash {
-            let domains: BTreeSet<Box<str>> = masked
+            let domains: BTreeSet<Box<str>> = candidates
                 .iter()
-                .filter(|(_, _, s)| *s == StrategyKind::Hash)
-                .map(|(c, _, _)| RuleTable::domain(self.schema, c.ty, &c.field.name))
+                .map(|c| RuleTable::domain(self.schema, c.ty, &c.field.name))
                 .collect();
-            if domains.len() > 1 {
-                // One value would get one pseudonym or another by the luck of its type.
+            let all_hashed = masked.len() == candidates.len()
+                && masked.iter().all(|(_, _, s)| *s == StrategyKind::Hash);
+            if domains.len() > 1 || !all_hashed {
+                // A value that may be of another field would get a pseudonym of this one's: who can
+                // write that field could try what this one holds.
                 strategy = StrategyKind::Redact;
-                note = Some(OPEN_TYPE);
+                note = Some(OPEN);
             } else if masked
                 .iter()
                 .any(|(c, _, _)| self.table.has_low_entropy(c.field.id))
@@ -181,7 +183,7 @@ impl<'s> Compiler<'s> {
             source,
             leaf: key.leaf.clone(),
             shape: key.shape,
-            fallback: key.note == Some(OPEN_TYPE),
+            fallback: key.note == Some(OPEN),
             class,
             key: pseudonyms,
         });

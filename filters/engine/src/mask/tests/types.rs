@@ -19,60 +19,65 @@ fn a_seen_type_name_decides_and_nothing_else_does() {
             r#"{"__typename":"Person","x":"v"}"#,
             r##"{"__typename":"Person","x":"#"}"##,
         ),
-        ("not asked for", "", r#"{"x":"v"}"#, r##"{"x":"#"}"##),
+        (
+            "not asked for",
+            "",
+            r#"{"x":"v"}"#,
+            r##"{"x":"[REDACTED]"}"##,
+        ),
         (
             "too late",
             "__typename",
             r#"{"x":"v","__typename":"Vendor"}"#,
-            r##"{"x":"#","__typename":"Vendor"}"##,
+            r##"{"x":"[REDACTED]","__typename":"Vendor"}"##,
         ),
         (
             "aliased",
             "t:__typename",
             r#"{"t":"Vendor","x":"v"}"#,
-            r##"{"t":"Vendor","x":"#"}"##,
+            r##"{"t":"Vendor","x":"[REDACTED]"}"##,
         ),
         (
             "another field",
             "...on Named{__typename:name}",
             r#"{"__typename":"Vendor","x":"v"}"#,
-            r##"{"__typename":"Vendor","x":"#"}"##,
+            r##"{"__typename":"Vendor","x":"[REDACTED]"}"##,
         ),
         (
             "not for all types",
             "...on Vendor{__typename}",
             r#"{"__typename":"Vendor","x":"v"}"#,
-            r##"{"__typename":"Vendor","x":"#"}"##,
+            r##"{"__typename":"Vendor","x":"[REDACTED]"}"##,
         ),
         (
             "unknown type",
             "__typename",
             r#"{"__typename":"Spy","x":"v"}"#,
-            r##"{"__typename":"Spy","x":"#"}"##,
+            r##"{"__typename":"Spy","x":"[REDACTED]"}"##,
         ),
         (
             "impossible type",
             "__typename",
             r#"{"__typename":"All","x":"v"}"#,
-            r##"{"__typename":"All","x":"#"}"##,
+            r##"{"__typename":"All","x":"[REDACTED]"}"##,
         ),
         (
             "not a string",
             "__typename",
             r#"{"__typename":["Vendor"],"x":"v"}"#,
-            r##"{"__typename":["Vendor"],"x":"#"}"##,
+            r##"{"__typename":["Vendor"],"x":"[REDACTED]"}"##,
         ),
         (
             "not a string",
             "__typename",
             r#"{"__typename":null,"x":"v"}"#,
-            r##"{"__typename":null,"x":"#"}"##,
+            r##"{"__typename":null,"x":"[REDACTED]"}"##,
         ),
         (
             "an object",
             "__typename",
             r#"{"__typename":{"x":"Vendor"},"x":"v"}"#,
-            r##"{"__typename":null,"x":"#"}"##,
+            r##"{"__typename":null,"x":"[REDACTED]"}"##,
         ),
         (
             "escaped",
@@ -117,7 +122,7 @@ fn each_object_says_its_own_type() {
     bench.check(
         "{found{__typename ...on Person{x:email manager{name}} ...on Vendor{x:website account{name}} ...on Asset{owner{__typename email}}}}",
         r#"{"found":[{"__typename":"Person","x":"a","manager":{"name":"b"}},{"__typename":"Vendor","x":"c","account":{"name":"d"}},{"__typename":"Asset","owner":{"__typename":"Person","email":"e"}},{"x":"f"}]}"#,
-        r##"{"found":[{"__typename":"Person","x":"#","manager":{"name":"b"}},{"__typename":"Vendor","x":"c","account":null},{"__typename":"Asset","owner":{"__typename":"Person","email":"#"}},{"x":"#"}]}"##,
+        r##"{"found":[{"__typename":"Person","x":"#","manager":{"name":"b"}},{"__typename":"Vendor","x":"c","account":null},{"__typename":"Asset","owner":{"__typename":"Person","email":"#"}},{"x":"[REDACTED]"}]}"##,
     );
     // What is selected on another type only must not come.
     bench.check(
@@ -206,9 +211,27 @@ fn a_pseudonym_of_either_of_two_domains_is_redacted() {
 }
 
 #[test]
+fn no_value_of_another_field_gets_a_pseudonym() {
+    // Who can write the other field could try what this one holds.
+    let bench = bench(json!({}));
+    for query in [
+        "{found{...on Asset{x:name} ...on Person{x:email}}}",
+        "{found{__typename ...on Person{x:name} ...on Person{x:email}}}",
+        "query($a:Boolean!){found{...on Person{x:name @include(if:$a) ...F @skip(if:$a)}}} \
+         fragment F on Person{x:email}",
+    ] {
+        bench.check(
+            query,
+            r#"{"found":[{"x":"a@x"}]}"#,
+            r#"{"found":[{"x":"[REDACTED]"}]}"#,
+        );
+    }
+}
+
+#[test]
 fn the_strictest_rule_of_a_shared_key_wins() {
     for (rules, want) in [
-        (json!({}), "#"),
+        (json!({}), "[REDACTED]"),
         (json!({"Person.email": "reveal"}), "v-that-is-long"),
         (
             json!({"Person.email": "reveal", "Vendor.email": "partial"}),
@@ -216,8 +239,9 @@ fn the_strictest_rule_of_a_shared_key_wins() {
         ),
         (
             json!({"Person.email": "partial", "Vendor.email": "hash"}),
-            "#",
+            "[REDACTED]",
         ),
+        (json!({"Person.email": "hash", "Vendor.email": "hash"}), "#"),
         (
             json!({"Person.email": "redact", "Vendor.email": "hash"}),
             "[REDACTED]",

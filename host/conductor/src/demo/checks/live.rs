@@ -1,7 +1,9 @@
 //! Answers that come bit by bit.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
-use upstream::queries;
+use upstream::{personas, queries};
 
 use super::{ADMIN, ANALYST, Seen, leaks, query};
 use crate::demo::stage::Stage;
@@ -90,5 +92,46 @@ pub(super) async fn streams(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()
                 && leaks(&clear.text) >= 4,
         );
     }
+    Ok(())
+}
+
+/// A stream that began under policies that are no longer in force.
+pub(super) async fn withdrawn(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
+    let support = &personas::SUPPORT_ACME;
+    let rename = async |name: &str| {
+        let body = queries::RENAME.body_with(&json!({"id": "acme-asset-001", "name": name}));
+        stage.ask("eu", ANALYST, "analytics", body, &[]).await
+    };
+    let mut open = stage
+        .open(support, "support", "text/event-stream", query(CHANGES))
+        .await?;
+    rename("before").await?;
+    open.until("before", 1).await?;
+    let before = leaks(&open.text);
+    let grants = stage.policies().join("ig/grants/data.json");
+    let original = std::fs::read_to_string(&grants)?;
+    std::fs::write(&grants, "[]")?;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let viewer = query("{ viewer { email } }");
+        let answer = stage.ask("eu", support, "support", viewer, &[]).await?;
+        if answer.body.contains("h:demo:") || Instant::now() > deadline {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    rename("after").await?;
+    // Cut off, or ended: another event does not come.
+    let came = open.until("after", 1).await.unwrap_or(false);
+    std::fs::write(&grants, original)?;
+    seen.note(
+        "a subscription whose grant is withdrawn",
+        "ends before its next event",
+        format!(
+            "shown {before}, then {}",
+            if came { "an event" } else { "its end" }
+        ),
+        before > 0 && !came && !open.text.contains("after"),
+    );
     Ok(())
 }

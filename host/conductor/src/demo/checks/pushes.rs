@@ -1,5 +1,6 @@
 //! Policies and code that change on disk.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -121,11 +122,44 @@ pub(super) async fn pushes(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()>
         );
         refusal_over(stage).await?;
     }
+    alert(stage, seen, &module).await?;
     garbage(stage, seen).await?;
     if stage.delivery == Delivery::Path {
         nack(stage, seen).await?;
     }
     Ok(())
+}
+
+/// Whether an alert comes to be firing, or no longer is.
+async fn alerting(stage: &Stage, name: &str, wanted: bool) -> anyhow::Result<bool> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let alerts = stage.api("/api/alerts").await?;
+        let firing = alerts.as_array().is_some_and(|all| {
+            all.iter()
+                .any(|a| a["alert"]["name"] == name && a["status"] == "firing")
+        });
+        if firing == wanted || Instant::now() > deadline {
+            return Ok(firing);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What is told of a change that is refused.
+async fn alert(stage: &Stage, seen: &mut Seen, module: &Path) -> anyhow::Result<()> {
+    let original = std::fs::read_to_string(module)?;
+    std::fs::write(module, "package ig.masking\nrules := {")?;
+    let during = alerting(stage, "PoliciesRefused", true).await?;
+    std::fs::write(module, original)?;
+    let after = alerting(stage, "PoliciesRefused", false).await?;
+    seen.note(
+        "an alert while policies are refused",
+        "firing, then over",
+        format!("firing={during}, then firing={after}"),
+        during && !after,
+    );
+    refusal_over(stage).await
 }
 
 /// A filter that is none.
@@ -242,7 +276,15 @@ async fn nack(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         .await?;
     let parked = &status["groups"]["eu"]["parked"][0];
     let why: String = at(parked, "/error").chars().take(60).collect();
+    let during = alerting(stage, "GatewayRefusedConfiguration", true).await?;
     std::fs::write(&module, original)?;
+    let after = alerting(stage, "GatewayRefusedConfiguration", false).await?;
+    seen.note(
+        "an alert while a gateway refuses",
+        "firing, then over",
+        format!("firing={during}, then firing={after}"),
+        during && !after,
+    );
     seen.note(
         "a filter that Envoy refuses (NACK)",
         "rolled back, parked, the old one stays in force",

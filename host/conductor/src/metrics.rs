@@ -1,0 +1,118 @@
+//! The conductor's own figures, in Prometheus' text format (version 0.0.4).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use alert::{Entry, Status};
+
+use crate::api::PolicyState;
+
+/// What is told.
+pub struct Figures<'a> {
+    /// The control plane.
+    pub xds: &'a xds::Status,
+    /// The policies.
+    pub policies: &'a PolicyState,
+    /// The spans.
+    pub spans: traces::Summary,
+    /// The alerts.
+    pub alerts: &'a [Entry],
+}
+
+/// The page.
+pub fn page(figures: &Figures<'_>) -> String {
+    let mut page = Page::default();
+    let mut connected: BTreeMap<&str, u64> = BTreeMap::new();
+    for stream in &figures.xds.streams {
+        *connected.entry(stream.group.as_str()).or_default() += 1;
+    }
+    page.metric(
+        "maestro_gateways_connected",
+        "gauge",
+        "Gateways that hold a stream to this conductor.",
+        connected
+            .iter()
+            .map(|(region, n)| (label("region", region), *n)),
+    );
+    page.metric(
+        "maestro_policy_changes_total",
+        "counter",
+        "Changes of the policy directory.",
+        [
+            (
+                label("outcome", "accepted"),
+                figures.policies.accepted_count,
+            ),
+            (label("outcome", "refused"), figures.policies.refused_count),
+        ],
+    );
+    page.metric(
+        "maestro_policies_refused",
+        "gauge",
+        "1 while what is in the policy directory can't be used.",
+        [(String::new(), u64::from(figures.policies.refused.is_some()))],
+    );
+    page.metric(
+        "maestro_spans_total",
+        "counter",
+        "Spans of gateways.",
+        [
+            (label("kind", "received"), figures.spans.received),
+            (label("kind", "crossing"), figures.spans.crossings),
+            (label("kind", "malformed"), figures.spans.malformed),
+        ],
+    );
+    let mut firing: BTreeMap<&str, u64> = BTreeMap::new();
+    for entry in figures.alerts {
+        *firing.entry(entry.alert.name.as_str()).or_default() +=
+            u64::from(entry.status == Status::Firing);
+    }
+    page.metric(
+        "maestro_alerts_firing",
+        "gauge",
+        "Alerts that are firing.",
+        firing
+            .iter()
+            .map(|(name, n)| (label("alertname", name), *n)),
+    );
+    page.text
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn metric(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (String, u64)>,
+    ) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (labels, value) in values {
+            let _ = writeln!(self.text, "{name}{labels} {value}");
+        }
+    }
+}
+
+fn label(name: &str, value: &str) -> String {
+    let value = value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n");
+    format!("{{{name}=\"{value}\"}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_does_not_break_out_of_its_label() {
+        assert_eq!(label("a", "x\"}\n\\"), r#"{a="x\"}\n\\"}"#);
+    }
+}

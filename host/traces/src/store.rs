@@ -1,0 +1,121 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::span::Span;
+
+/// The newest spans. A handle: clones see the same.
+#[derive(Debug, Clone)]
+pub struct Spans {
+    kept: Arc<Mutex<Kept>>,
+    summary: watch::Sender<Summary>,
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    spans: VecDeque<Span>,
+}
+
+/// What has come so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Spans taken.
+    pub received: u64,
+    /// Spans without ids, not taken.
+    pub malformed: u64,
+    /// Spans that older ones had to make room for.
+    pub evicted: u64,
+    /// Spans of requests for data of another region than their gateway's.
+    pub crossings: u64,
+}
+
+impl Spans {
+    /// Keeps so many.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            kept: Arc::default(),
+            summary: watch::Sender::new(Summary::default()),
+            capacity: capacity.max(1),
+        }
+    }
+
+    /// Takes what one export brought; `None` stands for a span that can't be used.
+    pub(crate) fn take(&self, spans: impl IntoIterator<Item = Option<Span>>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut summary = *self.summary.borrow();
+        for span in spans {
+            let Some(span) = span else {
+                summary.malformed += 1;
+                continue;
+            };
+            summary.received += 1;
+            summary.crossings += u64::from(span.crosses());
+            if kept.spans.len() == self.capacity {
+                kept.spans.pop_front();
+                summary.evicted += 1;
+            }
+            kept.spans.push_back(span);
+        }
+        drop(kept);
+        self.summary.send_replace(summary);
+    }
+
+    /// The spans of a trace, in the order in which they came.
+    pub fn of(&self, trace_id: &str) -> Vec<Span> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |span: &&Span| span.trace_id.eq_ignore_ascii_case(trace_id);
+        kept.spans.iter().filter(of).cloned().collect()
+    }
+
+    /// What has come so far.
+    pub fn summary(&self) -> Summary {
+        *self.summary.borrow()
+    }
+
+    /// Follows what comes.
+    pub fn subscribe(&self) -> watch::Receiver<Summary> {
+        self.summary.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(trace: &str, src: Option<&str>, dst: Option<&str>) -> Option<Span> {
+        Some(Span {
+            trace_id: trace.into(),
+            span_id: "01".into(),
+            parent_id: None,
+            name: "ingress".into(),
+            start_ns: 1,
+            end_ns: 2,
+            node: None,
+            region_src: src.map(Into::into),
+            region_dst: dst.map(Into::into),
+            status: None,
+        })
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_all_are_counted() {
+        let spans = Spans::new(2);
+        spans.take([span("a", Some("eu"), Some("eu")), None]);
+        spans.take([
+            span("b", Some("eu"), Some("us")),
+            span("b", Some("eu"), None),
+        ]);
+        assert!(spans.of("a").is_empty());
+        assert_eq!(spans.of("B").len(), 2);
+        let want = Summary {
+            received: 3,
+            malformed: 1,
+            evicted: 1,
+            crossings: 1,
+        };
+        assert_eq!(spans.summary(), want);
+    }
+}
