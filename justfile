@@ -15,6 +15,11 @@ test *args:
 apollo *args:
     cargo test -p apollo {{args}}
 
+# Real stores behind the guards: PostgreSQL (Debian: `apt-get install -y postgresql`), moto and boto3, the
+# Neo4j driver (Python 3 with venv).
+stores *args:
+    cargo test -p stores {{args}}
+
 # Alerts on a real Alertmanager. Needs Debian's prometheus-alertmanager and prometheus.
 alerts:
     cargo test -p conductor --test alerts -- --ignored
@@ -22,15 +27,15 @@ alerts:
 # What CI asks beside the tests.
 lint:
     cargo fmt --all --check
-    cargo clippy --workspace --exclude masking --exclude residency --exclude shell --exclude noop --exclude copythrough --all-targets -- -D warnings
-    cargo clippy --target wasm32-wasip1 -p masking -p residency -p noop -p copythrough -- -D warnings
+    cargo clippy --workspace --exclude guard --exclude masking --exclude residency --exclude shell --exclude noop --exclude copythrough --all-targets -- -D warnings
+    cargo clippy --target wasm32-wasip1 -p guard -p masking -p residency -p noop -p copythrough -- -D warnings
 
 fmt:
     cargo fmt --all
 
 # The filters, into target/filters/wasm32-wasip1/filter/.
 wasm:
-    cargo build --profile filter --target wasm32-wasip1 --target-dir target/filters -p residency -p masking
+    cargo build --profile filter --target wasm32-wasip1 --target-dir target/filters -p residency -p masking -p guard
 
 # Run the filters on a recorded exchange, without Envoy: what came out, what it logged and cost.
 # With arguments: `just try my.json --filter my.wasm --config my-config.json`.

@@ -19,6 +19,7 @@ pub mod config;
 pub mod context;
 pub mod filter;
 pub mod graphql;
+pub mod guard;
 pub mod identity;
 pub mod instant;
 pub mod mask;

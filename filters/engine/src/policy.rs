@@ -4,12 +4,14 @@
 //! (no clock and no network is compiled in). So a result can be kept under the text of its input.
 
 mod decision;
+mod egress;
 mod input;
 mod regex;
 
 pub use decision::{
     DEFAULT_KEEP_LAST, Decision, Denial, ErrorDetail, ResidencyDecision, RuleSpec, Verdict,
 };
+pub use egress::{EgressDecision, EgressInput, EgressOperation, StoreInput};
 pub use input::{MaskingInput, ResidencyInput, Surface, WarrantFacts, WarrantRefusal};
 
 use std::fmt;

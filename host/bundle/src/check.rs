@@ -1,6 +1,7 @@
 //! Trying a bundle before anything is pushed.
 
 mod asked;
+mod egress;
 
 use std::fmt;
 
@@ -13,6 +14,8 @@ use engine::schema::Schema;
 
 use crate::{Bundle, BundleError, data};
 use asked::Directory;
+
+pub use egress::examine_guard;
 
 /// What an examination tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +111,14 @@ mod tests {
         Bundle::read(&policies).unwrap()
     }
 
+    fn masking(bundle: &mut Bundle) -> &mut engine::policy::Module {
+        let modules = &mut bundle.policy.modules;
+        modules
+            .iter_mut()
+            .find(|m| m.path == "ig/masking.rego")
+            .unwrap()
+    }
+
     #[test]
     fn the_policies_of_this_repository_pass() {
         let examined = examine(&bundle()).unwrap();
@@ -165,7 +176,7 @@ mod tests {
     #[test]
     fn what_only_some_callers_would_meet_is_found() {
         let mut broken = bundle();
-        let text = &mut broken.policy.modules[0].text;
+        let text = &mut masking(&mut broken).text;
         assert!(text.starts_with("# What a caller may see"));
         text.push_str("\nrules[\"Person.emial\"] := {\"strategy\": \"hash\", \"reason\": \"typo\"} if \"auditor\" in roles\n");
         let error = examine(&broken).unwrap_err().to_string();
@@ -234,7 +245,7 @@ mod tests {
     /// Appends to the masking module, and returns what the examination says.
     fn with_rule(rule: &str) -> String {
         let mut broken = bundle();
-        let module = &mut broken.policy.modules[0];
+        let module = masking(&mut broken);
         assert_eq!(module.path, "ig/masking.rego");
         module.text.push_str(rule);
         examine(&broken).expect_err(rule).to_string()

@@ -67,6 +67,16 @@ pub enum BundleError {
         /// What the filters say.
         error: engine::config::ConfigError,
     },
+    /// A guard could not work with the policies.
+    #[error("the policies in {path} can't guard the store `{store}`: {reason}")]
+    Guard {
+        /// The directory.
+        path: PathBuf,
+        /// The store's name.
+        store: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The policies load but give no decision for a kind of caller.
     #[error("the policies in {path} give no decision for {caller}: {reason}")]
     Undecided {

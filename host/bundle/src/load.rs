@@ -5,6 +5,7 @@ use engine::config::{
     default_claims, default_error_codes, strict,
 };
 use engine::graphql::{self, Document};
+use engine::guard::{GuardConfig, GuardLimits, StoreConfig};
 use engine::policy::{Module, PolicySource};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -148,6 +149,19 @@ impl Bundle {
             keys_env: "IG_CONTEXT_KEYS".into(),
             token_lifetime_s: engine::context::LIFETIME_S,
             cache_entries: default_cache_entries(),
+        }
+    }
+
+    /// The configuration of a guard in a region, before a store to which a cluster leads.
+    pub fn guard(&self, region: &str, store: StoreConfig, cluster: &str) -> GuardConfig {
+        GuardConfig {
+            revision: self.revision.clone(),
+            region: region.to_owned(),
+            policy: self.policy.clone(),
+            store,
+            cluster: cluster.to_owned(),
+            keys_env: "IG_CONTEXT_KEYS".into(),
+            limits: GuardLimits::default(),
         }
     }
 }

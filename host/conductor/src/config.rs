@@ -1,10 +1,14 @@
 //! The conductor's configuration file.
 
+mod sidecar;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
+
+pub use sidecar::{Listener, Sidecar};
 
 /// The file, as it is written. Paths are relative to the file.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +39,9 @@ pub struct Config {
     pub advertise: Advertise,
     /// The gateways, one a region.
     pub gateways: Vec<Gateway>,
+    /// The sidecars, one a region.
+    #[serde(default)]
+    pub sidecars: Vec<Sidecar>,
 }
 
 /// The filters' code.
@@ -45,6 +52,9 @@ pub struct Filters {
     pub residency: PathBuf,
     /// The masking filter's module.
     pub masking: PathBuf,
+    /// The guard's module. Needed if there are sidecars.
+    #[serde(default)]
+    pub guard: Option<PathBuf>,
     /// How gateways get it.
     #[serde(default)]
     pub delivery: Delivery,
@@ -191,6 +201,9 @@ impl Config {
         ] {
             *relative = base.join(&*relative);
         }
+        if let Some(guard) = &mut config.filters.guard {
+            *guard = base.join(&*guard);
+        }
         if config.gateways.is_empty() {
             bail!("in {}: there are no [[gateways]]", path.display());
         }
@@ -226,6 +239,7 @@ impl Config {
                 );
             }
         }
+        sidecar::check(&config).with_context(|| format!("in {}", path.display()))?;
         Ok(config)
     }
 }
@@ -250,6 +264,20 @@ listen = "127.0.0.1:10000"
 admin = "127.0.0.1:9901"
 endpoints = [{ address = "127.0.0.1:9000" }]
 access_log = "/tmp/eu.log"
+"#;
+
+    const SIDECAR: &str = r#"
+[[sidecars]]
+region = "eu"
+admin = "127.0.0.1:9911"
+access_log = "/tmp/sidecar.log"
+[[sidecars.listeners]]
+name = "objects"
+kind = "s3"
+listen = "127.0.0.1:15000"
+endpoints = [{ address = "127.0.0.1:9100" }]
+hosts = ["127.0.0.1"]
+buckets = [{ name = "data-{tenant}" }]
 "#;
 
     fn read(text: &str) -> anyhow::Result<Config> {
@@ -298,6 +326,27 @@ access_log = "/tmp/eu.log"
         let list = format!("filters = [\"r.wasm\", \"/m.wasm\"]\n{list}");
         let error = format!("{:#}", read(&list).unwrap_err());
         assert!(error.contains("expected an object"), "{error}");
+        let with_sidecar = GOOD.replace(
+            "masking = \"/m.wasm\"",
+            "masking = \"/m.wasm\"\nguard = \"g.wasm\"",
+        ) + SIDECAR;
+        let config = read(&with_sidecar).unwrap();
+        assert!(config.filters.guard.is_some_and(|g| g.is_absolute()));
+        let store = config.sidecars[0].listeners[0].store("eu");
+        assert_eq!((store.region.as_str(), store.objects.len()), ("eu", 1));
+        for (from, to, want) in [
+            ("guard = \"g.wasm\"", "", "names no module"),
+            ("buckets = ", "databases = ", "no databases"),
+            ("\"s3\"", "\"postgres\"", "no buckets"),
+            ("kind = \"s3\"", "kind = \"ftp\"", "ftp"),
+            (":15000", ":0", "needs a port"),
+            ("hosts = ", "host = ", "host"),
+        ] {
+            let error = format!("{:#}", read(&with_sidecar.replace(from, to)).unwrap_err());
+            assert!(error.contains(want), "{from} -> {to}: {error}");
+        }
+        let error = format!("{:#}", read(&(with_sidecar + SIDECAR)).unwrap_err());
+        assert!(error.contains("two [[sidecars]]"), "{error}");
         let (head, gateway) = GOOD.split_once("[[gateways]]").unwrap();
         let twice = format!("{head}[[gateways]]{gateway}[[gateways]]{gateway}");
         assert!(

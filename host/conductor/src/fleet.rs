@@ -1,12 +1,14 @@
 //! From configuration and policies to what each gateway is served.
 
+pub mod sidecar;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use bundle::Bundle;
 use engine::policy::Surface;
 use gateway::GatewaySpec;
-use gateway::spec::{FilterSpec, JwtSpec, RouteSpec, TracingSpec, WasmSource, XdsSpec};
+use gateway::spec::{FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, WasmSource, XdsSpec};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Delivery, Gateway};
@@ -28,13 +30,15 @@ pub struct Code {
     pub path: PathBuf,
 }
 
-/// The code of both filters.
+/// The code of the filters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilterCode {
     /// The residency filter's.
     pub residency: Code,
     /// The masking filter's.
     pub masking: Code,
+    /// The guard's, if there are sidecars.
+    pub guard: Option<Code>,
 }
 
 impl FilterCode {
@@ -46,6 +50,10 @@ impl FilterCode {
         Ok(Self {
             residency: keep(&config.filters.residency, &config.state, "residency")?,
             masking: keep(&config.filters.masking, &config.state, "masking")?,
+            guard: match &config.filters.guard {
+                Some(guard) => Some(keep(guard, &config.state, "guard")?),
+                None => None,
+            },
         })
     }
 
@@ -53,6 +61,7 @@ impl FilterCode {
     pub fn by_hash(&self, sha256: &str) -> Option<&Code> {
         [&self.residency, &self.masking]
             .into_iter()
+            .chain(&self.guard)
             .find(|c| c.sha256 == sha256)
     }
 }
@@ -96,28 +105,8 @@ pub fn spec(
     masking
         .response_headers
         .clone_from(&gateway.response_headers);
-    let xds = config
-        .advertise
-        .xds
-        .clone()
-        .unwrap_or_else(|| config.xds.listen.into());
-    let api = config
-        .advertise
-        .api
-        .clone()
-        .unwrap_or_else(|| config.api.listen.into());
-    let wasm = |code: &Code| match config.filters.delivery {
-        Delivery::Path => WasmSource::Local {
-            path: code.path.clone(),
-        },
-        Delivery::Http => WasmSource::Http {
-            url: format!(
-                "http://{}:{}/filters/{}.wasm",
-                api.host, api.port, code.sha256
-            ),
-            sha256: code.sha256.clone(),
-        },
-    };
+    let (xds, api) = advertised(config);
+    let wasm = |code: &Code| source(config, code);
     Ok(GatewaySpec {
         region: gateway.region.clone(),
         node_id: format!("gateway-{}", gateway.region),
@@ -178,10 +167,44 @@ pub fn spec(
     })
 }
 
+/// Where an Envoy finds the conductor: the xDS server and the HTTP server.
+fn advertised(config: &Config) -> (HostPort, HostPort) {
+    let advertise = &config.advertise;
+    let xds = advertise.xds.clone();
+    let api = advertise.api.clone();
+    (
+        xds.unwrap_or_else(|| config.xds.listen.into()),
+        api.unwrap_or_else(|| config.api.listen.into()),
+    )
+}
+
+/// Where an Envoy finds a filter's code.
+fn source(config: &Config, code: &Code) -> WasmSource {
+    match config.filters.delivery {
+        Delivery::Path => WasmSource::Local {
+            path: code.path.clone(),
+        },
+        Delivery::Http => {
+            let (_, api) = advertised(config);
+            WasmSource::Http {
+                url: format!(
+                    "http://{}:{}/filters/{}.wasm",
+                    api.host, api.port, code.sha256
+                ),
+                sha256: code.sha256.clone(),
+            }
+        }
+    }
+}
+
 /// The snapshot that a gateway is served, labelled with the policies' revision.
 pub fn snapshot(spec: &GatewaySpec, revision: &str) -> anyhow::Result<xds::Snapshot> {
     let planned =
         gateway::plan(spec).with_context(|| format!("the gateway of region {}", spec.region))?;
+    labelled(planned, revision)
+}
+
+fn labelled(planned: Vec<gateway::Planned>, revision: &str) -> anyhow::Result<xds::Snapshot> {
     let resources = planned
         .into_iter()
         .map(|p| xds::Resource::new(p.type_url, p.name, p.bytes));
@@ -221,6 +244,13 @@ pub fn print_filter_config(args: &FilterConfigArgs) -> anyhow::Result<End> {
 /// Prints the bootstrap of a gateway.
 pub fn print_bootstrap(args: &BootstrapArgs) -> anyhow::Result<End> {
     let config = Config::read(&args.config)?;
+    if args.sidecar {
+        print!(
+            "{}",
+            sidecar::bootstrap(&config, &args.region, args.node_id.as_deref())?
+        );
+        return Ok(End::Done);
+    }
     let gateway = config
         .gateways
         .iter()

@@ -52,7 +52,7 @@ enum Command {
         conductor explain --all --case policies/cases/masking/rest_list"
     )]
     Explain(ExplainArgs),
-    /// Prints the bootstrap of a gateway: what its Envoy is started with.
+    /// Prints the bootstrap of a gateway or sidecar: what its Envoy is started with.
     #[command(after_help = "Example: conductor bootstrap --config conductor.toml --region eu")]
     Bootstrap(BootstrapArgs),
     /// Prints the configuration that a filter is given under these policies.
@@ -146,12 +146,15 @@ pub(crate) struct BootstrapArgs {
     /// The conductor's configuration file (TOML).
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The gateway's region.
+    /// The gateway's or sidecar's region.
     #[arg(long)]
     region: String,
     /// The node id, where several Envoys serve one region.
     #[arg(long)]
     node_id: Option<String>,
+    /// The region's sidecar, not its gateway.
+    #[arg(long)]
+    sidecar: bool,
 }
 
 /// Arguments of `filter-config`.

@@ -40,13 +40,25 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
             first.examined.residency,
             config.gateways.len()
         ))?;
+        if !config.sidecars.is_empty() {
+            crate::say(&format!(
+                "and {} egress decisions for {} sidecars
+",
+                first.guarded,
+                config.sidecars.len()
+            ))?;
+        }
         return Ok(End::Done);
     }
 
     let regions: Vec<String> = config.gateways.iter().map(|g| g.region.clone()).collect();
-    let cache = Cache::new(move |node| {
-        let ours = node.cluster == "gateway" && regions.contains(&node.region);
-        ours.then(|| node.region.clone())
+    let guarded: Vec<String> = config.sidecars.iter().map(|s| s.region.clone()).collect();
+    let cache = Cache::new(move |node| match node.cluster.as_str() {
+        "gateway" if regions.contains(&node.region) => Some(node.region.clone()),
+        fleet::sidecar::CLUSTER if guarded.contains(&node.region) => {
+            Some(fleet::sidecar::group(&node.region))
+        }
+        _ => None,
     });
     let (policies, seen) = watch::channel(PolicyState::default());
     let code = Arc::new(std::sync::RwLock::new(first.code.clone()));
@@ -108,11 +120,12 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         config.gateways.len()
     );
 
-    let files: [&Path; 3] = [
+    let mut files: Vec<&Path> = vec![
         &config.filters.residency,
         &config.filters.masking,
         &config.jwt.jwks_file,
     ];
+    files.extend(config.filters.guard.as_deref());
     let all = [&[config.policies.as_path()][..], &files].concat();
     let mut known = fingerprint(&all);
     let mut watch = Watch::new(&[&config.policies], &files)?;
@@ -157,6 +170,8 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
 struct Release {
     bundle: Bundle,
     examined: bundle::Examined,
+    /// Decisions of `ig.egress` that were tried.
+    guarded: usize,
     code: FilterCode,
     snapshots: Vec<(String, xds::Snapshot)>,
 }
@@ -167,7 +182,7 @@ impl Release {
         let examined = bundle::examine(&bundle)?;
         let code = FilterCode::keep(config)?;
         let jwks = fleet::jwks(config)?;
-        let snapshots = config
+        let mut snapshots = config
             .gateways
             .iter()
             .map(|gateway| {
@@ -187,8 +202,18 @@ impl Release {
                     fleet::snapshot(&spec, &bundle.revision)?,
                 ))
             })
-            .collect::<anyhow::Result<_>>()?;
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let mut guarded = 0;
+        for sidecar in &config.sidecars {
+            for guard in fleet::sidecar::guards(sidecar, &bundle) {
+                guarded += bundle::examine_guard(&bundle, &guard)?;
+            }
+            let spec = fleet::sidecar::spec(config, sidecar, &code, &bundle)?;
+            let snapshot = fleet::sidecar::snapshot(&spec, &bundle.revision)?;
+            snapshots.push((fleet::sidecar::group(&sidecar.region), snapshot));
+        }
         Ok(Self {
+            guarded,
             bundle,
             examined,
             code,

@@ -1,11 +1,12 @@
 //! The bootstrap: what an Envoy is started with.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Value, json};
 
+use crate::egress::SidecarSpec;
 use crate::error::SpecError;
-use crate::spec::{GatewaySpec, HostPort, Variant};
+use crate::spec::{GatewaySpec, HostPort, Variant, XdsSpec};
 
 /// The documented template.
 const TEMPLATE: &str = include_str!("../../../envoy/bootstrap.yaml");
@@ -13,38 +14,79 @@ const TEMPLATE: &str = include_str!("../../../envoy/bootstrap.yaml");
 /// The static cluster of the conductor's HTTP port.
 pub(crate) const API_CLUSTER: &str = "conductor";
 
+/// What a sidecar has beside.
+const SIDECAR: &str = include_str!("../../../envoy/sidecar.yaml");
+
+/// What every Envoy is told.
+struct Node<'a> {
+    id: &'a str,
+    cluster: &'a str,
+    region: &'a str,
+    admin: SocketAddr,
+    xds: &'a XdsSpec,
+    api: Option<&'a HostPort>,
+}
+
 /// The bootstrap of a gateway, as YAML.
 ///
 /// # Errors
 /// The specification is faulty: see [`GatewaySpec::check`].
 pub fn bootstrap(spec: &GatewaySpec) -> Result<String, SpecError> {
     spec.check()?;
-    let api_endpoints = match &spec.api {
+    Ok(node(&Node {
+        id: &spec.node_id,
+        cluster: &spec.node_cluster,
+        region: &spec.region,
+        admin: spec.admin,
+        xds: &spec.xds,
+        api: spec.api.as_ref(),
+    }))
+}
+
+/// The bootstrap of a sidecar, as YAML.
+///
+/// # Errors
+/// The specification is faulty: see [`SidecarSpec::check`].
+pub fn sidecar_bootstrap(spec: &SidecarSpec) -> Result<String, SpecError> {
+    spec.check()?;
+    let text = node(&Node {
+        id: &spec.node_id,
+        cluster: &spec.node_cluster,
+        region: &spec.region,
+        admin: spec.admin,
+        xds: &spec.xds,
+        api: spec.api.as_ref(),
+    });
+    Ok(format!("{text}\n{SIDECAR}"))
+}
+
+fn node(node: &Node<'_>) -> String {
+    let api_endpoints = match node.api {
         None => json!([]),
         Some(api) => json!([{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {
             "address": api.host, "port_value": api.port,
         }}}}]}]),
     };
     let values = [
-        ("node_id", json!(spec.node_id)),
-        ("node_cluster", json!(spec.node_cluster)),
-        ("region", json!(spec.region)),
-        ("admin_address", json!(spec.admin.ip().to_string())),
-        ("admin_port", json!(spec.admin.port())),
+        ("node_id", json!(node.id)),
+        ("node_cluster", json!(node.cluster)),
+        ("region", json!(node.region)),
+        ("admin_address", json!(node.admin.ip().to_string())),
+        ("admin_port", json!(node.admin.port())),
         (
             "api_type",
-            json!(match spec.xds.variant {
+            json!(match node.xds.variant {
                 Variant::Delta => "DELTA_GRPC",
                 Variant::Sotw => "GRPC",
             }),
         ),
-        ("xds_type", discovery(Some(&spec.xds.server))),
-        ("xds_address", json!(spec.xds.server.host)),
-        ("xds_port", json!(spec.xds.server.port)),
-        ("api_cluster_type", discovery(spec.api.as_ref())),
+        ("xds_type", discovery(Some(&node.xds.server))),
+        ("xds_address", json!(node.xds.server.host)),
+        ("xds_port", json!(node.xds.server.port)),
+        ("api_cluster_type", discovery(node.api)),
         ("api_endpoints", api_endpoints),
     ];
-    Ok(fill(TEMPLATE, &values))
+    fill(TEMPLATE, &values)
 }
 
 /// How a host is found: an address is taken as it is, a name is looked up.

@@ -24,6 +24,14 @@ pub enum SpecError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A listener of a sidecar cannot be as it is described.
+    #[error("listener {name:?}: {reason}")]
+    Listener {
+        /// The listener's name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A filter cannot be as it is described.
     #[error("filter {name:?}: {reason}")]
     Filter {

@@ -1,4 +1,5 @@
-//! What one gateway is: the Envoy of a region, from a specification to a running process.
+//! What one gateway is: the Envoy of a region, from a specification to a running process; and what a
+//! sidecar is ([`egress`]), the Envoy beside its services.
 //!
 //! [`plan`] turns a [`GatewaySpec`] into the xDS resources that the control plane serves it;
 //! [`bootstrap`] into what it is started with; [`locate`] finds the Envoy to start and [`run`] runs it.
@@ -12,6 +13,7 @@
 //! - [`plan`] is pure, and writes the same bytes for the same specification.
 
 mod bootstrap;
+pub mod egress;
 mod error;
 pub mod locate;
 mod plan;
@@ -23,7 +25,7 @@ pub mod faults {
     #![doc = include_str!("faults.md")]
 }
 
-pub use bootstrap::bootstrap;
+pub use bootstrap::{bootstrap, sidecar_bootstrap};
 pub use error::{LocateError, RunError, SpecError};
 pub use plan::{
     CLUSTER_HEADER, DENY_ALL_TYPE_URL, Planned, RESERVED_HEADERS, ROUTE_HEADER, WASM_TYPE_URL,

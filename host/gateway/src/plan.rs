@@ -8,13 +8,14 @@ use prost::{Message, Name};
 use crate::error::SpecError;
 use crate::spec::GatewaySpec;
 
-mod access_log;
+pub(crate) mod access_log;
 mod cluster;
-mod filter;
+pub(crate) mod filter;
 mod jwt;
 mod listener;
 mod local_reply;
-mod route;
+pub(crate) mod regional;
+pub(crate) mod route;
 mod tracing;
 
 pub use filter::{DENY_ALL_TYPE_URL, WASM_TYPE_URL};
@@ -101,7 +102,7 @@ pub fn plan(spec: &GatewaySpec) -> Result<Vec<Planned>, SpecError> {
     Ok(planned)
 }
 
-fn resource<M: Message + Name>(name: String, message: &M) -> Planned {
+pub(crate) fn resource<M: Message + Name>(name: String, message: &M) -> Planned {
     Planned {
         type_url: M::type_url(),
         name,
@@ -109,13 +110,13 @@ fn resource<M: Message + Name>(name: String, message: &M) -> Planned {
     }
 }
 
-fn millis(ms: u64) -> Option<Duration> {
+pub(crate) fn millis(ms: u64) -> Option<Duration> {
     let seconds = i64::try_from(ms / 1_000).unwrap_or(i64::MAX);
     let nanos = i32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;
     Some(Duration { seconds, nanos })
 }
 
-fn uint(value: u32) -> Option<UInt32Value> {
+pub(crate) fn uint(value: u32) -> Option<UInt32Value> {
     Some(UInt32Value { value })
 }
 
@@ -123,11 +124,11 @@ fn yes() -> Option<BoolValue> {
     Some(BoolValue { value: true })
 }
 
-fn no() -> Option<BoolValue> {
+pub(crate) fn no() -> Option<BoolValue> {
     Some(BoolValue { value: false })
 }
 
-fn address(address: std::net::SocketAddr) -> Option<core::Address> {
+pub(crate) fn address(address: std::net::SocketAddr) -> Option<core::Address> {
     Some(core::Address {
         address: Some(core::address::Address::SocketAddress(core::SocketAddress {
             address: address.ip().to_string(),
@@ -140,7 +141,7 @@ fn address(address: std::net::SocketAddr) -> Option<core::Address> {
 }
 
 /// "From the aggregated stream".
-fn ads() -> Option<core::ConfigSource> {
+pub(crate) fn ads() -> Option<core::ConfigSource> {
     Some(core::ConfigSource {
         resource_api_version: core::ApiVersion::V3 as i32,
         config_source_specifier: Some(core::config_source::ConfigSourceSpecifier::Ads(

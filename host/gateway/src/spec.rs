@@ -311,7 +311,7 @@ impl GatewaySpec {
         if !jwks.is_ok_and(|jwks| jwks["keys"].as_array().is_some_and(|keys| !keys.is_empty())) {
             return fault("jwt.jwks", "must be a JWKS document with at least one key");
         }
-        self.check_filters()
+        check_filters(&self.filters.iter().collect::<Vec<_>>(), self.api.is_some())
     }
 
     fn check_routes(&self) -> Result<(), SpecError> {
@@ -334,46 +334,47 @@ impl GatewaySpec {
         }
         Ok(())
     }
-
-    fn check_filters(&self) -> Result<(), SpecError> {
-        let mut names = BTreeSet::new();
-        let mut vm_ids = BTreeSet::new();
-        for filter in &self.filters {
-            let fault = |reason: &str| {
-                Err(SpecError::Filter {
-                    name: filter.name.clone(),
-                    reason: reason.to_owned(),
-                })
-            };
-            if !is_label(&filter.name) {
-                return fault("its name must be lower-case letters, digits and dashes");
-            }
-            if !names.insert(&filter.name) {
-                return fault("another filter has its name");
-            }
-            if filter.vm_id.is_empty() || !vm_ids.insert(&filter.vm_id) {
-                return fault("it needs a vm_id of its own: a trap ends all filters of a machine");
-            }
-            match &filter.wasm {
-                WasmSource::Local { path } if !path.is_absolute() => {
-                    return fault("the path of its code must be absolute");
-                }
-                WasmSource::Http { sha256, .. }
-                    if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) =>
-                {
-                    return fault("the sha256 of its code must be 64 hexadecimal digits");
-                }
-                WasmSource::Http { .. } if self.api.is_none() => {
-                    return fault("its code comes by HTTP, but `api` names no server");
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }
 
-fn is_label(text: &str) -> bool {
+/// What every set of filters of an Envoy must be.
+pub(crate) fn check_filters(filters: &[&FilterSpec], has_api: bool) -> Result<(), SpecError> {
+    let mut names = BTreeSet::new();
+    let mut vm_ids = BTreeSet::new();
+    for filter in filters {
+        let fault = |reason: &str| {
+            Err(SpecError::Filter {
+                name: filter.name.clone(),
+                reason: reason.to_owned(),
+            })
+        };
+        if !is_label(&filter.name) {
+            return fault("its name must be lower-case letters, digits and dashes");
+        }
+        if !names.insert(&filter.name) {
+            return fault("another filter has its name");
+        }
+        if filter.vm_id.is_empty() || !vm_ids.insert(&filter.vm_id) {
+            return fault("it needs a vm_id of its own: a trap ends all filters of a machine");
+        }
+        match &filter.wasm {
+            WasmSource::Local { path } if !path.is_absolute() => {
+                return fault("the path of its code must be absolute");
+            }
+            WasmSource::Http { sha256, .. }
+                if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) =>
+            {
+                return fault("the sha256 of its code must be 64 hexadecimal digits");
+            }
+            WasmSource::Http { .. } if !has_api => {
+                return fault("its code comes by HTTP, but `api` names no server");
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn is_label(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()

@@ -16,4 +16,4 @@ pub use claims::EncodedClaims;
 pub use fixture::{CLUSTERS, GRAPHQL_PATHS, KEYS, KEYS_VARIABLE, bundle, checkout};
 pub use native::Native;
 pub use outcome::{HeaderList, Outcome};
-pub use wasm::{Wasm, filters};
+pub use wasm::{Wasm, filters, guard};

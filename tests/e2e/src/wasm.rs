@@ -27,6 +27,18 @@ pub fn filters() -> &'static [PathBuf] {
     })
 }
 
+/// The guard's module: built once a process.
+///
+/// # Panics
+/// The build fails.
+pub fn guard() -> &'static PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let built = artifacts::build_filters(&checkout(), &["guard"]);
+        built.expect("the guard can be built").remove(0)
+    })
+}
+
 /// The filters of the gateways, by region and what cases change of the policies, each filter in a VM of its own.
 pub struct Wasm {
     bundle: Bundle,

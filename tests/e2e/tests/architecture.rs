@@ -123,6 +123,7 @@ fn heavy_crates_stay_in_their_rooms() {
         &metadata,
         &["proxy-wasm"],
         &[
+            "filters/guard",
             "filters/masking",
             "filters/residency",
             "filters/shell",

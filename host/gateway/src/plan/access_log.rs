@@ -5,6 +5,7 @@
 //! lines that it writes.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
 use envoy_types::pb::google::protobuf::{Any, Value, value::Kind};
@@ -45,16 +46,26 @@ const FIELDS: [(&str, &str); 23] = [
 ];
 
 pub(super) fn access_log(spec: &GatewaySpec) -> accesslog::AccessLog {
-    let mut fields: BTreeMap<String, Value> = FIELDS
+    let constants = [("node", spec.node_id.as_str()), ("region", &spec.region)];
+    file(&spec.access_log, &FIELDS, &constants)
+}
+
+/// A log in a file: keys and Envoy's commands for them, and keys and what always stands there.
+pub(crate) fn file(
+    path: &Path,
+    commands: &[(&str, &str)],
+    constants: &[(&str, &str)],
+) -> accesslog::AccessLog {
+    let mut fields: BTreeMap<String, Value> = commands
         .iter()
         .map(|&(key, command)| (key.to_owned(), string(command)))
         .collect();
-    for (key, constant) in [("node", &spec.node_id), ("region", &spec.region)] {
+    for &(key, constant) in constants {
         // A percent sign would begin a command.
         fields.insert(key.to_owned(), string(&constant.replace('%', "%%")));
     }
     let log = FileAccessLog {
-        path: spec.access_log.to_string_lossy().into_owned(),
+        path: path.to_string_lossy().into_owned(),
         log_format: Some(SubstitutionFormatString {
             json_format: Some(Struct { fields }),
         }),

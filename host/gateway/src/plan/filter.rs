@@ -33,7 +33,7 @@ const CODE_RETRIES: u32 = 5;
 const RELOAD_AFTER_MS: u64 = 100;
 
 /// A filter's place in the chain.
-pub(super) fn place(spec: &FilterSpec) -> hcm::HttpFilter {
+pub(crate) fn place(spec: &FilterSpec) -> hcm::HttpFilter {
     hcm::HttpFilter {
         name: spec.name.clone(),
         config_type: Some(hcm::http_filter::ConfigType::ConfigDiscovery(
@@ -51,7 +51,7 @@ pub(super) fn place(spec: &FilterSpec) -> hcm::HttpFilter {
 }
 
 /// A filter's configuration.
-pub(super) fn extension(spec: &FilterSpec) -> core::TypedExtensionConfig {
+pub(crate) fn extension(spec: &FilterSpec) -> core::TypedExtensionConfig {
     core::TypedExtensionConfig {
         name: spec.name.clone(),
         typed_config: Some(pack_any(http_wasm::Wasm {
@@ -71,7 +71,8 @@ fn deny_all() -> rbac::Rbac {
     }
 }
 
-fn plugin(spec: &FilterSpec) -> wasm::PluginConfig {
+/// The plugin of a filter, of whatever kind.
+pub(crate) fn plugin(spec: &FilterSpec) -> wasm::PluginConfig {
     wasm::PluginConfig {
         name: spec.name.clone(),
         root_id: spec.name.clone(),

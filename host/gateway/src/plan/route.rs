@@ -79,7 +79,7 @@ pub(super) fn routes(spec: &GatewaySpec) -> route::RouteConfiguration {
     }
 }
 
-pub(super) fn anything() -> route::RouteMatch {
+pub(crate) fn anything() -> route::RouteMatch {
     route::RouteMatch {
         path_specifier: Some(route::route_match::PathSpecifier::Prefix("/".to_owned())),
         ..Default::default()

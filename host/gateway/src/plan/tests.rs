@@ -13,7 +13,7 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn filter(name: &str) -> FilterSpec {
+pub(crate) fn filter(name: &str) -> FilterSpec {
     FilterSpec {
         name: name.to_owned(),
         wasm: WasmSource::Http {

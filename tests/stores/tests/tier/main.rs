@@ -1,0 +1,8 @@
+//! Stores and clients as they are, guards as they are: what gets through, and what does not.
+
+mod bolt;
+mod closed;
+mod neo4j;
+mod objects;
+mod opening;
+mod postgres;
