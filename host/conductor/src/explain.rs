@@ -196,6 +196,8 @@ fn work_out(request: Request, bundle: &Bundle, now: u64, all: bool) -> anyhow::R
         admin: false,
     };
     let refuse = |mut explanation: Explanation, reply: Reply| {
+        // Borders are closed in shadow mode too.
+        explanation.shadow &= reply.code != engine::warrant::WarrantError::Operation.code();
         explanation.status = reply.status;
         explanation.code = Some(reply.code);
         explanation.reason = reply.reason;

@@ -162,10 +162,9 @@ fn finish(place: &Place, tenant: &str, quarantined: bool) -> anyhow::Result<End>
     let revision = Bundle::read(&place.policies)
         .context("the change is written, but the policies can't be used")?
         .revision;
-    let reached = match place.conductor {
-        None => None,
-        Some(conductor) => Some(reach(conductor, &revision, place.within)),
-    };
+    let reached = place
+        .conductor
+        .map(|conductor| reach(conductor, &revision, place.within));
     let state = if quarantined {
         "in quarantine"
     } else {
