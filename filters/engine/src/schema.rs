@@ -10,7 +10,7 @@ mod words;
 pub use error::SchemaError;
 pub(crate) use error::position;
 pub use types::{Directive, FieldDef, FieldId, Kind, Scalar, Shape, TypeDef, TypeId, TypeSet};
-pub use words::Words;
+pub use words::{Words, lists};
 
 use std::collections::{BTreeMap, HashMap};
 
