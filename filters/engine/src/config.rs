@@ -8,6 +8,7 @@ pub use headers::response_header;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::context::{self, ContextKeyError};
 use crate::filter::TagError;
@@ -89,8 +90,8 @@ pub struct GraphqlConfig {
     /// Operations that callers may name: id → document.
     pub manifest: BTreeMap<String, String>,
     /// What arguments compare whose names don't tell: `Type.field.argument` → `Type.field`s.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub compared: BTreeMap<String, Vec<String>>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub compared: Map<String, Value>,
 }
 
 impl Default for GraphqlConfig {
@@ -101,7 +102,7 @@ impl Default for GraphqlConfig {
             automatic_persisted: true,
             persisted_only: false,
             manifest: BTreeMap::new(),
-            compared: BTreeMap::new(),
+            compared: Map::new(),
         }
     }
 }
@@ -149,8 +150,8 @@ pub struct RouteConfig {
     pub columns: BTreeMap<String, String>,
     /// What parameters compare whose names don't tell: name → `Type.field`s; under `:body` what the
     /// request's body compares.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub compared: BTreeMap<String, Vec<String>>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub compared: Map<String, Value>,
 }
 
 /// How a route's answers are written.

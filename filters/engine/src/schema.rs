@@ -12,7 +12,7 @@ pub use error::SchemaError;
 pub(crate) use error::position;
 pub use tags::{TagPlace, TagUse};
 pub use types::{Directive, FieldDef, FieldId, Kind, Scalar, Shape, TypeDef, TypeId, TypeSet};
-pub use words::Words;
+pub use words::{Words, lists};
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,6 +1,6 @@
 //! What the settings say of names: columns, and what an argument compares.
 
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 
 use crate::config::RouteConfig;
 use crate::schema::{FieldId, Schema, Words};
@@ -24,17 +24,14 @@ impl Known {
     ///
     /// # Errors
     /// The schema does not have one of them, in a sentence.
-    pub fn of_graphql(
-        schema: &Schema,
-        compared: &BTreeMap<String, Vec<String>>,
-    ) -> Result<Self, String> {
+    pub fn of_graphql(schema: &Schema, compared: &Map<String, Value>) -> Result<Self, String> {
         let mut known = Self::default();
         for (key, fields) in compared {
             let (coordinate, argument) = key
                 .rsplit_once('.')
                 .filter(|(c, a)| c.contains('.') && !a.is_empty())
                 .ok_or_else(|| format!("`{key}` is no `Type.field.argument`"))?;
-            let fields = expand(schema, key, fields)?;
+            let fields = listed(schema, key, fields)?;
             let of = schema.expand(coordinate);
             for (_, field) in of.map_err(|e| format!("`{key}`: {e}"))? {
                 known.add(Some(field), argument, &fields);
@@ -50,12 +47,12 @@ impl Known {
     pub fn of_route(schema: &Schema, route: &RouteConfig) -> Result<Self, String> {
         let mut known = Self::default();
         for (name, coordinate) in &route.columns {
-            let fields = expand(schema, name, std::slice::from_ref(coordinate));
+            let fields = expand(schema, name, coordinate);
             let fields = fields.map_err(|e| format!("column {e}"))?;
             known.columns.push((Words::of(name), fields));
         }
         for (name, fields) in &route.compared {
-            let fields = expand(schema, name, fields);
+            let fields = listed(schema, name, fields);
             let fields = fields.map_err(|e| format!("`compared`: {e}"))?;
             known.add(None, name, &fields);
         }
@@ -84,13 +81,22 @@ impl Known {
     }
 }
 
-fn expand(schema: &Schema, key: &str, coordinates: &[String]) -> Result<Fields, String> {
+/// The fields of a list of coordinates.
+fn listed(schema: &Schema, key: &str, list: &Value) -> Result<Fields, String> {
+    let wrong = || format!("`{key}` has no list of `Type.field`");
     let mut fields = Fields::new();
-    for coordinate in coordinates {
-        let found = schema.expand(coordinate);
-        for (_, id) in found.map_err(|e| format!("`{key}`: {e}"))? {
-            fields.push((id, coordinate.as_str().into()));
-        }
+    for coordinate in list.as_array().ok_or_else(wrong)? {
+        let coordinate = coordinate.as_str().ok_or_else(wrong)?;
+        fields.extend(expand(schema, key, coordinate)?);
     }
     Ok(fields)
+}
+
+fn expand(schema: &Schema, key: &str, coordinate: &str) -> Result<Fields, String> {
+    let found = schema.expand(coordinate);
+    let found = found.map_err(|e| format!("`{key}`: {e}"))?;
+    Ok(found
+        .into_iter()
+        .map(|(_, id)| (id, coordinate.into()))
+        .collect())
 }

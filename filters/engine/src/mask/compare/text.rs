@@ -3,17 +3,17 @@
 
 use std::borrow::Cow;
 
+use crate::schema::lists;
+
 /// Signs of which one side is compared.
 const COMPARES: [char; 6] = ['=', '<', '>', '!', ':', '~'];
 
 /// Words that compare what stands before them.
-const OPERATORS: [&str; 20] = [
-    "asc", "between", "co", "desc", "eq", "ew", "ge", "gt", "gte", "ilike", "le", "like", "lt",
-    "lte", "ne", "neq", "pr", "rlike", "regexp", "sw",
-];
+const OPERATORS: &str =
+    "asc between co desc eq ew ge gt gte ilike le like lt lte ne neq pr rlike regexp sw";
 
 /// Words before a parenthesis that are no function.
-const NO_FUNCTION: [&str; 8] = ["all", "and", "any", "in", "not", "or", "out", "values"];
+const NO_FUNCTION: &str = "all and any in not or out values";
 
 /// A name that stands in a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl<'t> Before<'t> {
             return;
         }
         let lower = self.word.to_ascii_lowercase();
-        self.is_call = c == '(' && !lower.is_empty() && !NO_FUNCTION.contains(&&*lower);
+        self.is_call = c == '(' && !lower.is_empty() && !lists(NO_FUNCTION, &lower);
         self.word = word;
         self.sign = c;
     }
@@ -188,7 +188,7 @@ fn compares(after: &str) -> bool {
         return true;
     }
     let word: String = after.chars().take_while(|c| c.is_alphabetic()).collect();
-    OPERATORS.contains(&&*word.to_lowercase())
+    !word.is_empty() && lists(OPERATORS, &word.to_lowercase())
 }
 
 #[cfg(test)]

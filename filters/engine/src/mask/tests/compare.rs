@@ -294,3 +294,22 @@ fn refuses(query: &str, variables: &str) -> bool {
         Err(other) => panic!("{query}: {other}"),
     }
 }
+
+/// One name, masked in one type and not in another: whose it is counts.
+#[test]
+fn a_name_is_that_of_the_object_that_it_speaks_of() {
+    let bench = over(
+        "type Query { assets(name: String, vendorName: String, nameLike: String, vendor: JSON): [A!]! }\
+         type A { name: String vendor: V } type V { name: String } scalar JSON",
+        json!({"V.name": "redact"}),
+    );
+    for (argument, want) in [
+        ("name: \"x\"", true),
+        ("nameLike: \"x\"", true),
+        ("vendorName: \"x\"", false),
+        ("vendor: {name: \"x\"}", false),
+    ] {
+        let query = format!("{{ assets({argument}) {{ name }} }}");
+        assert_eq!(bench.plan(&query, None).is_ok(), want, "{argument}");
+    }
+}

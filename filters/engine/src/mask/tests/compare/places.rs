@@ -127,6 +127,10 @@ fn the_settings_say_what_an_argument_compares() {
             "`people.where` is no `Type.field.argument`",
         ),
         (json!({"Query.nope.x": []}), "`Query.nope.x`"),
+        (
+            json!({"Query.people.q": "Person.email"}),
+            "`Query.people.q` has no list",
+        ),
         (json!({"Query.people.q": ["Person.nope"]}), "`Person.nope`"),
     ] {
         let error = compared(list).unwrap_err();
