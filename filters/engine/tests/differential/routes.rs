@@ -92,7 +92,7 @@ impl Route {
             of: self.of.clone(),
             at: self.at.join("/"),
             pass: self.pass.iter().cloned().collect(),
-            compared: BTreeMap::new(),
+            compared: serde_json::Map::new(),
             columns: renamed
                 .map(|(name, (ty, field))| (name.clone(), format!("{ty}.{field}")))
                 .collect(),
