@@ -84,7 +84,7 @@ impl Book {
                 if entry.alert == alert {
                     return Ok(false);
                 }
-                // The same trouble in other words: who knows of it hears them the next time.
+                // The same trouble in other words: who knows of it hears them if it is reminded.
                 entry.alert = alert;
                 self.write()?;
                 Ok(false)
@@ -155,6 +155,9 @@ impl Book {
         taken: &[(String, Status)],
         now: Timestamp,
     ) -> Result<(), AlertError> {
+        if taken.is_empty() {
+            return Ok(());
+        }
         for (fingerprint, status) in taken {
             if let Some(entry) = self.entries.get_mut(fingerprint) {
                 entry.told.insert(receiver.to_owned(), (*status, now));
@@ -206,6 +209,8 @@ impl Book {
         open.write_all(&bytes)
             .and_then(|()| open.sync_all())
             .and_then(|()| std::fs::rename(&draft, path))
+            .and_then(|()| std::fs::File::open(path.parent().unwrap_or(Path::new("."))))
+            .and_then(|directory| directory.sync_all())
             .map_err(file)
     }
 }
