@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use alert::run::Alerts;
 use alert::{Alert, Severity};
 
-const REFUSED_CONFIGURATION: &str = "GatewayRefusedConfiguration";
+const REFUSED_CONFIGURATION: &str = "ConfigurationRefused";
 const REFUSED_POLICIES: &str = "PoliciesRefused";
 
 /// Raises and ends the conductor's own alerts.
@@ -20,23 +20,39 @@ impl Alarm {
         Self { alerts }
     }
 
-    /// A gateway refused what it was sent.
-    pub fn refused(&self, region: &str, node: &str, error: &str) {
+    /// Looks which groups of gateways and sidecars refuse what they are sent. What is undecided yet
+    /// leaves an alert as it is.
+    pub fn look(&self, status: &xds::Status) {
+        for (name, group) in &status.groups {
+            if let Some((node, error)) = refusal(status, name) {
+                self.refused(name, node, error);
+            } else if group.offered.is_some() && group.offered == group.last_good {
+                self.alerts.resolve(REFUSED_CONFIGURATION, &of(name));
+            }
+        }
+        // A group that is configured no longer refuses nothing.
+        for entry in self.alerts.entries() {
+            let known = entry.alert.about.get(GROUP);
+            if entry.alert.name == REFUSED_CONFIGURATION
+                && known.is_none_or(|group| !status.groups.contains_key(group))
+            {
+                self.alerts
+                    .resolve(REFUSED_CONFIGURATION, &entry.alert.about);
+            }
+        }
+    }
+
+    fn refused(&self, group: &str, node: &str, error: &str) {
         self.alerts.raise(Alert {
             name: REFUSED_CONFIGURATION.into(),
             severity: Severity::Critical,
-            about: of(region),
-            summary: format!("a gateway of {region} refused its configuration"),
+            about: of(group),
+            summary: format!("a node of {group} refused its configuration"),
             description: format!("{node}: {error}"),
-            runbook: "/api/xds says who has what and why not; the region stays with its last good \
+            runbook: "/api/xds says who has what and why not; the group stays with its last good \
                       configuration until the policies or filters are corrected"
                 .into(),
         });
-    }
-
-    /// All gateways of a region have what they were sent.
-    pub fn proven(&self, region: &str) {
-        self.alerts.resolve(REFUSED_CONFIGURATION, &of(region));
     }
 
     /// What is in the policy directory can't be used.
@@ -58,6 +74,140 @@ impl Alarm {
     }
 }
 
-fn of(region: &str) -> BTreeMap<String, String> {
-    [("region".to_owned(), region.to_owned())].into()
+/// Who refuses what a group is sent, and why: what is parked, or what a stream has refused since it
+/// last accepted something of its kind.
+fn refusal<'s>(status: &'s xds::Status, group: &str) -> Option<(&'s str, &'s str)> {
+    let parked = status.groups.get(group)?.parked.first();
+    if let Some(parked) = parked {
+        return Some((&parked.node, &parked.error));
+    }
+    let streams = status.streams.iter().filter(|s| s.group == group);
+    streams
+        .flat_map(|stream| stream.types.values().map(move |of| (stream, of)))
+        .find_map(|(stream, of)| {
+            let nack = of.last_nack.as_ref()?;
+            let accepted_since = of.acked.as_ref().is_some_and(|a| a.unix_ms >= nack.unix_ms);
+            (!accepted_since).then_some((stream.node.as_str(), nack.error.as_str()))
+        })
+}
+
+/// The label that names a group.
+const GROUP: &str = "group";
+
+fn of(group: &str) -> BTreeMap<String, String> {
+    [(GROUP.to_owned(), group.to_owned())].into()
+}
+
+#[cfg(test)]
+mod tests {
+    use alert::{Book, Status};
+
+    use super::*;
+
+    fn snapshot(version: &str) -> Option<xds::SnapshotStatus> {
+        Some(xds::SnapshotStatus {
+            version: version.into(),
+            label: version.into(),
+        })
+    }
+
+    fn group(offered: &str, good: &str, parked: bool) -> xds::GroupStatus {
+        let refusal = xds::ParkedStatus {
+            type_url: "t".into(),
+            resources: BTreeMap::new(),
+            error: "no such filter".into(),
+            node: "gateway-eu".into(),
+            since_unix_ms: 1,
+        };
+        xds::GroupStatus {
+            offered: snapshot(offered),
+            served: snapshot(good),
+            last_good: snapshot(good),
+            rolled_back: parked,
+            parked: if parked { vec![refusal] } else { Vec::new() },
+            unproven: Vec::new(),
+            streams: 1,
+        }
+    }
+
+    fn stream(acked: u64, nacked: u64) -> xds::StreamStatus {
+        let of = xds::TypeStatus {
+            subscribed: None,
+            acked: Some(xds::VersionAt {
+                version: "1".into(),
+                unix_ms: acked,
+            }),
+            pending: None,
+            last_nack: Some(xds::NackStatus {
+                version: "2".into(),
+                resources: Vec::new(),
+                error: "no".into(),
+                unix_ms: nacked,
+            }),
+        };
+        xds::StreamStatus {
+            node: "gateway-eu".into(),
+            cluster: "gateway".into(),
+            group: "eu".into(),
+            variant: "delta",
+            peer: None,
+            connected_unix_ms: 0,
+            settled: true,
+            types: [("t".to_owned(), of)].into(),
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_an_alert_until_the_group_has_what_it_was_offered() {
+        let alerts = Alerts::new(Book::unkept());
+        let alarm = Alarm::new(alerts.clone());
+        let firing = || {
+            let entries = alerts.entries();
+            entries
+                .iter()
+                .filter(|e| e.status == Status::Firing)
+                .count()
+        };
+        let eu = |group: xds::GroupStatus, streams: &[xds::StreamStatus]| xds::Status {
+            groups: [("eu".to_owned(), group)].into(),
+            streams: streams.to_vec(),
+        };
+        for (what, status, want) in [
+            ("all is well", eu(group("1", "1", false), &[]), 0),
+            ("parked", eu(group("2", "1", true), &[]), 1),
+            (
+                "still, though the last good one is proven",
+                eu(group("1", "1", true), &[]),
+                1,
+            ),
+            (
+                "another is offered, nobody has said a word",
+                eu(group("3", "1", false), &[]),
+                1,
+            ),
+            ("they have it", eu(group("3", "3", false), &[]), 0),
+            (
+                "refused without being parked",
+                eu(group("3", "3", false), &[stream(5, 6)]),
+                1,
+            ),
+            (
+                "and accepted since",
+                eu(group("3", "3", false), &[stream(7, 6)]),
+                0,
+            ),
+            ("parked again", eu(group("4", "3", true), &[]), 1),
+            (
+                "the group is gone",
+                xds::Status {
+                    groups: BTreeMap::new(),
+                    streams: Vec::new(),
+                },
+                0,
+            ),
+        ] {
+            alarm.look(&status);
+            assert_eq!(firing(), want, "{what}");
+        }
+    }
 }

@@ -22,17 +22,12 @@ pub struct Figures<'a> {
 /// The page.
 pub fn page(figures: &Figures<'_>) -> String {
     let mut page = Page::default();
-    let mut connected: BTreeMap<&str, u64> = BTreeMap::new();
-    for stream in &figures.xds.streams {
-        *connected.entry(stream.group.as_str()).or_default() += 1;
-    }
+    let groups = figures.xds.groups.iter();
     page.metric(
-        "maestro_gateways_connected",
+        "maestro_xds_streams",
         "gauge",
-        "Gateways that hold a stream to this conductor.",
-        connected
-            .iter()
-            .map(|(region, n)| (label("region", region), *n)),
+        "Streams that gateways and sidecars hold to this conductor.",
+        groups.map(|(group, status)| (label("group", group), status.streams as u64)),
     );
     page.metric(
         "maestro_policy_changes_total",
@@ -110,6 +105,56 @@ fn label(name: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_figure_stands_where_it_belongs() {
+        let group = xds::GroupStatus {
+            offered: None,
+            served: None,
+            last_good: None,
+            rolled_back: false,
+            parked: Vec::new(),
+            unproven: Vec::new(),
+            streams: 2,
+        };
+        let idle = xds::GroupStatus {
+            streams: 0,
+            ..group.clone()
+        };
+        let xds = xds::Status {
+            groups: [("eu".to_owned(), group), ("us".to_owned(), idle)].into(),
+            streams: Vec::new(),
+        };
+        let policies = PolicyState {
+            revision: None,
+            refused: Some("why".into()),
+            accepted_count: 3,
+            refused_count: 4,
+        };
+        let spans = traces::Summary {
+            received: 5,
+            malformed: 6,
+            evicted: 0,
+            crossings: 7,
+        };
+        let mut book = alert::Book::unkept();
+        let firing = alert::Alert {
+            name: "PoliciesRefused".into(),
+            severity: alert::Severity::Warning,
+            about: BTreeMap::new(),
+            summary: String::new(),
+            description: String::new(),
+            runbook: String::new(),
+        };
+        book.raise(firing, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let alerts: Vec<Entry> = book.entries().cloned().collect();
+        insta::assert_snapshot!(page(&Figures {
+            xds: &xds,
+            policies: &policies,
+            spans,
+            alerts: &alerts,
+        }));
+    }
 
     #[test]
     fn a_value_does_not_break_out_of_its_label() {

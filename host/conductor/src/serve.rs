@@ -42,8 +42,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         ))?;
         if !config.sidecars.is_empty() {
             crate::say(&format!(
-                "and {} egress decisions for {} sidecars
-",
+                "and {} egress decisions for {} sidecars\n",
                 first.guarded,
                 config.sidecars.len()
             ))?;
@@ -60,9 +59,14 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         }
         _ => None,
     });
+    let alerts = Alerts::new(Book::open(&config.state.join("alerts.json"))?);
+    let alarm = Alarm::new(alerts.clone());
     let (policies, seen) = watch::channel(PolicyState::default());
     let code = Arc::new(std::sync::RwLock::new(first.code.clone()));
     offer(&cache, first, &policies);
+    alarm.policies_accepted();
+    alarm.look(&cache.status());
+    let events = tokio::spawn(tell(cache.subscribe(), cache.clone(), alarm.clone()));
 
     let bind = async |address, what: &str| {
         TcpListener::bind(address)
@@ -86,20 +90,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         config.xds.clone(),
         stopped(&stop),
     ));
-    let book = config.state.join("alerts.json");
-    std::fs::create_dir_all(&config.state)
-        .with_context(|| format!("can't make {}", config.state.display()))?;
-    let alerts = Alerts::new(Book::open(&book)?);
-    let alarm = Alarm::new(alerts.clone());
-    alarm.policies_accepted();
-    let telling = {
-        let telling = receivers.tell(alerts.clone(), stopped(&stop));
-        tokio::spawn(async move {
-            if let Err(error) = telling.await {
-                tracing::error!("nobody is told of alerts: {error}");
-            }
-        })
-    };
+    let telling = tokio::spawn(receivers.tell(alerts.clone(), stopped(&stop)));
     let spans = Spans::new(config.traces.as_ref().map_or(1, |t| t.keep));
     let traces_server = traces_listener
         .map(|listener| tokio::spawn(traces::run::serve(listener, spans.clone(), stopped(&stop))));
@@ -111,7 +102,6 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         code: code.clone(),
     };
     let api_server = tokio::spawn(api::serve(api_listener, state, stopped(&stop)));
-    let events = tokio::spawn(tell(cache.subscribe(), cache.clone(), alarm.clone()));
     tracing::info!(
         xds = %config.xds.listen,
         api = %config.api.listen,
@@ -256,7 +246,7 @@ async fn reload(
             }
             offer(cache, release, policies);
             alarm.policies_accepted();
-            settle(cache, alarm);
+            alarm.look(&cache.status());
             if !unchanged {
                 let ms = started.elapsed().as_millis();
                 tracing::info!(revision, ms, "policies changed: pushed to the gateways");
@@ -264,25 +254,13 @@ async fn reload(
         }
         Err(error) => {
             let message = format!("{error:#}");
-            tracing::error!("refused a change, what was in force stays: {message}");
             alarm.policies_refused(&message);
             policies.send_modify(|state| state.refused(message));
         }
     }
 }
 
-/// Ends the alerts of regions that have what they were offered. After a refusal the last good
-/// configuration is proven too, and is no end of it; and who goes back to it by hand proves nothing
-/// anew.
-fn settle(cache: &Cache, alarm: &Alarm) {
-    for (region, group) in cache.status().groups {
-        if group.parked.is_empty() && group.offered == group.last_good {
-            alarm.proven(&region);
-        }
-    }
-}
-
-/// Writes what happens between gateways and control plane to the log.
+/// Writes what happens between gateways and control plane to the log, and looks what is wrong.
 async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>, cache: Cache, alarm: Alarm) {
     loop {
         match events.recv().await {
@@ -304,13 +282,8 @@ async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>, cache: Cache,
                 error,
                 ..
             }) => {
-                alarm.refused(&group, &node, &error);
-                tracing::error!(
-                    node,
-                    type_url,
-                    ?resources,
-                    "gateway refused its configuration: {error}"
-                );
+                tracing::warn!(node, group, type_url, ?resources, "refused: {error}");
+                alarm.look(&cache.status());
             }
             Ok(Event::RolledBack {
                 group, from, to, ..
@@ -323,7 +296,7 @@ async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>, cache: Cache,
                 );
             }
             Ok(Event::Proven { group, version }) => {
-                settle(&cache, &alarm);
+                alarm.look(&cache.status());
                 tracing::info!(
                     region = group,
                     version = version.get(..12),
@@ -331,7 +304,9 @@ async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>, cache: Cache,
                 );
             }
             Ok(Event::Acked { .. }) => {}
-            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
+                alarm.look(&cache.status());
+            }
             Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
         }
     }

@@ -1,6 +1,6 @@
 //! The bootstrap: what an Envoy is started with.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ fn node(node: &Node<'_>) -> String {
 
 /// How a host is found: an address is taken as it is, a name is looked up.
 fn discovery(server: Option<&HostPort>) -> Value {
-    let named = server.is_some_and(|server| server.host.parse::<IpAddr>().is_err());
+    let named = server.is_some_and(HostPort::is_name);
     json!(if named { "STRICT_DNS" } else { "STATIC" })
 }
 

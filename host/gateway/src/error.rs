@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SpecError {
     /// A setting has an impossible value.
-    #[error("gateway setting `{field}` {reason}")]
+    #[error("setting `{field}` {reason}")]
     Invalid {
         /// The setting.
         field: &'static str,

@@ -1,12 +1,14 @@
 //! From a specification to the xDS resources of the gateway. Pure: no I/O, and the same bytes for the
 //! same specification, so that a hash of the bytes is a version.
 
+use envoy_types::pb::envoy::config::cluster::v3 as cluster_pb;
 use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::endpoint::v3 as endpoint_pb;
 use envoy_types::pb::google::protobuf::{BoolValue, Duration, UInt32Value};
 use prost::{Message, Name};
 
 use crate::error::SpecError;
-use crate::spec::GatewaySpec;
+use crate::spec::{GatewaySpec, HostPort};
 
 pub(crate) mod access_log;
 mod cluster;
@@ -91,10 +93,10 @@ pub fn plan(spec: &GatewaySpec) -> Result<Vec<Planned>, SpecError> {
         resource(route::NAME.to_owned(), &route::routes(spec)),
     ];
     if let Some(server) = spec.tracing.as_ref().map(|t| &t.server) {
-        planned.insert(
-            0,
-            resource(tracing::CLUSTER.to_owned(), &tracing::cluster(server)),
-        );
+        planned.push(resource(
+            tracing::CLUSTER.to_owned(),
+            &tracing::cluster(server),
+        ));
     }
     for filter in &spec.filters {
         planned.push(resource(filter.name.clone(), &filter::extension(filter)));
@@ -129,15 +131,49 @@ pub(crate) fn no() -> Option<BoolValue> {
 }
 
 pub(crate) fn address(address: std::net::SocketAddr) -> Option<core::Address> {
-    Some(core::Address {
+    Some(socket(&address.into()))
+}
+
+/// A host by name or address.
+fn socket(server: &HostPort) -> core::Address {
+    core::Address {
         address: Some(core::address::Address::SocketAddress(core::SocketAddress {
-            address: address.ip().to_string(),
+            address: server.host.clone(),
             port_specifier: Some(core::socket_address::PortSpecifier::PortValue(u32::from(
-                address.port(),
+                server.port,
             ))),
             ..Default::default()
         })),
-    })
+    }
+}
+
+/// A cluster of one host that does not change.
+pub(crate) fn one_host(
+    name: &str,
+    address: core::Address,
+    kind: cluster_pb::cluster::DiscoveryType,
+) -> cluster_pb::Cluster {
+    let host = endpoint_pb::lb_endpoint::HostIdentifier::Endpoint(endpoint_pb::Endpoint {
+        address: Some(address),
+        ..Default::default()
+    });
+    cluster_pb::Cluster {
+        name: name.to_owned(),
+        cluster_discovery_type: Some(cluster_pb::cluster::ClusterDiscoveryType::Type(kind as i32)),
+        connect_timeout: millis(1_000),
+        load_assignment: Some(endpoint_pb::ClusterLoadAssignment {
+            cluster_name: name.to_owned(),
+            endpoints: vec![endpoint_pb::LocalityLbEndpoints {
+                lb_endpoints: vec![endpoint_pb::LbEndpoint {
+                    host_identifier: Some(host),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
 }
 
 /// "From the aggregated stream".

@@ -84,6 +84,13 @@ pub struct HostPort {
     pub port: u16,
 }
 
+impl HostPort {
+    /// Whether the host is a name that is looked up, and no address.
+    pub fn is_name(&self) -> bool {
+        self.host.parse::<std::net::IpAddr>().is_err()
+    }
+}
+
 impl From<SocketAddr> for HostPort {
     fn from(address: SocketAddr) -> Self {
         Self {
@@ -271,24 +278,7 @@ impl GatewaySpec {
     /// # Errors
     /// The first fault found.
     pub fn check(&self) -> Result<(), SpecError> {
-        let fault = |field: &'static str, reason: &str| {
-            Err(SpecError::Invalid {
-                field,
-                reason: reason.to_owned(),
-            })
-        };
-        if !is_label(&self.region) {
-            return fault("region", "must be lower-case letters, digits and dashes");
-        }
-        if self.node_id.is_empty() {
-            return fault("node_id", "must not be empty");
-        }
-        if !self.admin.ip().is_loopback() {
-            return fault(
-                "admin",
-                "must be a loopback address: it has no authentication",
-            );
-        }
+        check_node(&self.region, &self.node_id, self.admin)?;
         if self.paths.is_empty() || self.paths.iter().any(|path| !is_path(path)) {
             return fault(
                 "paths",
@@ -297,12 +287,11 @@ impl GatewaySpec {
         }
         let sampling = self.tracing.as_ref().map(|t| t.sampling_percent);
         if sampling.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
-            return fault("tracing.sampling_percent", "must be from 0 to 100");
+            return fault("sampling_percent", "must be from 0 to 100");
         }
         self.check_routes()?;
-        let priorities: BTreeSet<u32> = self.endpoints.iter().map(|e| e.priority).collect();
-        if priorities.iter().zip(0..).any(|(&got, want)| got != want) {
-            return fault("endpoints", "priorities must count up from 0 without gaps");
+        if !priorities_fit(&self.endpoints) {
+            return fault("endpoints", PRIORITIES);
         }
         if self.jwt.issuer.is_empty() || self.jwt.audiences.is_empty() {
             return fault("jwt", "must name an issuer and at least one audience");
@@ -372,6 +361,39 @@ pub(crate) fn check_filters(filters: &[&FilterSpec], has_api: bool) -> Result<()
         }
     }
     Ok(())
+}
+
+/// What is the matter with priorities that Envoy takes in silence.
+pub(crate) const PRIORITIES: &str = "priorities must count up from 0 without gaps";
+
+/// Whether priorities count up from 0 without gaps.
+pub(crate) fn priorities_fit(endpoints: &[EndpointSpec]) -> bool {
+    let priorities: BTreeSet<u32> = endpoints.iter().map(|e| e.priority).collect();
+    priorities.iter().zip(0..).all(|(&got, want)| got == want)
+}
+
+/// What every node has, a gateway or a sidecar.
+pub(crate) fn check_node(region: &str, node_id: &str, admin: SocketAddr) -> Result<(), SpecError> {
+    if !is_label(region) {
+        return fault("region", "must be lower-case letters, digits and dashes");
+    }
+    if node_id.is_empty() {
+        return fault("node_id", "must not be empty");
+    }
+    if !admin.ip().is_loopback() {
+        return fault(
+            "admin",
+            "must be a loopback address: it has no authentication",
+        );
+    }
+    Ok(())
+}
+
+fn fault(field: &'static str, reason: &str) -> Result<(), SpecError> {
+    Err(SpecError::Invalid {
+        field,
+        reason: reason.to_owned(),
+    })
 }
 
 pub(crate) fn is_label(text: &str) -> bool {

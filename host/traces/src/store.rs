@@ -1,8 +1,7 @@
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
-use tokio::sync::watch;
 
 use crate::span::Span;
 
@@ -10,13 +9,13 @@ use crate::span::Span;
 #[derive(Debug, Clone)]
 pub struct Spans {
     kept: Arc<Mutex<Kept>>,
-    summary: watch::Sender<Summary>,
     capacity: usize,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
     spans: VecDeque<Span>,
+    summary: Summary,
 }
 
 /// What has come so far.
@@ -37,47 +36,41 @@ impl Spans {
     pub fn new(capacity: usize) -> Self {
         Self {
             kept: Arc::default(),
-            summary: watch::Sender::new(Summary::default()),
             capacity: capacity.max(1),
         }
     }
 
     /// Takes what one export brought; `None` stands for a span that can't be used.
     pub(crate) fn take(&self, spans: impl IntoIterator<Item = Option<Span>>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut summary = *self.summary.borrow();
+        let mut kept = self.lock();
         for span in spans {
             let Some(span) = span else {
-                summary.malformed += 1;
+                kept.summary.malformed += 1;
                 continue;
             };
-            summary.received += 1;
-            summary.crossings += u64::from(span.crosses());
+            kept.summary.received += 1;
+            kept.summary.crossings += u64::from(span.crosses());
             if kept.spans.len() == self.capacity {
                 kept.spans.pop_front();
-                summary.evicted += 1;
+                kept.summary.evicted += 1;
             }
             kept.spans.push_back(span);
         }
-        drop(kept);
-        self.summary.send_replace(summary);
     }
 
     /// The spans of a trace, in the order in which they came.
     pub fn of(&self, trace_id: &str) -> Vec<Span> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let of = |span: &&Span| span.trace_id.eq_ignore_ascii_case(trace_id);
-        kept.spans.iter().filter(of).cloned().collect()
+        self.lock().spans.iter().filter(of).cloned().collect()
     }
 
     /// What has come so far.
     pub fn summary(&self) -> Summary {
-        *self.summary.borrow()
+        self.lock().summary
     }
 
-    /// Follows what comes.
-    pub fn subscribe(&self) -> watch::Receiver<Summary> {
-        self.summary.subscribe()
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -53,4 +53,7 @@ pub use error::{ProtocolError, ServeError, SnapshotError};
 pub use event::Event;
 pub use node::{GroupOf, Node};
 pub use resource::{Resource, Snapshot, TypeResources};
-pub use status::Status;
+pub use status::{
+    GroupStatus, NackStatus, ParkedStatus, SnapshotStatus, Status, StreamStatus, TypeStatus,
+    VersionAt,
+};

@@ -15,9 +15,10 @@ pub const CLUSTER: &str = "sidecar";
 /// The environment variable with the context keys, in the sidecar's environment.
 const KEYS_ENV: &str = "IG_CONTEXT_KEYS";
 
-/// The name under which the control plane keeps what the sidecars of a region are served.
+/// The name under which the control plane keeps what the sidecars of a region are served. No region
+/// has it: there is no `/` in a region's name.
 pub fn group(region: &str) -> String {
-    format!("{CLUSTER}-{region}")
+    format!("{CLUSTER}/{region}")
 }
 
 /// The guards of a sidecar, one a listener, in their order.

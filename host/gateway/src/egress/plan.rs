@@ -2,14 +2,13 @@
 
 use envoy_types::pb::envoy::config::cluster::v3 as cluster;
 use envoy_types::pb::envoy::config::core::v3 as core;
-use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
 use envoy_types::pb::envoy::config::listener::v3 as listener;
 use envoy_types::pb::google::protobuf::Any;
 
 use super::spec::{EgressSpec, Protocol, SidecarSpec};
 use super::{REFUSAL, http, store_cluster, tcp};
 use crate::error::SpecError;
-use crate::plan::{Planned, access_log, address, millis, no, regional, resource, uint};
+use crate::plan::{Planned, access_log, address, no, one_host, regional, resource, uint};
 
 /// All resources of a sidecar.
 ///
@@ -99,27 +98,5 @@ fn refusal_cluster() -> cluster::Cluster {
             },
         )),
     };
-    let host = endpoint::lb_endpoint::HostIdentifier::Endpoint(endpoint::Endpoint {
-        address: Some(address),
-        ..Default::default()
-    });
-    cluster::Cluster {
-        name: REFUSAL.to_owned(),
-        cluster_discovery_type: Some(cluster::cluster::ClusterDiscoveryType::Type(
-            cluster::cluster::DiscoveryType::Static as i32,
-        )),
-        connect_timeout: millis(1_000),
-        load_assignment: Some(endpoint::ClusterLoadAssignment {
-            cluster_name: REFUSAL.to_owned(),
-            endpoints: vec![endpoint::LocalityLbEndpoints {
-                lb_endpoints: vec![endpoint::LbEndpoint {
-                    host_identifier: Some(host),
-                    ..Default::default()
-                }],
-                ..Default::default()
-            }],
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
+    one_host(REFUSAL, address, cluster::cluster::DiscoveryType::Static)
 }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SpecError;
-use crate::spec::{EndpointSpec, FilterSpec, HostPort, Limits, XdsSpec, check_filters, is_label};
+use crate::spec::{
+    EndpointSpec, FilterSpec, HostPort, Limits, PRIORITIES, XdsSpec, check_filters, check_node,
+    is_label, priorities_fit,
+};
 
 /// One sidecar Envoy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,24 +78,7 @@ impl SidecarSpec {
     /// # Errors
     /// The first fault found.
     pub fn check(&self) -> Result<(), SpecError> {
-        let fault = |field: &'static str, reason: &str| {
-            Err(SpecError::Invalid {
-                field,
-                reason: reason.to_owned(),
-            })
-        };
-        if !is_label(&self.region) {
-            return fault("region", "must be lower-case letters, digits and dashes");
-        }
-        if self.node_id.is_empty() {
-            return fault("node_id", "must not be empty");
-        }
-        if !self.admin.ip().is_loopback() {
-            return fault(
-                "admin",
-                "must be a loopback address: it has no authentication",
-            );
-        }
+        check_node(&self.region, &self.node_id, self.admin)?;
         let (mut names, mut ports) = (BTreeSet::new(), BTreeSet::new());
         for listener in &self.listeners {
             let fault = |reason: &str| {
@@ -101,11 +87,17 @@ impl SidecarSpec {
                     reason: reason.to_owned(),
                 })
             };
-            if !is_label(&listener.name) || listener.name == super::REFUSAL {
+            if !is_label(&listener.name) {
                 return fault("its name must be lower-case letters, digits and dashes");
+            }
+            if listener.name == super::REFUSAL {
+                return fault("the responder to refused connections has its name");
             }
             if !names.insert(&listener.name) {
                 return fault("another listener has its name");
+            }
+            if listener.listen == self.admin {
+                return fault("the administration port has its address");
             }
             if !ports.insert(listener.listen) {
                 return fault("another listener has its address");
@@ -121,6 +113,9 @@ impl SidecarSpec {
             }
             if listener.endpoints.is_empty() {
                 return fault("its store has no endpoints");
+            }
+            if !priorities_fit(&listener.endpoints) {
+                return fault(PRIORITIES);
             }
         }
         let guards: Vec<&FilterSpec> = self.listeners.iter().map(|l| &l.guard).collect();

@@ -143,14 +143,14 @@ fn without_its_guard_a_listener_leads_nowhere() {
 #[test]
 fn faulty_specifications_are_refused_by_name() {
     type Spoil = fn(&mut SidecarSpec);
-    let cases: [(&str, Spoil); 10] = [
+    let cases: [(&str, Spoil); 13] = [
         ("region", |s| s.region = "EU".to_owned()),
         ("node_id", |s| s.node_id.clear()),
         ("admin", |s| s.admin.set_ip(Ipv4Addr::UNSPECIFIED.into())),
         ("\"postgres-us\": its store is in another region", |s| {
             s.other_regions.clear()
         }),
-        ("\"refusal\": its name", |s| {
+        ("\"refusal\": the responder", |s| {
             s.listeners[0].name = "refusal".to_owned()
         }),
         ("\"postgres\": another listener has its name", |s| {
@@ -158,6 +158,15 @@ fn faulty_specifications_are_refused_by_name() {
         }),
         ("\"objects\": another listener has its address", |s| {
             s.listeners[1].listen = s.listeners[0].listen;
+        }),
+        ("\"Objects\": its name must be", |s| {
+            s.listeners[1].name = "Objects".to_owned();
+        }),
+        ("\"objects\": the administration port", |s| {
+            s.listeners[1].listen = s.admin;
+        }),
+        ("\"postgres\": priorities must count up", |s| {
+            s.listeners[0].endpoints[0].priority = 3;
         }),
         ("\"objects\": it must listen on a loopback", |s| {
             s.listeners[1].listen.set_ip(Ipv4Addr::UNSPECIFIED.into());

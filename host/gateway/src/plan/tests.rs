@@ -120,15 +120,35 @@ fn a_gateway_has_these_resources() {
     assert_eq!(
         names,
         [
-            "Cluster traces",
             "Cluster region-eu",
             "ClusterLoadAssignment region-eu",
             "Listener gateway",
             "RouteConfiguration graphql",
+            "Cluster traces",
             "TypedExtensionConfig residency",
             "TypedExtensionConfig masking",
         ]
     );
+}
+
+#[test]
+fn the_receiver_of_spans_is_looked_up_by_its_name_only() {
+    use envoy_types::pb::envoy::config::cluster::v3::cluster::{
+        ClusterDiscoveryType, DiscoveryType,
+    };
+    for (host, kind) in [
+        ("conductor.example", DiscoveryType::StrictDns),
+        ("127.0.0.1", DiscoveryType::Static),
+        ("::1", DiscoveryType::Static),
+    ] {
+        let server = HostPort {
+            host: host.to_owned(),
+            port: 4317,
+        };
+        let want = ClusterDiscoveryType::Type(kind as i32);
+        let cluster = tracing::cluster(&server);
+        assert_eq!(cluster.cluster_discovery_type, Some(want), "{host}");
+    }
 }
 
 #[test]
@@ -216,7 +236,7 @@ fn no_intent_of_a_client_is_reserved() {
 #[test]
 fn faulty_specifications_are_refused_by_name() {
     type Spoil = fn(&mut GatewaySpec);
-    let cases: [(&str, Spoil); 12] = [
+    let cases: [(&str, Spoil); 14] = [
         ("region", |s| s.region = "EU west".to_owned()),
         ("node_id", |s| s.node_id.clear()),
         ("admin", |s| s.admin.set_ip(Ipv4Addr::UNSPECIFIED.into())),
@@ -237,6 +257,12 @@ fn faulty_specifications_are_refused_by_name() {
             s.filters[1].vm_id = "residency".to_owned();
         }),
         ("\"residency\": its code comes by HTTP", |s| s.api = None),
+        ("sampling_percent", |s| {
+            s.tracing.as_mut().unwrap().sampling_percent = 100.5;
+        }),
+        ("sampling_percent", |s| {
+            s.tracing.as_mut().unwrap().sampling_percent = f64::NAN;
+        }),
     ];
     for (word, spoil) in cases {
         let mut spec = sample();

@@ -5,17 +5,14 @@
 
 use envoy_types::pb::envoy::config::cluster::v3 as cluster;
 use envoy_types::pb::envoy::config::core::v3 as core;
-use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
 use envoy_types::pb::envoy::config::trace::v3 as trace;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3 as http;
 use envoy_types::pb::envoy::r#type::tracing::v3::{CustomTag, custom_tag};
 use envoy_types::pb::envoy::r#type::v3::Percent;
-use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
-use prost::Message;
 
-use super::{millis, yes};
+use super::{millis, one_host, socket, yes};
 use crate::spec::{GatewaySpec, HostPort, TracingSpec};
 
 /// The cluster of the OTLP receiver.
@@ -81,55 +78,16 @@ fn tags(spec: &GatewaySpec) -> Vec<CustomTag> {
     .collect()
 }
 
-/// The receiver's cluster.
+/// The receiver's cluster; gRPC is HTTP/2.
 pub(super) fn cluster(server: &HostPort) -> cluster::Cluster {
-    use cluster::cluster::{ClusterDiscoveryType, DiscoveryType};
-    let named = server.host.parse::<std::net::IpAddr>().is_err();
-    let kind = if named {
-        DiscoveryType::StrictDns
-    } else {
-        DiscoveryType::Static
-    };
-    let address = core::Address {
-        address: Some(core::address::Address::SocketAddress(core::SocketAddress {
-            address: server.host.clone(),
-            port_specifier: Some(core::socket_address::PortSpecifier::PortValue(u32::from(
-                server.port,
-            ))),
-            ..Default::default()
-        })),
-    };
-    let host = endpoint::LbEndpoint {
-        host_identifier: Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(
-            endpoint::Endpoint {
-                address: Some(address),
-                ..Default::default()
-            },
-        )),
-        ..Default::default()
-    };
-    cluster::Cluster {
-        name: CLUSTER.to_owned(),
-        cluster_discovery_type: Some(ClusterDiscoveryType::Type(kind as i32)),
-        connect_timeout: millis(1_000),
-        typed_extension_protocol_options: [(HTTP_OPTIONS.to_owned(), http2())].into(),
-        load_assignment: Some(endpoint::ClusterLoadAssignment {
-            cluster_name: CLUSTER.to_owned(),
-            endpoints: vec![endpoint::LocalityLbEndpoints {
-                lb_endpoints: vec![host],
-                ..Default::default()
-            }],
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
-
-/// gRPC is HTTP/2.
-fn http2() -> Any {
+    use cluster::cluster::DiscoveryType;
     use http::http_protocol_options::explicit_http_config::ProtocolConfig;
     use http::http_protocol_options::{ExplicitHttpConfig, UpstreamProtocolOptions};
-    let options = http::HttpProtocolOptions {
+    let kind = match server.is_name() {
+        true => DiscoveryType::StrictDns,
+        false => DiscoveryType::Static,
+    };
+    let http2 = http::HttpProtocolOptions {
         upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(
             ExplicitHttpConfig {
                 protocol_config: Some(ProtocolConfig::Http2ProtocolOptions(
@@ -139,8 +97,8 @@ fn http2() -> Any {
         )),
         ..Default::default()
     };
-    Any {
-        type_url: format!("type.googleapis.com/{HTTP_OPTIONS}"),
-        value: options.encode_to_vec(),
+    cluster::Cluster {
+        typed_extension_protocol_options: [(HTTP_OPTIONS.to_owned(), pack_any(http2))].into(),
+        ..one_host(CLUSTER, socket(server), kind)
     }
 }

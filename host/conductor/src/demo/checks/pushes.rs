@@ -276,9 +276,9 @@ async fn nack(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {
         .await?;
     let parked = &status["groups"]["eu"]["parked"][0];
     let why: String = at(parked, "/error").chars().take(60).collect();
-    let during = alerting(stage, "GatewayRefusedConfiguration", true).await?;
+    let during = alerting(stage, "ConfigurationRefused", true).await?;
     std::fs::write(&module, original)?;
-    let after = alerting(stage, "GatewayRefusedConfiguration", false).await?;
+    let after = alerting(stage, "ConfigurationRefused", false).await?;
     seen.note(
         "an alert while a gateway refuses",
         "firing, then over",
