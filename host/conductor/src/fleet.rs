@@ -245,10 +245,10 @@ pub fn print_filter_config(args: &FilterConfigArgs) -> anyhow::Result<End> {
 pub fn print_bootstrap(args: &BootstrapArgs) -> anyhow::Result<End> {
     let config = Config::read(&args.config)?;
     if args.sidecar {
-        print!(
+        crate::say(&format!(
             "{}",
             sidecar::bootstrap(&config, &args.region, args.node_id.as_deref())?
-        );
+        ))?;
         return Ok(End::Done);
     }
     let gateway = config

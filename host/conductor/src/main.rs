@@ -1,5 +1,13 @@
 //! The conductor: configures a fleet of gateways, and shows what it does.
 
+/// Prints a line, as [`say`] does.
+macro_rules! line {
+    ($($argument:tt)*) => {
+        $crate::say(&format!("{}\n", format_args!($($argument)*)))
+    };
+}
+pub(crate) use line;
+
 mod alarm;
 mod api;
 mod claims;

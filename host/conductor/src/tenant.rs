@@ -141,13 +141,13 @@ fn release(args: &ReleaseArgs) -> anyhow::Result<End> {
 fn list(args: &ListArgs) -> anyhow::Result<End> {
     let shut_out = directory::read(&args.policies.join(QUARANTINE))?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&shut_out)?);
+        crate::line!("{}", serde_json::to_string_pretty(&shut_out)?)?;
     } else if shut_out.is_empty() {
-        println!("no tenant is in quarantine");
+        crate::line!("no tenant is in quarantine")?;
     }
     for (tenant, entry) in shut_out.iter().filter(|_| !args.json) {
         let text = |name: &str| entry[name].as_str().unwrap_or("-").to_owned();
-        println!("{tenant}  since {}  {}", text("since"), text("reason"));
+        crate::line!("{tenant}  since {}  {}", text("since"), text("reason"))?;
     }
     Ok(End::Done)
 }
@@ -179,13 +179,13 @@ fn finish(place: &Place, tenant: &str, quarantined: bool) -> anyhow::Result<End>
             "tenant": tenant, "quarantined": quarantined, "revision": revision,
             "gateways": gateways,
         });
-        println!("{}", serde_json::to_string_pretty(&shown)?);
+        crate::line!("{}", serde_json::to_string_pretty(&shown)?)?;
     } else {
-        println!("{tenant} is {state} in revision {revision}");
+        crate::line!("{tenant} is {state} in revision {revision}")?;
         match &reached {
-            None => println!("gateways know within a push of it"),
-            Some(Ok(r)) => println!("all {} gateways have it, after {} ms", r.gateways, r.ms),
-            Some(Err(reason)) => println!("not all gateways have it: {reason:#}"),
+            None => crate::line!("gateways know within a push of it")?,
+            Some(Ok(r)) => crate::line!("all {} gateways have it, after {} ms", r.gateways, r.ms)?,
+            Some(Err(reason)) => crate::line!("not all gateways have it: {reason:#}")?,
         }
     }
     Ok(match reached {

@@ -31,6 +31,6 @@ pub(super) fn run(args: &AuthorityArgs) -> anyhow::Result<End> {
         }
         None => json!(jwk),
     };
-    println!("{}", serde_json::to_string_pretty(&shown)?);
+    crate::line!("{}", serde_json::to_string_pretty(&shown)?)?;
     Ok(End::Done)
 }

@@ -148,9 +148,9 @@ pub(super) fn run(args: &IssueArgs) -> anyhow::Result<End> {
     }
     if args.json {
         let shown = json!({"id": warrant.jti, "warrant": text, "claims": warrant});
-        println!("{}", serde_json::to_string_pretty(&shown)?);
+        crate::line!("{}", serde_json::to_string_pretty(&shown)?)?;
     } else {
-        println!("{text}");
+        crate::line!("{text}")?;
     }
     Ok(End::Done)
 }

@@ -39,12 +39,12 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<End> {
             })
             .collect();
         let shown = json!({"issued": issued, "revoked": revoked});
-        println!("{}", serde_json::to_string_pretty(&shown)?);
+        crate::line!("{}", serde_json::to_string_pretty(&shown)?)?;
         return Ok(End::Done);
     }
     for i in &issued {
         let w = &i.claims;
-        println!(
+        crate::line!(
             "{:8} {} {} {} -> {} until {} ({}, {})",
             state(w, &revoked, now),
             w.jti,
@@ -54,16 +54,16 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<End> {
             moment(w.exp),
             w.binding.authority,
             w.binding.case_reference
-        );
+        )?;
     }
     for (id, entry) in &revoked {
         if !issued.iter().any(|i| i.claims.jti == *id) {
             let reason = entry.get("reason").and_then(Value::as_str).unwrap_or("-");
-            println!("revoked  {id} ({reason})");
+            crate::line!("revoked  {id} ({reason})")?;
         }
     }
     if issued.is_empty() && revoked.is_empty() {
-        println!("no warrant is revoked");
+        crate::line!("no warrant is revoked")?;
     }
     Ok(End::Done)
 }

@@ -36,11 +36,11 @@ pub(super) fn run(args: &RevokeArgs) -> anyhow::Result<End> {
     }
     if args.json {
         let shown = json!({"id": args.id, "revoked": true, "before": before, "file": file});
-        println!("{}", serde_json::to_string_pretty(&shown)?);
+        crate::line!("{}", serde_json::to_string_pretty(&shown)?)?;
     } else if before {
-        println!("{} is revoked already", args.id);
+        crate::line!("{} is revoked already", args.id)?;
     } else {
-        println!("{} is revoked: {}", args.id, file.display());
+        crate::line!("{} is revoked: {}", args.id, file.display())?;
     }
     Ok(End::Done)
 }

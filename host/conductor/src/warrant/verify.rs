@@ -102,15 +102,17 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<End> {
             "valid": failed.is_none(), "at": moment(now), "claims": warrant.as_deref(),
             "code": failed.map(WarrantError::code), "checks": checks,
         });
-        println!("{}", serde_json::to_string_pretty(&shown)?);
+        crate::line!("{}", serde_json::to_string_pretty(&shown)?)?;
     } else {
         if let Some(w) = &warrant {
             let operations: Vec<&str> = w.operations.iter().map(|o| o.name()).collect();
-            println!(
+            crate::line!(
                 "{} of {}, case {}",
-                w.jti, w.binding.authority, w.binding.case_reference
-            );
-            println!(
+                w.jti,
+                w.binding.authority,
+                w.binding.case_reference
+            )?;
+            crate::line!(
                 "{}: {} -> {}, {} for {}, {} to {}",
                 w.tenant,
                 w.src,
@@ -119,18 +121,18 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<End> {
                 w.purpose,
                 moment(w.nbf),
                 moment(w.exp)
-            );
+            )?;
         }
         for check in &checks {
             match (check.holds, &check.reason) {
-                (Some(true), _) => println!("  ok      {}", check.check),
-                (Some(false), reason) => println!(
+                (Some(true), _) => crate::line!("  ok      {}", check.check)?,
+                (Some(false), reason) => crate::line!(
                     "  FAILED  {}: {}: {}",
                     check.check,
                     check.code.unwrap_or_default(),
                     reason.as_deref().unwrap_or_default()
-                ),
-                (None, _) => println!("  -       {}", check.check),
+                )?,
+                (None, _) => crate::line!("  -       {}", check.check)?,
             }
         }
     }
