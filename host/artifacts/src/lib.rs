@@ -126,6 +126,24 @@ pub fn ensure_target(checkout: &Path) -> Result<(), ArtifactError> {
     }
 }
 
+/// Copies a directory, whole: what a demo or a test changes is its own.
+///
+/// # Errors
+/// It can't be read, or the copy not be written.
+pub fn copy_directory(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_directory(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
 fn has_target(checkout: &Path) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc)

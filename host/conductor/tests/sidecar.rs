@@ -24,18 +24,6 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(std::fs::copy(entry.path(), &to).unwrap()),
-        }
-    }
-}
-
 fn token(tenant: &str, home: &str) -> String {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -122,7 +110,7 @@ async fn a_sidecar_is_served_its_guards_and_every_change_of_the_policies() {
     .unwrap();
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
-    copy(&checkout().join("policies"), &at("policies"));
+    artifacts::copy_directory(&checkout().join("policies"), &at("policies")).unwrap();
     std::fs::write(at("jwks.json"), r#"{"keys":[{"kty":"EC"}]}"#).unwrap();
     let [xds, api, listen, admin, gateway, gateway_admin] = free_ports().unwrap();
     let store = store().await;

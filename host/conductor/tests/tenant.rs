@@ -18,27 +18,12 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&both).into_owned()
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a directory");
-    for entry in std::fs::read_dir(from).expect("the policies") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("a copy");
-        }
-    }
-}
-
 #[test]
 fn who_is_in_quarantine_is_in_the_policies() {
     let dir = tempfile::tempdir().expect("a directory");
     let policies = dir.path().join("policies");
-    copy(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies"),
-        &policies,
-    );
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    artifacts::copy_directory(&checkout.join("policies"), &policies).expect("a copy");
     let file = policies.join("ig/quarantine/data.json");
     let kept = || std::fs::read_to_string(&file).expect("the section");
 

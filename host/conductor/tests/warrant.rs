@@ -20,19 +20,6 @@ fn run(command: &mut Command) -> (i32, String, String) {
     (status.code().expect("a code"), text(stdout), text(stderr))
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 impl Office {
     fn open() -> Self {
         let office = Self {
@@ -42,7 +29,7 @@ impl Office {
         for part in ["ig", "schema.graphql"] {
             let (from, to) = (policies.join(part), office.path("policies").join(part));
             if from.is_dir() {
-                copy(&from, &to);
+                artifacts::copy_directory(&from, &to).unwrap();
             } else {
                 std::fs::copy(from, to).unwrap();
             }

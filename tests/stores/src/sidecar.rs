@@ -110,6 +110,17 @@ impl Sidecar {
             })
             .await;
         }
+        if matches!(fault, Fault::Misconfigured | Fault::NoKeys) {
+            // The listeners are open, and deny, before a guard is there: only then is it tried.
+            until("a refused guard", async || {
+                let groups = sidecar.cache.status().groups;
+                groups
+                    .get(REGION)
+                    .filter(|g| !g.parked.is_empty())
+                    .map(drop)
+            })
+            .await;
+        }
         sidecar
     }
 

@@ -48,15 +48,17 @@ pub fn examine_guard(bundle: &Bundle, guard: &GuardConfig) -> Result<usize, Bund
         .flatten()
         .take(TENANTS)
         .map(|(name, _)| name.as_str());
-    let regions = [guard.region.as_str(), guard.store.region.as_str()];
+    // A tenant's home may be anywhere, and what crosses a border is asked about too.
+    let homes = data.pointer("/ig/regions").and_then(Value::as_object);
+    let homes: Vec<&String> = homes.into_iter().flat_map(|r| r.keys()).collect();
     let mut tried = 0;
     for tenant in known.chain(["a-tenant-unknown"]) {
-        for home in regions {
+        for &home in &homes {
             let warrant = WarrantUse {
                 id: "wrt_examination".into(),
-                src: home.to_owned(),
+                src: home.clone(),
                 dst: guard.region.clone(),
-                operations: vec!["read".into()],
+                operations: ["read", "write", "delete"].map(Into::into).into(),
                 authority: "examination".into(),
                 case: "examination".into(),
             };
@@ -122,7 +124,16 @@ mod tests {
     #[test]
     fn what_a_guard_would_stumble_over_is_found() {
         type Spoil = fn(&mut Bundle, &mut GuardConfig);
-        let cases: [(Spoil, &str); 4] = [
+        fn without(bundle: &mut Bundle, text: &str) {
+            let module = bundle.policy.modules.iter_mut();
+            let module = module
+                .into_iter()
+                .find(|m| m.path == "ig/egress.rego")
+                .unwrap();
+            assert!(module.text.contains(text), "{text}");
+            module.text = module.text.replace(text, "");
+        }
+        let cases: [(Spoil, &str); 6] = [
             (|_, g| g.store.region = "mars".into(), "no region `mars`"),
             (|_, g| g.store.hosts = vec!["a".into()], "no `hosts`"),
             (
@@ -130,14 +141,19 @@ mod tests {
                 "data.ig.egress.decision",
             ),
             (
+                |b, _| without(b, "\"reason\": \"the tenant's own region\","),
+                "gives no decision",
+            ),
+            // What is asked about a border, without a warrant and with one.
+            (
+                |b, _| without(b, "\"reason\": concat(\"; \", sort(crossings | faults)),"),
+                "gives no decision",
+            ),
+            (
                 |b, _| {
-                    let module = b
-                        .policy
-                        .modules
-                        .iter_mut()
-                        .find(|m| m.path == "ig/egress.rego");
-                    let text = &mut module.unwrap().text;
-                    *text = text.replace("\"reason\": \"the tenant's own region\",", "");
+                    let reason = "\"reason\": sprintf(\"warrant %s of %s, case %s\", \
+                                  [input.warrant.id, input.warrant.authority, input.warrant.case]),";
+                    without(b, reason);
                 },
                 "gives no decision",
             ),

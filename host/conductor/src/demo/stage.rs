@@ -134,7 +134,8 @@ impl Stage {
             .prefix("demo-")
             .tempdir_in(&target)?;
         let at = directory.path();
-        copy(&checkout.join("policies"), &at.join("policies"))?;
+        artifacts::copy_directory(&checkout.join("policies"), &at.join("policies"))
+            .context("can't copy the policies")?;
         std::fs::create_dir_all(at.join("filters"))?;
         for (from, name) in filters.iter().zip(["residency.wasm", "masking.wasm"]) {
             std::fs::copy(from, at.join("filters").join(name))?;
@@ -605,21 +606,4 @@ fn configuration(
         );
     }
     Ok(text)
-}
-
-/// Copies a directory, whole.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in
-        std::fs::read_dir(from).with_context(|| format!("can't read {}", from.display()))?
-    {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }

@@ -75,6 +75,15 @@ impl KeyFiles {
         Ok(key)
     }
 
+    /// Writes the public key that belongs to the private one.
+    fn complete(&self, passphrase: &Passphrase) -> Result<(), KeyFileError> {
+        let path = &self.private;
+        let pem = fs::read_to_string(path).map_err(|e| io_error(path, e))?;
+        let key = SigningKey::from_pem(&pem, passphrase).map_err(|e| self.key_error(e))?;
+        let public = key.public().to_pem().map_err(|e| self.key_error(e))?;
+        create(&self.public, &public, 0o644).map_err(|e| io_error(&self.public, e))
+    }
+
     /// Reads the private key.
     ///
     /// # Errors
@@ -144,6 +153,10 @@ pub fn rotate(
     }
     let old = current.read(passphrase)?;
     let new = if there(&next.private)? {
+        // Of the two files the private one is made first.
+        if !there(&next.public)? {
+            next.complete(passphrase)?;
+        }
         next.read(passphrase)?
     } else {
         next.generate(passphrase)?
