@@ -6,6 +6,22 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::{Map, Value};
 
+/// Waits for others that change the section, for as long as what is returned lives: of two that read,
+/// change and write at once, one would be lost.
+///
+/// # Errors
+/// The directory can't be made, or not be locked.
+pub fn turn(file: &Path) -> anyhow::Result<std::fs::File> {
+    let directory = file.parent().unwrap_or(Path::new("."));
+    let lock = || -> std::io::Result<std::fs::File> {
+        std::fs::create_dir_all(directory)?;
+        let directory = std::fs::File::open(directory)?;
+        directory.lock()?;
+        Ok(directory)
+    };
+    lock().with_context(|| format!("can't lock {}", directory.display()))
+}
+
 /// The entries of a section; none if there is no file.
 ///
 /// # Errors

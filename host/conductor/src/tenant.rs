@@ -110,6 +110,7 @@ fn quarantine(args: &QuarantineArgs) -> anyhow::Result<End> {
         );
     }
     let file = policies.join(QUARANTINE);
+    let turn = directory::turn(&file)?;
     let mut shut_out = directory::read(&file)?;
     // Who is in quarantine stays there for the first reason.
     if !shut_out.contains_key(&args.tenant) {
@@ -121,11 +122,13 @@ fn quarantine(args: &QuarantineArgs) -> anyhow::Result<End> {
         shut_out.insert(args.tenant.clone(), entry);
         directory::write(&file, &shut_out)?;
     }
+    drop(turn);
     finish(&args.place, &args.tenant, true)
 }
 
 fn release(args: &ReleaseArgs) -> anyhow::Result<End> {
     let file = args.place.policies.join(QUARANTINE);
+    let turn = directory::turn(&file)?;
     let mut shut_out = directory::read(&file)?;
     if shut_out.remove(&args.tenant).is_none() {
         bail!(
@@ -135,6 +138,7 @@ fn release(args: &ReleaseArgs) -> anyhow::Result<End> {
         );
     }
     directory::write(&file, &shut_out)?;
+    drop(turn);
     finish(&args.place, &args.tenant, false)
 }
 

@@ -76,3 +76,25 @@ fn who_is_in_quarantine_is_in_the_policies() {
     );
     assert!(kept().contains("acme"), "it is written all the same");
 }
+
+#[test]
+fn of_many_at_once_none_is_lost() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let policies = dir.path().join("policies");
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    artifacts::copy_directory(&checkout.join("policies"), &policies).expect("a copy");
+    let tenants = ["acme", "globex", "hooli", "initech", "umbrella", "wonka"];
+    std::thread::scope(|scope| {
+        for name in tenants {
+            let policies = &policies;
+            scope.spawn(move || {
+                let output = tenant(&["quarantine", name, "--reason", "x"], policies);
+                assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+            });
+        }
+    });
+    let listed = said(&tenant(&["list"], &policies));
+    for name in tenants {
+        assert!(listed.contains(name), "{name}: {listed}");
+    }
+}

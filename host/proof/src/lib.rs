@@ -10,7 +10,7 @@
 //!
 //! Only `run` touches files. Nothing reads a clock.
 //!
-//! A prober does this, once a period:
+//! Who has something to prove does this, once a period:
 //!
 //! ```
 //! use proof::key::SigningKey;

@@ -12,9 +12,6 @@ use crate::config::{Config, Sidecar};
 /// The service cluster of sidecars, by which they are told from gateways.
 pub const CLUSTER: &str = "sidecar";
 
-/// The environment variable with the context keys, in the sidecar's environment.
-const KEYS_ENV: &str = "IG_CONTEXT_KEYS";
-
 /// The name under which the control plane keeps what the sidecars of a region are served. No region
 /// has it: there is no `/` in a region's name.
 pub fn group(region: &str) -> String {
@@ -62,7 +59,7 @@ pub fn spec(
                 name,
                 wasm: super::source(config, code),
                 configuration: serde_json::to_string(&guard)?,
-                env_keys: vec![KEYS_ENV.into()],
+                env_keys: vec![super::CONTEXT_KEYS_ENV.into()],
                 allow_on_headers_stop_iteration: false,
             },
         });

@@ -27,6 +27,7 @@ pub(super) fn run(args: &RevokeArgs) -> anyhow::Result<End> {
         bail!("`{}` is no warrant's id: one begins with wrt_", args.id);
     }
     let file = super::revocations(&args.policies)?;
+    let _turn = directory::turn(&file)?;
     let mut revoked = directory::read(&file)?;
     // The reason of a revocation stays the first one's.
     let before = revoked.contains_key(&args.id);
