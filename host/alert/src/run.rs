@@ -271,7 +271,10 @@ mod tests {
         for secret in ["SECRET", "pw", "user"] {
             assert!(!one.name.contains(secret), "{}", one.name);
         }
-        assert_ne!(one.name, webhook("https://hooks.example:8443/services/T1").name);
+        assert_ne!(
+            one.name,
+            webhook("https://hooks.example:8443/services/T1").name
+        );
     }
 
     #[test]

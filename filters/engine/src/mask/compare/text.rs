@@ -226,7 +226,17 @@ mod tests {
         }
         assert_eq!(unescaped("em\\u{0000000000061}il"), "email");
         for same in [
-            "\\u{+61}", "\\u{6 1}", "\\u{\\u{61", "a\\'b", "\\u", "\\u{", "\\uzzzz", "\\ud800", "\\x6", "plain", "\\\\",
+            "\\u{+61}",
+            "\\u{6 1}",
+            "\\u{\\u{61",
+            "a\\'b",
+            "\\u",
+            "\\u{",
+            "\\uzzzz",
+            "\\ud800",
+            "\\x6",
+            "plain",
+            "\\\\",
         ] {
             assert_eq!(unescaped(same), same);
         }
