@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use crate::audit::{DecisionIds, Outcome};
 use crate::cache::Cache;
+use crate::config::check_refusals;
 use crate::context::{ContextKeys, ContextToken};
 use crate::policy::{EgressDecision, EgressInput, EgressOperation, Policy, StoreInput};
 
@@ -102,6 +103,7 @@ impl Guard {
         let keys = keys.filter(|k| !k.is_empty()).ok_or(GuardError::NoKeys)?;
         let keys = ContextKeys::parse(keys, &config.region)?;
         let policy = Policy::load::<EgressDecision>(&config.policy)?;
+        check_refusals(&config.policy.data)?;
         let decisions = Cache::new(config.limits.cache_entries);
         Ok(Self {
             config,
