@@ -10,6 +10,9 @@ use super::config::{GuardConfig, GuardError, KeysEnv};
 use super::objects::{Owner, owner};
 use super::record::{EgressRecord, StoreRecord};
 
+/// Bytes of the name of a bucket, database or user.
+const LONGEST_NAME: usize = 255;
+
 /// A loaded configuration.
 #[derive(Debug)]
 pub struct Guard {
@@ -100,10 +103,10 @@ impl Guard {
     pub fn configure(config: &[u8], keys: Option<&str>) -> Result<Self, GuardError> {
         let config: GuardConfig = serde_json::from_slice(config)?;
         config.check()?;
+        check_refusals(&config.policy.data)?;
         let keys = keys.filter(|k| !k.is_empty()).ok_or(GuardError::NoKeys)?;
         let keys = ContextKeys::parse(keys, &config.region)?;
         let policy = Policy::load::<EgressDecision>(&config.policy)?;
-        check_refusals(&config.policy.data)?;
         let decisions = Cache::new(config.limits.cache_entries);
         Ok(Self {
             config,
@@ -134,7 +137,8 @@ impl Guard {
         now_s: u64,
     ) -> Ruling {
         let mut record = self.record(operation);
-        record.store.object = ask.objects.first().map(|(name, _)| (*name).to_owned());
+        let object = ask.objects.first().map(|(name, _)| *name);
+        record.store.object = object.filter(|n| is_short(n)).map(str::to_owned);
         match self.admit(token, ask, operation, now_s, &mut record) {
             Ok(()) => {
                 record.outcome = Outcome::Allowed;
@@ -302,7 +306,17 @@ impl Guard {
     }
 }
 
+/// Clients choose names, and decisions are remembered under what they name. No store has longer ones.
+fn is_short(name: &str) -> bool {
+    name.len() <= LONGEST_NAME
+}
+
 fn find(rules: &[super::ObjectRule], name: &str, what: &str) -> Result<Option<Owner>, Refusal> {
+    if !is_short(name) {
+        let message = format!("the name of the {what} has more than {LONGEST_NAME} bytes");
+        let kind = DenialKind::Malformed;
+        return Err(Refusal::new(kind, "OBJECT_NAME_LONG", message));
+    }
     if rules.is_empty() {
         return Ok(None);
     }

@@ -120,6 +120,34 @@ fn what_is_refused_is_refused_whatever_is_said_about_it() {
 }
 
 #[test]
+fn names_that_no_store_has_are_refused_before_the_rules_are_asked() {
+    let name = |size: usize| "x".repeat(size);
+    for objects in [json!([]), json!([{"name": "{tenant}"}])] {
+        let mut own = guard(json!({"kind": "postgres", "objects": objects, "users": objects}));
+        let wide = claims(&name(255), "eu");
+        let unknown = Some("TENANT_UNKNOWN".to_owned());
+        assert_eq!(code(&mut own, &wide, Some(&name(255)), Connect), unknown);
+        let ask = Ask {
+            objects: vec![("acme", Connect)],
+            user: Some(&name(256)),
+        };
+        let acme = sign(&claims("acme", "eu"));
+        let by_user = own.decide(Some(acme.as_bytes()), &ask, Connect, NOW);
+        let long = name(10_000);
+        let ask = Ask {
+            objects: vec![(&long, Connect)],
+            user: None,
+        };
+        let by_object = own.decide(Some(acme.as_bytes()), &ask, Connect, NOW);
+        for ruling in [by_user, by_object] {
+            assert_eq!(ruling.record.code.as_deref(), Some("OBJECT_NAME_LONG"));
+            assert!(ruling.record.store.object.is_none_or(|o| o == "acme"));
+            assert_eq!(ruling.verdict.unwrap_err().kind, DenialKind::Malformed);
+        }
+    }
+}
+
+#[test]
 fn a_warrant_opens_a_border_for_what_it_is_for() {
     let mut own = guard(json!({"kind": "postgres"}));
     let mut far = guard(json!({"kind": "postgres", "region": "us"}));
