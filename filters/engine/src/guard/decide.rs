@@ -52,7 +52,7 @@ pub enum DenialKind {
     Rules,
     /// What the client sent is not the store's protocol, or a part of it that is not served.
     Malformed,
-    /// The rules give no decision.
+    /// The rules give no decision, or the store no answer.
     Failed,
 }
 
@@ -263,6 +263,17 @@ impl Guard {
         let mut ruling = self.malformed("OPENING_ABANDONED", reason, EgressOperation::Connect);
         ruling.record.outcome = Outcome::Incomplete;
         ruling
+    }
+
+    /// The ruling about a connection whose store does not speak its protocol
+    /// ([`super::FromStore::broken`]).
+    pub fn broken(&mut self) -> Ruling {
+        let reason = "the store's answer is none of its protocol".to_owned();
+        let record = self.record(EgressOperation::Connect);
+        refused(
+            record,
+            Refusal::new(DenialKind::Failed, "STORE_MALFORMED", reason),
+        )
     }
 
     /// The ruling about what needs no tenant: cancelling by a key that only its owner has.
