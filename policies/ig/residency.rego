@@ -12,7 +12,7 @@ default decision := {
 
 decision := denial("TENANT_QUARANTINED", "the tenant is in quarantine") if {
 	home
-	data.ig.quarantine[input.tenant]
+	quarantined
 } else := denial("REGION_UNKNOWN", "the directory names a region that does not exist") if {
 	home
 	not data.ig.regions[home]
@@ -38,6 +38,12 @@ decision := denial("TENANT_QUARANTINED", "the tenant is in quarantine") if {
 	is_object(input.warrant)
 } else := object.union(denial("CROSS_REGION", concat("; ", sort(crossings))), elsewhere) if {
 	home
+}
+
+# By being there, whatever is said about it.
+quarantined if {
+	some tenant, _ in data.ig.quarantine
+	tenant == input.tenant
 }
 
 denial(code, reason) := {"allow": false, "region": home, "code": code, "reason": reason}

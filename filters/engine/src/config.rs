@@ -1,9 +1,11 @@
 //! The filters' configurations: what the conductor pushes and a filter loads.
 
 mod headers;
+pub(crate) mod refusals;
 pub mod strict;
 
 pub use headers::response_header;
+pub(crate) use refusals::{check_refusals, section};
 
 use std::collections::BTreeMap;
 

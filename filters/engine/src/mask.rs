@@ -16,7 +16,7 @@ mod table;
 
 pub use ::pseudonym::PseudonymKey;
 pub use apply::PlanMasker;
-pub use compare::{BODY, Compared, Comparison, Context, Known};
+pub use compare::{BODY, Compared, Comparison, Context, Known, subjects};
 pub use compile::{Limits, RoutePlan, compile, compile_route, refused};
 pub use envelope::Envelope;
 pub use explain::{ExplainedPath, PathAction, Scope, explain};

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use engine::filter::Headers;
+use engine::guard::DenialKind;
 use engine::reply::Reply;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
@@ -16,6 +17,9 @@ impl Context for Stream {}
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         let unavailable = |reason: &str| {
+            if let Some(loaded) = &self.0 {
+                loaded.metrics.failed.add(1);
+            }
             shell::send(&Reply::problem(503, "GUARD_UNAVAILABLE", reason));
             Action::Pause
         };
@@ -27,7 +31,6 @@ impl HttpContext for Stream {
         };
         let headers = shell::headers(MapType::HttpRequestHeaders);
         let ruling = guard.http(Headers(&headers), shell::now().as_secs());
-        loaded.metrics.count(ruling.fault.map_or(Ok(()), Err));
         if !record(&ruling.record) {
             return unavailable("the decision can't be recorded");
         }
@@ -35,12 +38,18 @@ impl HttpContext for Stream {
             Ok(edits) => {
                 let routed = shell::edit(MapType::HttpRequestHeaders, &edits)
                     .and_then(|()| shell::clear_route_cache());
-                match routed {
-                    Ok(()) => Action::Continue,
-                    Err(_) => unavailable("the request could not be routed to its store"),
+                if routed.is_err() {
+                    let reason = "the request could not be routed to its store";
+                    record(&ruling.record.undone(reason));
+                    return unavailable(reason);
                 }
+                loaded.metrics.allowed.add(1);
+                Action::Continue
             }
             Err(reply) => {
+                loaded
+                    .metrics
+                    .refuse(ruling.fault.unwrap_or(DenialKind::Failed));
                 shell::send(&reply);
                 Action::Pause
             }

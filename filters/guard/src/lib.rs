@@ -41,14 +41,16 @@ struct Metrics {
     allowed: Metric,
     denied: Metric,
     malformed: Metric,
+    failed: Metric,
 }
 
 impl Metrics {
-    fn count(self, verdict: Result<(), DenialKind>) {
-        match verdict {
-            Ok(()) => self.allowed.add(1),
-            Err(DenialKind::Malformed) => self.malformed.add(1),
-            Err(_) => self.denied.add(1),
+    /// Counts what is not let through.
+    fn refuse(self, kind: DenialKind) {
+        match kind {
+            DenialKind::Malformed => self.malformed.add(1),
+            DenialKind::Context | DenialKind::Rules => self.denied.add(1),
+            DenialKind::Failed => self.failed.add(1),
         }
     }
 }
@@ -99,6 +101,7 @@ impl RootContext for Root {
                 allowed: Metric::counter("ig.guard.allowed"),
                 denied: Metric::counter("ig.guard.denied"),
                 malformed: Metric::counter("ig.guard.malformed"),
+                failed: Metric::counter("ig.guard.failed"),
             },
             waiting: RefCell::default(),
         }));

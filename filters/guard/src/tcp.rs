@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use engine::guard::{Connection, FromClient, Route, Ruling};
+use engine::guard::{Connection, EgressRecord, FromClient, Route, Ruling};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, StreamContext};
 use proxy_wasm::types::{Action, BufferType, LogLevel, PeerType};
@@ -51,19 +51,22 @@ impl Loaded {
         waiting.0.remove(&id).map(|due| due.for_what)
     }
 
+    /// Leaves the record, and counts what is not let in: what is, counts when it has been.
     fn rule(&self, ruling: &Ruling) -> bool {
-        let verdict = ruling.verdict.as_ref().map(|&()| ()).map_err(|d| d.kind);
-        self.metrics.count(verdict);
-        record(&ruling.record)
+        let recorded = record(&ruling.record);
+        if let (true, Err(denial)) = (recorded, &ruling.verdict) {
+            self.metrics.refuse(denial.kind);
+        }
+        recorded
     }
 }
 
 /// Closes what is due. A connection can't be closed from its own callbacks: what the proxy calls then
 /// would come in while they are still running.
 pub fn look(loaded: &Loaded) {
-    let now = shell::now();
     let due: Vec<(u32, Due)> = match loaded.waiting.try_borrow() {
         Ok(waiting) if !waiting.0.is_empty() => {
+            let now = shell::now();
             let due = waiting.0.iter().filter(|(_, due)| due.at <= now);
             due.map(|(id, due)| (*id, *due)).collect()
         }
@@ -92,6 +95,9 @@ pub struct Stream {
     connection: Option<Connection>,
     admitted: bool,
     routed: bool,
+    /// What was allowed last.
+    allowed: Option<EgressRecord>,
+    failed: bool,
 }
 
 impl Stream {
@@ -102,6 +108,8 @@ impl Stream {
             connection: None,
             admitted: false,
             routed: false,
+            allowed: None,
+            failed: false,
         }
     }
 
@@ -118,6 +126,9 @@ impl Stream {
                 Err(_) => loaded.wait(self.id, For::Closing, loaded.opening_ms),
             }
             loaded.rule(ruling).then_some(())?;
+            if ruling.verdict.is_ok() {
+                self.allowed = Some(ruling.record.clone());
+            }
         }
         if end && !connection.is_decided() {
             // Nothing more will come, so nothing can be decided.
@@ -152,10 +163,17 @@ impl Stream {
 
     /// Nothing goes on: something is not as it must be.
     fn fail(&mut self) -> Action {
-        shell::log(
-            LogLevel::Error,
-            "ig.guard: a connection could not be guarded and is closed",
-        );
+        if !self.failed {
+            self.failed = true;
+            let reason = "the connection could not be guarded and is closed";
+            shell::log(LogLevel::Error, &format!("ig.guard: {reason}"));
+            if let Some(loaded) = &self.loaded {
+                loaded.metrics.failed.add(1);
+            }
+            if let Some(allowed) = self.allowed.take() {
+                record(&allowed.undone(reason));
+            }
+        }
         self.connection = None;
         self.close_soon(0);
         Action::Pause
@@ -193,6 +211,9 @@ impl StreamContext for Stream {
         {
             return self.fail();
         }
+        if self.allowed.take().is_some() {
+            loaded.metrics.allowed.add(1);
+        }
         self.admitted = self
             .connection
             .as_ref()
@@ -219,6 +240,12 @@ impl StreamContext for Stream {
             && hostcalls::set_buffer(BufferType::UpstreamData, 0, size, &moved.forward).is_err()
         {
             return self.fail();
+        }
+        if moved.broken
+            && let Some(loaded) = &self.loaded
+            && let Some(ruling) = loaded.guard().map(|mut guard| guard.broken())
+        {
+            loaded.rule(&ruling);
         }
         if moved.end {
             self.close_soon(FAREWELL_MS);

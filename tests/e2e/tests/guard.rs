@@ -6,7 +6,8 @@ use e2e::{bundle, guard};
 use engine::context::{ContextKeys, ContextToken};
 use engine::guard::StoreConfig;
 use harness::{
-    Exchange, Message, Outcome, PeerType, Plugin, PluginOptions, TcpStream, Vm, VmOptions, splits,
+    Exchange, Message, Outcome, PeerType, Plugin, PluginOptions, Status, TcpStream, Vm, VmOptions,
+    splits,
 };
 use serde_json::{Value, json};
 
@@ -74,8 +75,9 @@ fn record(tcp: &TcpStream) -> Value {
         .map_or(Value::Null, |r| serde_json::from_slice(r).unwrap())
 }
 
-fn counts(plugin: &Plugin) -> [u64; 3] {
-    ["allowed", "denied", "malformed"].map(|name| {
+/// Allowed, denied, malformed, failed.
+fn counts(plugin: &Plugin) -> [u64; 4] {
+    ["allowed", "denied", "malformed", "failed"].map(|name| {
         plugin
             .host()
             .metrics()
@@ -157,7 +159,7 @@ fn a_refused_connection_reaches_the_responder_and_ends() {
         assert!(tcp.closed_by_filter(), "{how}");
         tcp.close(PeerType::Local);
     }
-    assert_eq!(counts(&plugin), [0, count, 0]);
+    assert_eq!(counts(&plugin), [0, count, 0, 0]);
     no_traps(&plugin);
 }
 
@@ -178,16 +180,77 @@ fn a_half_open_connection_is_closed_and_counted_once() {
         tcp.close(PeerType::Local);
         assert_eq!(record(tcp)["code"], "OPENING_TIMEOUT");
     }
-    assert_eq!(counts(&plugin), [0, 0, 2]);
+    assert_eq!(counts(&plugin), [0, 0, 2, 0]);
     // Who leaves by himself is counted if he has said something.
     drop(plugin.tcp());
-    assert_eq!(counts(&plugin), [0, 0, 2]);
+    assert_eq!(counts(&plugin), [0, 0, 2, 0]);
     let mut leaving = plugin.tcp();
     leaving.from_client(&bytes[..20], false);
     leaving.close(PeerType::Remote);
-    assert_eq!(counts(&plugin), [0, 0, 3]);
+    assert_eq!(counts(&plugin), [0, 0, 3, 0]);
     assert_eq!(record(&leaving)["outcome"], "incomplete");
     no_traps(&plugin);
+}
+
+/// Envoy's function of the name is there no more.
+fn without(plugin: &Plugin, function: &str) {
+    let host = plugin.host();
+    host.on_foreign_function(function, |_| Err(Status::NotFound));
+}
+
+#[test]
+fn a_connection_that_can_not_be_led_to_its_store_is_no_allowed_one() {
+    let plugin = postgres();
+    let bytes = startup("acme", &token(&plugin, "acme", "eu"));
+    let mut tcp = plugin.tcp();
+    tcp.from_client(&bytes, false);
+    assert_eq!(counts(&plugin), [1, 0, 0, 0]);
+    without(&plugin, "set_envoy_filter_state");
+    let mut tcp = plugin.tcp();
+    tcp.from_client(&bytes, false);
+    tcp.from_client("more", false);
+    assert_eq!(tcp.upstream().0, b"");
+    assert_eq!(cluster(&tcp), None);
+    assert_eq!(record(&tcp)["outcome"], "denied");
+    assert_eq!(record(&tcp)["code"], "GUARD_UNAVAILABLE");
+    assert_eq!(record(&tcp)["tenant"], "acme");
+    plugin.host().advance(Duration::from_millis(400));
+    assert!(tcp.closed_by_filter());
+    tcp.close(PeerType::Local);
+    assert_eq!(counts(&plugin), [1, 0, 0, 1]);
+    no_traps(&plugin);
+}
+
+#[test]
+fn a_store_that_speaks_another_protocol_leaves_a_record() {
+    let plugin = plugin(json!({"kind": "bolt", "name": "main", "region": "eu"}));
+    let mut tcp = plugin.tcp();
+    let handshake = b"\x60\x60\xb0\x17\0\0\x01\xff\0\x08\x08\x05\0\x02\x04\x04\0\0\0\x03";
+    tcp.from_client(handshake, false);
+    tcp.from_upstream("HTTP/1.1 400 Bad Request", false);
+    plugin.host().advance(Duration::from_millis(400));
+    assert!(tcp.closed_by_filter());
+    tcp.close(PeerType::Local);
+    assert_eq!(record(&tcp)["code"], "STORE_MALFORMED");
+    assert_eq!(counts(&plugin), [0, 0, 0, 1]);
+    no_traps(&plugin);
+}
+
+#[test]
+fn a_clock_that_nothing_waits_for_is_not_asked() {
+    let plugin = postgres();
+    let asked = |plugin: &Plugin| {
+        let count = || {
+            let figures = plugin.vm().figures();
+            figures.host_calls_of("proxy_get_current_time_nanoseconds")
+        };
+        let before = count();
+        plugin.host().advance(Duration::from_millis(1_000));
+        count() - before
+    };
+    assert_eq!(asked(&plugin), 0);
+    let _waiting = plugin.tcp();
+    assert!(asked(&plugin) >= 9);
 }
 
 #[test]
@@ -266,6 +329,24 @@ fn a_request_is_led_to_its_store_or_refused() {
         let record: Value = serde_json::from_str(&record).unwrap();
         assert_eq!(record["code"], code);
     }
-    assert_eq!(counts(&plugin), [1, 2, 2]);
+    assert_eq!(counts(&plugin), [1, 2, 2, 0]);
+    no_traps(&plugin);
+}
+
+#[test]
+fn a_request_that_can_not_be_led_to_its_store_is_no_allowed_one() {
+    let plugin = plugin(json!({
+        "kind": "s3", "name": "main", "region": "eu", "hosts": ["s3.test"],
+    }));
+    without(&plugin, "clear_route_cache");
+    let acme = token(&plugin, "acme", "eu");
+    let outcome = put(&plugin, "/data-acme/k", Some(&acme));
+    assert_eq!(outcome.status(), Some(503));
+    assert!(outcome.text().contains("GUARD_UNAVAILABLE"));
+    let record = outcome.wasm_state("ig.egress").unwrap();
+    let record: Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(record["outcome"], "denied");
+    assert_eq!(record["code"], "GUARD_UNAVAILABLE");
+    assert_eq!(counts(&plugin), [0, 0, 0, 1]);
     no_traps(&plugin);
 }

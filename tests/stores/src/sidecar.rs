@@ -259,7 +259,7 @@ impl Sidecar {
         stats.get(name).copied().unwrap_or(0)
     }
 
-    /// The guards' counters: allowed, denied, malformed.
+    /// The guards' counters of what clients do: allowed, denied, malformed.
     pub async fn counts(&self) -> [u64; 3] {
         let stat = async |name: &str| self.stat(&format!("wasmcustom.ig.guard.{name}")).await;
         [

@@ -7,13 +7,16 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::DecisionIds;
 use crate::cache::Cache;
-use crate::config::{ConfigError, MOST_BATCHED, MaskingConfig, response_header, strict};
+use crate::config::{
+    ConfigError, MOST_BATCHED, MaskingConfig, RouteConfig, response_header, strict,
+};
 use crate::graphql::{self, Document, GraphqlError, Operation};
 use crate::mask::{self, Comparison, Envelope, Keyring, Known, Plan, RoutePlan, RuleTable};
 use crate::policy::{Decision, ErrorDetail, MaskingInput, Policy};
 use crate::schema::{Schema, TypeSet};
 
 use super::routes::Routes;
+use super::stream::OpenPath;
 use super::tags::tell_tags;
 
 /// A loaded configuration with its caches.
@@ -28,7 +31,7 @@ pub struct Masking {
     /// By document, operation and decision.
     plans: Cache<(u64, usize, u64), Arc<Plan>>,
     /// By route and decision.
-    route_plans: Cache<(usize, u64), Arc<RoutePlan>>,
+    route_plans: Cache<(usize, u64), Arc<KnownRoute>>,
     /// Queries that callers have registered by their hash.
     registered: Cache<Box<str>, Arc<str>>,
     /// SHA-256 of the manifest's documents.
@@ -37,6 +40,8 @@ pub struct Masking {
     /// What the settings say of names of arguments; by route, what they say of its parameters.
     known: Arc<Known>,
     known_of: Vec<Arc<Known>>,
+    /// By route, the types that its parameters speak of.
+    subjects_of: Vec<TypeSet>,
     /// What a batch gets that is refused as a whole.
     refused: [Arc<Plan>; 2],
     classes: Vec<Box<str>>,
@@ -60,6 +65,13 @@ pub(super) struct KnownDecision {
     serial: u64,
     pub(super) decision: Decision,
     table: RuleTable,
+}
+
+/// What a decision makes of a route, whatever the request.
+#[derive(Debug)]
+pub(super) struct KnownRoute {
+    pub(super) plan: Arc<RoutePlan>,
+    pub(super) path: OpenPath,
 }
 
 /// Bytes of query text that are remembered: callers choose it, and memory that a filter took is
@@ -135,6 +147,10 @@ impl Masking {
                 problem,
             })?));
         }
+        let of = |route: &RouteConfig| schema.type_id(&route.of);
+        let subjects = |route| of(route).map(|of| mask::subjects(&schema, of));
+        let subjects_of = config.routes.iter().map(subjects);
+        let subjects_of = subjects_of.map(Option::unwrap_or_default).collect();
         let mut trusted = HashSet::new();
         for (id, text) in &config.graphql.manifest {
             Document::parse(text, document_limits(&config)).map_err(|problem| {
@@ -169,6 +185,7 @@ impl Masking {
             routes,
             known,
             known_of,
+            subjects_of,
             refused,
             classes,
             serial: 0,
@@ -343,31 +360,35 @@ impl Masking {
         Ok(plan)
     }
 
-    /// The plan of a route under a decision.
+    /// What a decision makes of a route.
     pub(super) fn route_plan(
         &mut self,
         index: usize,
         decided: &KnownDecision,
         tenant: &str,
-    ) -> Result<Arc<RoutePlan>, String> {
+    ) -> Result<Arc<KnownRoute>, String> {
         let key = (index, decided.serial);
-        if let Some(plan) = self.route_plans.get(&key) {
-            return Ok(plan);
+        if let Some(known) = self.route_plans.get(&key) {
+            return Ok(known);
         }
         let route = self
             .config
             .routes
             .get(index)
             .ok_or("there is no such route")?;
-        let plan = Arc::new(mask::compile_route(
+        let plan = mask::compile_route(
             &self.schema,
             route,
             &decided.table,
             self.keys.as_ref().map(|k| (k, tenant)),
             mask::Limits::default(),
-        )?);
-        self.route_plans.insert(key, plan.clone());
-        Ok(plan)
+        )?;
+        let known = Arc::new(KnownRoute {
+            plan: Arc::new(plan),
+            path: self.open_path(index, decided),
+        });
+        self.route_plans.insert(key, known.clone());
+        Ok(known)
     }
 
     /// What finds masked fields in arguments under a decision.
@@ -376,10 +397,9 @@ impl Masking {
     }
 
     /// The types that a route's parameters speak of.
-    pub(super) fn subjects(&self, index: usize, comparison: Comparison<'_>) -> TypeSet {
-        let route = self.config.routes.get(index);
-        let of = route.and_then(|r| self.schema.type_id(&r.of));
-        of.map(|of| comparison.subjects(of)).unwrap_or_default()
+    pub(super) fn subjects(&self, index: usize) -> &TypeSet {
+        const NONE: &TypeSet = &TypeSet::EMPTY;
+        self.subjects_of.get(index).unwrap_or(NONE)
     }
 
     fn next_serial(&mut self) -> u64 {

@@ -19,8 +19,6 @@ pub(super) struct Routes {
 pub(super) struct Open<'a> {
     /// The route's name for it.
     pub name: &'a str,
-    /// What the request has there.
-    pub value: &'a str,
     /// The fixed segment before it.
     pub behind: Option<&'a str>,
 }
@@ -89,27 +87,30 @@ impl Routes {
         Ok(routes)
     }
 
-    /// What a request's path has in the open segments of a route.
-    pub(super) fn open<'a>(&'a self, index: usize, path: &'a str) -> Vec<Open<'a>> {
+    /// The open segments of a route.
+    pub(super) fn open(&self, index: usize) -> impl Iterator<Item = Open<'_>> {
         let names = self.names.get(index).into_iter().flatten();
         let pattern = self.patterns.get(index).into_iter().flatten();
         let before = std::iter::once(None).chain(pattern.clone().map(Option::as_deref));
+        let open = pattern.zip(before).filter(|(p, _)| p.is_none());
+        names
+            .zip(open)
+            .map(|(name, (_, behind))| Open { name, behind })
+    }
+
+    /// What a request's path has in them.
+    pub(super) fn values<'a>(
+        &'a self,
+        index: usize,
+        path: &'a str,
+    ) -> impl Iterator<Item = &'a str> {
+        let pattern = self.patterns.get(index).into_iter().flatten();
         let segments = path
             .strip_prefix('/')
             .into_iter()
             .flat_map(|p| p.split('/'));
-        let open = pattern
-            .zip(segments)
-            .zip(before)
-            .filter(|((p, _), _)| p.is_none());
-        names
-            .zip(open)
-            .map(|(name, ((_, value), behind))| Open {
-                name,
-                value,
-                behind,
-            })
-            .collect()
+        let open = pattern.zip(segments).filter(|(p, _)| p.is_none());
+        open.map(|(_, value)| value)
     }
 
     /// The route of a path; the one with more fixed segments where several fit.
@@ -215,8 +216,9 @@ mod tests {
             assert_eq!(routes.find(path), want, "{path}");
         }
         let routes = Routes::new(&[route("a", "/{tenant}/by-mail/{mail}/x/{id}")]).unwrap();
-        let open = routes.open(0, "/acme/by-mail/ada/x/7");
-        let open: Vec<_> = open.iter().map(|o| (o.name, o.value, o.behind)).collect();
+        let values = routes.values(0, "/acme/by-mail/ada/x/7");
+        let open = routes.open(0).zip(values);
+        let open: Vec<_> = open.map(|(o, value)| (o.name, value, o.behind)).collect();
         assert_eq!(
             open,
             [

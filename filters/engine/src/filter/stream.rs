@@ -8,6 +8,8 @@ mod response;
 mod route;
 mod written;
 
+pub(super) use route::OpenPath;
+
 use std::sync::Arc;
 
 use crate::audit::MaskingRecord;

@@ -219,7 +219,10 @@ impl Opening {
                 if last {
                     forward.append(&mut self.failure);
                 }
-                FromStore { forward, end: last }
+                FromStore {
+                    end: last,
+                    ..FromStore::pass(forward)
+                }
             }
             State::Answer => {
                 let missing = handshake::ANSWER.saturating_sub(self.answer.len());
@@ -233,9 +236,11 @@ impl Opening {
                     Ok(Some(Answer::Version(_))) | Err(HandshakeError::None) => State::Greeting,
                     Err(_) => State::Refused,
                 };
+                let broken = self.state == State::Refused;
                 FromStore {
-                    forward: bytes.to_vec(),
-                    end: self.state == State::Refused,
+                    end: broken,
+                    broken,
+                    ..FromStore::pass(bytes.to_vec())
                 }
             }
             _ => FromStore::pass(bytes.to_vec()),

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use crate::config::DataFault;
 use crate::context::ContextKeyError;
 use crate::policy::{PolicyError, PolicySource};
 
@@ -127,6 +128,9 @@ pub enum GuardError {
     /// There are no keys.
     #[error("the environment has no context keys: without them no token can be believed")]
     NoKeys,
+    /// The policy data holds something else than it must: what denies would not.
+    #[error(transparent)]
+    Data(#[from] DataFault),
     /// The keys are malformed.
     #[error("the context keys in the environment can't be used: {0}")]
     Keys(#[from] ContextKeyError),

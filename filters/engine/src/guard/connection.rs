@@ -46,6 +46,8 @@ pub struct FromStore {
     pub forward: Vec<u8>,
     /// Whether the connection is to be closed as soon as it has them.
     pub end: bool,
+    /// Whether it is because they are none of the store's protocol: [`Guard::broken`] has the ruling.
+    pub broken: bool,
 }
 
 impl FromClient {
@@ -70,7 +72,7 @@ impl FromStore {
     pub(super) fn pass(forward: Vec<u8>) -> Self {
         Self {
             forward,
-            end: false,
+            ..Self::default()
         }
     }
 }

@@ -2,12 +2,16 @@ use std::sync::Arc;
 
 use crate::audit::{DecisionIds, Outcome};
 use crate::cache::Cache;
+use crate::config::check_refusals;
 use crate::context::{ContextKeys, ContextToken};
 use crate::policy::{EgressDecision, EgressInput, EgressOperation, Policy, StoreInput};
 
 use super::config::{GuardConfig, GuardError, KeysEnv};
 use super::objects::{Owner, owner};
 use super::record::{EgressRecord, StoreRecord};
+
+/// Bytes of the name of a bucket, database or user.
+const LONGEST_NAME: usize = 255;
 
 /// A loaded configuration.
 #[derive(Debug)]
@@ -48,7 +52,7 @@ pub enum DenialKind {
     Rules,
     /// What the client sent is not the store's protocol, or a part of it that is not served.
     Malformed,
-    /// The rules give no decision.
+    /// The rules give no decision, or the store no answer.
     Failed,
 }
 
@@ -99,6 +103,7 @@ impl Guard {
     pub fn configure(config: &[u8], keys: Option<&str>) -> Result<Self, GuardError> {
         let config: GuardConfig = serde_json::from_slice(config)?;
         config.check()?;
+        check_refusals(&config.policy.data)?;
         let keys = keys.filter(|k| !k.is_empty()).ok_or(GuardError::NoKeys)?;
         let keys = ContextKeys::parse(keys, &config.region)?;
         let policy = Policy::load::<EgressDecision>(&config.policy)?;
@@ -132,7 +137,8 @@ impl Guard {
         now_s: u64,
     ) -> Ruling {
         let mut record = self.record(operation);
-        record.store.object = ask.objects.first().map(|(name, _)| (*name).to_owned());
+        let object = ask.objects.first().map(|(name, _)| *name);
+        record.store.object = object.filter(|n| is_short(n)).map(str::to_owned);
         match self.admit(token, ask, operation, now_s, &mut record) {
             Ok(()) => {
                 record.outcome = Outcome::Allowed;
@@ -259,6 +265,17 @@ impl Guard {
         ruling
     }
 
+    /// The ruling about a connection whose store does not speak its protocol
+    /// ([`super::FromStore::broken`]).
+    pub fn broken(&mut self) -> Ruling {
+        let reason = "the store's answer is none of its protocol".to_owned();
+        let record = self.record(EgressOperation::Connect);
+        refused(
+            record,
+            Refusal::new(DenialKind::Failed, "STORE_MALFORMED", reason),
+        )
+    }
+
     /// The ruling about what needs no tenant: cancelling by a key that only its owner has.
     pub(super) fn by_secret(&mut self, reason: &str) -> Ruling {
         let mut record = self.record(EgressOperation::Connect);
@@ -300,7 +317,17 @@ impl Guard {
     }
 }
 
+/// Clients choose names, and decisions are remembered under what they name. No store has longer ones.
+fn is_short(name: &str) -> bool {
+    name.len() <= LONGEST_NAME
+}
+
 fn find(rules: &[super::ObjectRule], name: &str, what: &str) -> Result<Option<Owner>, Refusal> {
+    if !is_short(name) {
+        let message = format!("the name of the {what} has more than {LONGEST_NAME} bytes");
+        let kind = DenialKind::Malformed;
+        return Err(Refusal::new(kind, "OBJECT_NAME_LONG", message));
+    }
     if rules.is_empty() {
         return Ok(None);
     }

@@ -185,7 +185,7 @@ impl Opening {
                 let answer = take(&mut self.answer);
                 FromStore {
                     end: self.state == State::Refused && !answer.is_empty(),
-                    forward: answer,
+                    ..FromStore::pass(answer)
                 }
             }
         }

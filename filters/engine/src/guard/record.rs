@@ -40,6 +40,19 @@ pub struct EgressRecord {
     pub code: Option<String>,
 }
 
+impl EgressRecord {
+    /// What was allowed can't be done, and is not.
+    #[must_use]
+    pub fn undone(self, reason: &str) -> Self {
+        Self {
+            outcome: Outcome::Denied,
+            reason: reason.to_owned(),
+            code: Some("GUARD_UNAVAILABLE".to_owned()),
+            ..self
+        }
+    }
+}
+
 /// What a record names of the store.
 #[derive(Debug, Clone, Serialize)]
 pub struct StoreRecord {

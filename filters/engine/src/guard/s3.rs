@@ -55,7 +55,7 @@ pub(super) fn read(headers: Headers<'_>, hosts: &[String]) -> Result<Request, Un
             "the key has a segment `.` or `..`, or a backslash",
         ));
     }
-    let operation = operation(headers, query)?;
+    let operation = operation(headers, query, key)?;
     let mut objects = vec![(bucket, operation)];
     match &headers.all(COPY_SOURCE)[..] {
         [] => {}
@@ -106,21 +106,21 @@ fn is_climbing(key: &str) -> bool {
     segments(&plain) || plain.contains('\\') || plain.contains("%5c") || plain.contains("%5C")
 }
 
-fn operation(headers: Headers<'_>, query: &str) -> Result<EgressOperation, Unserved> {
+fn operation(headers: Headers<'_>, query: &str, key: &str) -> Result<EgressOperation, Unserved> {
     let mut names = query
         .split('&')
         .map(|p| p.split('=').next().unwrap_or_default());
+    // Stores go by a name, whatever its value is.
+    let deletes = key.is_empty() && names.clone().any(|n| n == "delete");
     let method = headers.text(":method").unwrap_or_default();
     match method {
         "GET" | "HEAD" => Ok(EgressOperation::Read),
         "DELETE" => Ok(EgressOperation::Delete),
-        "POST" if query.split('&').any(|p| p == "delete" || p == "delete=") => {
-            Ok(EgressOperation::Delete)
-        }
         "PUT" | "POST" if names.any(|n| SENDING.contains(&n) || n.contains('%')) => Err(Unserved {
             code: "S3_SENDS_ELSEWHERE",
             reason: "settings that send a bucket's content elsewhere are not passed on",
         }),
+        "POST" if deletes => Ok(EgressOperation::Delete),
         "PUT" | "POST" => Ok(EgressOperation::Write),
         _ => Err(malformed("the method is none of S3's")),
     }

@@ -77,26 +77,7 @@ impl<'s> Comparison<'s> {
 
     /// The types that arguments of a field of type `named` speak of.
     pub fn subjects(&self, named: TypeId) -> TypeSet {
-        let mut subjects = TypeSet::default();
-        let mut open = vec![(named, 0)];
-        while let Some((id, hops)) = open.pop() {
-            let Some(def) = self.schema.get(id) else {
-                continue;
-            };
-            for object in def.possible.iter() {
-                if subjects.contains(object) {
-                    continue;
-                }
-                subjects.insert(object);
-                let fields = self.schema.get(object).into_iter().flat_map(|t| t.fields());
-                open.extend(
-                    fields
-                        .filter(|f| hops < 3 && WRAPPERS.contains(&&*f.name))
-                        .map(|f| (f.shape.named, hops + 1)),
-                );
-            }
-        }
-        subjects
+        subjects(self.schema, named)
     }
 
     /// Whether what arguments of a field say is written, unless members of it compare: it is a field
@@ -120,6 +101,27 @@ impl<'s> Comparison<'s> {
         let mut walk = Walk::new(self);
         walk.member(types, name, value, Context::default())?;
         Ok(walk.guards)
+    }
+
+    /// The first of a request's parameters that names a masked field, and how.
+    pub fn parameters<'p>(
+        &self,
+        types: &TypeSet,
+        parameters: &'p [(String, String)],
+    ) -> Result<(), (&'p str, Compared)> {
+        // One walk, so that a request can't bring more by bringing it in parts.
+        let mut walk = Walk::new(self);
+        for (name, value) in parameters {
+            let mut found = || {
+                if self.listed(None, name)? {
+                    return Ok(());
+                }
+                let value = ArgumentValue::Word(value.as_str().into());
+                walk.member(types, name, &value, Context::default())
+            };
+            found().map_err(|e| (name.as_str(), e))?;
+        }
+        Ok(())
     }
 
     /// The same of an argument whose value is written: what of it compares is looked for.
@@ -299,4 +301,28 @@ impl<'s> Comparison<'s> {
     fn hides(&self, field: FieldId) -> bool {
         self.table.hides(field)
     }
+}
+
+/// The types that arguments of something of type `named` speak of, under whatever rules.
+pub fn subjects(schema: &Schema, named: TypeId) -> TypeSet {
+    let mut subjects = TypeSet::default();
+    let mut open = vec![(named, 0)];
+    while let Some((id, hops)) = open.pop() {
+        let Some(def) = schema.get(id) else {
+            continue;
+        };
+        for object in def.possible.iter() {
+            if subjects.contains(object) {
+                continue;
+            }
+            subjects.insert(object);
+            let fields = schema.get(object).into_iter().flat_map(|t| t.fields());
+            open.extend(
+                fields
+                    .filter(|f| hops < 3 && WRAPPERS.contains(&&*f.name))
+                    .map(|f| (f.shape.named, hops + 1)),
+            );
+        }
+    }
+    subjects
 }

@@ -110,3 +110,23 @@ decision := {"allow": true, "rules": {"A.b": {"strategy": "hash", "reason": reas
         "{error}"
     );
 }
+
+#[test]
+fn a_tenant_is_in_quarantine_whatever_is_said_about_it() {
+    let text = include_str!("../../../../policies/ig/residency.rego");
+    for entry in [false.into(), serde_json::Value::Null, serde_json::json!({})] {
+        let source = PolicySource {
+            modules: vec![Module {
+                path: "ig/residency.rego".into(),
+                text: text.into(),
+            }],
+            data: serde_json::json!({"ig": {"regions": {"eu": {}}, "quarantine": {"acme": entry}}}),
+        };
+        let mut policy = Policy::load::<ResidencyDecision>(&source).unwrap();
+        for (tenant, want) in [("acme", Some("TENANT_QUARANTINED")), ("globex", None)] {
+            let input = serde_json::json!({"tenant": tenant, "home": "eu", "gateway_region": "eu"});
+            let decision = policy.ask::<ResidencyDecision>(&input.to_string()).unwrap();
+            assert_eq!(decision.code.as_deref(), want, "{tenant} {entry}");
+        }
+    }
+}

@@ -124,6 +124,9 @@ pub struct Directive {
 pub struct TypeSet(Vec<u64>);
 
 impl TypeSet {
+    /// The set of none.
+    pub const EMPTY: Self = Self(Vec::new());
+
     /// The set of one type.
     pub fn of(id: TypeId) -> Self {
         let mut set = Self::default();

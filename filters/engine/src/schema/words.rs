@@ -45,15 +45,28 @@ impl Words {
     /// Whether these words hold those of `part`, however both are set apart (`E_MAIL` is `email`),
     /// and in the singular or the plural.
     pub fn hold(&self, part: &Self) -> bool {
-        if !self.joined.contains(part.root()) {
-            return false;
-        }
-        (0..self.words.len()).any(|start| {
-            let mut run = String::new();
-            self.words.iter().skip(start).any(|word| {
-                run.push_str(word);
-                is_same(&run, &part.joined)
-            })
+        // The longest plural has two letters more than its singular.
+        self.joined.contains(part.root())
+            && self
+                .runs(part.joined.len() + 2)
+                .any(|run| is_same(run, &part.joined))
+    }
+
+    /// Words that follow one another, written as one, in `longest` bytes at most: callers choose the
+    /// names, so the work must not grow faster than they do.
+    fn runs(&self, longest: usize) -> impl Iterator<Item = &str> {
+        let starts = self.words.iter().scan(0, |at, word| {
+            let start = *at;
+            *at += word.len();
+            Some(start)
+        });
+        starts.enumerate().flat_map(move |(first, start)| {
+            let ends = self.words.iter().skip(first).scan(start, |end, word| {
+                *end += word.len();
+                Some(*end)
+            });
+            ends.take_while(move |end| end - start <= longest)
+                .filter_map(move |end| self.joined.get(start..end))
         })
     }
 
@@ -214,6 +227,13 @@ mod tests {
         ] {
             assert!(!holds(name, part), "{name} {part}");
         }
+    }
+
+    #[test]
+    fn the_work_grows_as_the_name_does() {
+        let runs = |words: usize| Words::of(&"a_".repeat(words)).runs(7).count();
+        assert_eq!(runs(4), 10);
+        assert_eq!(runs(1_000) * 2, runs(2_000) - 21);
     }
 
     #[test]

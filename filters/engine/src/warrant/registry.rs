@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use p256::ecdsa::VerifyingKey;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Jwk, Warrant, WarrantError};
-use crate::config::DataFault;
+use crate::config::{DataFault, check_refusals, section};
 
 /// Whose warrants are believed, where, and which not: the policy data, read once.
 #[derive(Debug, Clone, Default)]
@@ -25,11 +25,13 @@ pub struct Authority {
 }
 
 impl Registry {
-    /// Reads `ig.authorities`, `ig.regions` and `ig.revocations`; what is not there is empty.
+    /// Reads `ig.authorities`, `ig.regions` and `ig.revocations`; what is not there is empty. Looks at
+    /// `ig.quarantine` as well, which only rules read.
     ///
     /// # Errors
     /// One of them is not what it must be; the error says where.
     pub fn read(data: &Value) -> Result<Self, DataFault> {
+        check_refusals(data)?;
         let mut registry = Self::default();
         for (name, region) in section(data, "regions")?.into_iter().flatten() {
             if let Some(jurisdiction) = region.get("jurisdiction").and_then(Value::as_str) {
@@ -146,14 +148,5 @@ impl Registry {
         } else {
             Err(WarrantError::Jurisdiction)
         }
-    }
-}
-
-/// A section of the house's data, if it is there.
-fn section<'v>(data: &'v Value, name: &str) -> Result<Option<&'v Map<String, Value>>, DataFault> {
-    match data.get("ig").and_then(|ig| ig.get(name)) {
-        None => Ok(None),
-        Some(Value::Object(members)) => Ok(Some(members)),
-        Some(_) => Err(DataFault::new(format!("ig.{name}"), "it must be an object")),
     }
 }

@@ -45,7 +45,7 @@ async fn a_driver_gets_in_with_a_token_of_its_region() {
     let agent = |token: &str| format!("test/1 ig.context={token}");
     let acme = sign(&claims("acme", "eu"));
     let initech = sign(&claims("initech", "us"));
-    let warranted = sign(&warranted("initech", &["connect"]));
+    let warranted = sign(&warranted("initech", &["read", "write", "delete"]));
     for ((own, far, handshake), graphs) in HANDSHAKES.into_iter().zip(graphs.chunks(2)) {
         let answer = ask(&sidecar, own, json!({"agent": agent(&acme)})).await;
         assert_eq!(

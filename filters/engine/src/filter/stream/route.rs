@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::filter::masking::KnownDecision;
 use crate::filter::{Headers, Masking, form};
 use crate::graphql::ArgumentValue;
-use crate::mask::{BODY, Compared};
+use crate::mask::{BODY, Compared, Guard};
 use crate::policy::Surface;
 use crate::reply::Reply;
 use crate::schema::OperationKind;
@@ -31,6 +31,12 @@ pub(super) struct RouteBody {
     /// Whether it asks for something to be read, so that all of it compares.
     reads: bool,
 }
+
+/// What a route's open segments compare under a decision, in their order: nothing, or what then
+/// depends on the values; or the first that stands for a masked field, with which all requests are
+/// refused.
+#[derive(Debug)]
+pub(in crate::filter) struct OpenPath(Result<Vec<Option<Guard>>, (Box<str>, Compared)>);
 
 /// How a body is written that can be looked into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,28 +79,20 @@ impl MaskingStream {
             false => OperationKind::Mutation,
         };
         let decided = self.decide(filter, kind, (surface, Some(&name)))?;
+        let tenant = self.record.tenant.clone().unwrap_or_default();
+        let known = filter
+            .route_plan(index, &decided, &tenant)
+            .map_err(|e| broken(&e))?;
+        filter.check_path(index, headers.path(), &known.path, &decided)?;
         let path = headers.text(":path").unwrap_or_default();
         let query = path.split_once('?').map_or("", |(_, q)| q);
-        let parameters = form::parameters(query)
-            .ok_or_else(|| Reply::problem(400, "BAD_REQUEST", "the query string is malformed"))?;
-        filter.check_path(index, headers.path(), &decided)?;
-        filter.check_parameters(index, &parameters, &decided)?;
-        // Some servers part parameters at `;` too.
-        if query.contains(';')
-            && let Some(parameters) = form::parameters(&query.replace(';', "&"))
-        {
-            filter.check_parameters(index, &parameters, &decided)?;
-        }
+        filter.check_form(index, query, "the query string is malformed", &decided)?;
         let written_as = match end_of_stream {
             true => None,
             false => filter.reads_body(headers, &decided)?,
         };
-        let tenant = self.record.tenant.clone().unwrap_or_default();
-        let plan = filter
-            .route_plan(index, &decided, &tenant)
-            .map_err(|e| broken(&e))?;
-        self.note(&plan.plan);
-        let answer = Answer::Route(index, plan);
+        self.note(&known.plan.plan);
+        let answer = Answer::Route(index, known.plan.clone());
         Ok(match written_as {
             None => Routed::Whole(answer, decided.decision.admin),
             Some(written_as) => Routed::Body(Box::new(RouteBody {
@@ -119,9 +117,9 @@ impl RouteBody {
         }
         match self.written_as {
             WrittenAs::Form => {
-                let parameters = std::str::from_utf8(body).ok().and_then(form::parameters);
-                let parameters = parameters.ok_or_else(|| malformed("the form is malformed"))?;
-                filter.check_parameters(self.index, &parameters, &self.decided)?;
+                let wrong = "the form is malformed";
+                let text = std::str::from_utf8(body).map_err(|_| malformed(wrong))?;
+                filter.check_form(self.index, text, wrong, &self.decided)?;
             }
             WrittenAs::Json => {
                 let text = std::str::from_utf8(body).ok();
@@ -135,62 +133,75 @@ impl RouteBody {
 }
 
 impl Masking {
-    /// Refuses a path whose open segments stand for a masked field.
-    fn check_path(&self, index: usize, path: &str, decided: &KnownDecision) -> Result<(), Reply> {
-        let all = self.routes().open(index, path);
-        if all.is_empty() {
-            return Ok(());
-        }
+    /// What a route's open segments compare under a decision.
+    pub(in crate::filter) fn open_path(&self, index: usize, decided: &KnownDecision) -> OpenPath {
         let comparison = self.comparison(decided);
-        let subjects = self.subjects(index, comparison);
-        for open in all {
-            let found = || -> Result<(), Compared> {
-                if comparison.listed(None, open.name)? {
-                    return Ok(());
+        let subjects = self.subjects(index);
+        let compared = |name: &str, behind: Option<&str>| -> Result<Option<Guard>, Compared> {
+            if comparison.listed(None, name)? {
+                return Ok(None);
+            }
+            if let Some(behind) = behind {
+                comparison.name(subjects, behind, false)?;
+                if let Some(coordinate) = comparison.spelled(subjects, behind) {
+                    let argument = behind.to_owned();
+                    return Err(Compared::Field {
+                        argument,
+                        coordinate,
+                    });
                 }
-                if let Some(behind) = open.behind {
-                    comparison.name(&subjects, behind, false)?;
-                    if let Some(coordinate) = comparison.spelled(&subjects, behind) {
-                        let argument = behind.to_owned();
-                        return Err(Compared::Field {
-                            argument,
-                            coordinate,
-                        });
-                    }
-                }
-                let value = form::segment(open.value);
-                let value = ArgumentValue::Word(value.into());
-                comparison.argument(&subjects, open.name, &value)?;
-                Ok(())
-            };
-            found().map_err(|e| refused(open.name, &e))?;
+            }
+            let value = ArgumentValue::Variable(name.into());
+            Ok(comparison.argument(subjects, name, &value)?.pop())
+        };
+        let open = self.routes().open(index);
+        let all = open.map(|o| compared(o.name, o.behind).map_err(|e| (o.name.into(), e)));
+        OpenPath(all.collect())
+    }
+
+    /// Refuses a path whose open segments stand for a masked field, or have its name.
+    fn check_path(
+        &self,
+        index: usize,
+        path: &str,
+        open: &OpenPath,
+        decided: &KnownDecision,
+    ) -> Result<(), Reply> {
+        let guards = open.0.as_ref().map_err(|(name, e)| refused(name, e))?;
+        let comparison = self.comparison(decided);
+        for (guard, value) in guards.iter().zip(self.routes().values(index, path)) {
+            let Some(guard) = guard else { continue };
+            let value = ArgumentValue::Word(form::segment(value).into());
+            let found = comparison.guarded(guard, &value);
+            found.map_err(|e| refused(&guard.variable, &e))?;
         }
         Ok(())
     }
 
-    /// Refuses parameters that name a masked field.
-    fn check_parameters(
+    /// Refuses a query string or form that names a masked field.
+    fn check_form(
         &self,
         index: usize,
-        parameters: &[(String, String)],
+        text: &str,
+        malformed: &str,
         decided: &KnownDecision,
     ) -> Result<(), Reply> {
-        if parameters.is_empty() {
+        if text.is_empty() {
             return Ok(());
         }
         let comparison = self.comparison(decided);
-        let subjects = self.subjects(index, comparison);
-        for (name, value) in parameters {
-            let found = || -> Result<(), Compared> {
-                if comparison.listed(None, name)? {
-                    return Ok(());
-                }
-                let value = ArgumentValue::Word(value.as_str().into());
-                comparison.argument(&subjects, name, &value).map(|_| ())
-            };
-            found().map_err(|e| refused(name, &e))?;
+        let check = |text: &str| {
+            let parameters = form::parameters(text)
+                .ok_or_else(|| Reply::problem(400, "BAD_REQUEST", malformed))?;
+            let found = comparison.parameters(self.subjects(index), &parameters);
+            found.map_err(|(name, e)| refused(name, &e))
+        };
+        check(text)?;
+        // Some servers part parameters at `;` too.
+        match text.contains(';') {
+            true => check(&text.replace(';', "&")),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Refuses a body that compares a masked field: one that reads does so with all of it, what
@@ -203,8 +214,7 @@ impl Masking {
         decided: &KnownDecision,
     ) -> Result<(), Reply> {
         let comparison = self.comparison(decided);
-        let subjects = self.subjects(index, comparison);
-        let found = comparison.body(&subjects, value, reads);
+        let found = comparison.body(self.subjects(index), value, reads);
         found.map_err(|e| refused("body", &e))
     }
 

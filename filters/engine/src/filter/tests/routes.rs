@@ -129,6 +129,12 @@ fn open_segments_of_a_path_are_compared() {
         ("/sorted/name", None),
         ("/people/email", None),
         ("/open/ada", None),
+        // What of it is fixed is remembered, and what is not is looked at each time.
+        ("/by-email/bob", compared()),
+        ("/sorted/email", compared()),
+        ("/sorted/id", None),
+        ("/sorted/NAME", None),
+        ("/sorted/EMAIL", compared()),
     ] {
         assert_eq!(
             sent(&mut masking, "analyst", ("GET", path), None),
@@ -173,6 +179,9 @@ fn bodies_of_routes_are_compared() {
         ("POST", "/export", json, r#"{"name": "email"}"#, None),
         ("POST", "/export", form, "mail=x", compared()),
         ("POST", "/export", form, "name=x", None),
+        ("POST", "/export", form, "name=x;mail=a", compared()),
+        ("POST", "/people", form, "name=x;email=a", compared()),
+        ("POST", "/people", form, "name=x;title=a", None),
         ("QUERY", "/people", json, r#"{"email": "x"}"#, compared()),
         // Elsewhere it is written, but for what compares.
         (
@@ -314,6 +323,65 @@ fn bodies_of_routes_are_compared() {
     assert!(stream.awaits_request() && stream.request_progress(&masking, 500).is_ok());
     let reply = stream.request_progress(&masking, 501).unwrap_err();
     assert!(reply.status == 413 && reply.body.starts_with('{') && !reply.body.contains("errors"));
+}
+
+#[test]
+fn a_request_can_bring_so_much_and_no_more() {
+    let mut config = config();
+    config["limits"]["request_bytes"] = json!(1 << 18);
+    config["routes"] = json!([
+        {"name": "people", "path": "/people", "type": "P", "methods": ["POST"]},
+        {"name": "export", "path": "/export", "type": "P", "methods": ["POST"], "surface": "export"},
+    ]);
+    let mut masking = Masking::configure(config.to_string().as_bytes(), None).unwrap();
+    let json = "application/json";
+    let form = "application/x-www-form-urlencoded";
+    let much = || Some((400, "BAD_REQUEST".to_owned()));
+    let all = |part: &str| part.repeat((1 << 18) / part.len() - 8);
+    for (path, content_type, body, want) in [
+        ("/export", form, format!("{}=x", "a".repeat(257)), much()),
+        ("/export", form, format!("{}=x", "a".repeat(256)), None),
+        ("/export", form, "a=x&".repeat(501), much()),
+        ("/export", form, "a=x;".repeat(501), much()),
+        ("/export", form, "a=x&".repeat(500), None),
+        ("/export", form, "q=a+b+c+d+e&".repeat(401), much()),
+        ("/export", form, "q=a+b+c+d+e&".repeat(400), None),
+        ("/export", form, format!("q={}", "a".repeat(257)), much()),
+        ("/export", form, format!("{}=x", all("a_")), much()),
+        ("/export", form, format!("q={}", all("a_")), much()),
+        ("/export", form, format!("q={}", all("\\u{")), much()),
+        ("/export", form, format!("q='{}'", all(" ")), None),
+        ("/export", form, format!("q='x={}'", all(" ")), None),
+        (
+            "/export",
+            json,
+            format!(r#"{{"{}": 1}}"#, all("a_")),
+            much(),
+        ),
+        (
+            "/people",
+            json,
+            format!(r#"{{"{}": 1}}"#, all("a_")),
+            much(),
+        ),
+        (
+            "/people",
+            json,
+            format!(r#"{{"a": "{}"}}"#, all("a_")),
+            None,
+        ),
+        (
+            "/people",
+            json,
+            format!(r#"{{"sort": "{}"}}"#, all("a_")),
+            much(),
+        ),
+    ] {
+        let at = format!("{path} {content_type} {}", body.get(..20).unwrap_or(&body));
+        let body = Some((content_type, body.as_str()));
+        let got = sent(&mut masking, "analyst", ("POST", path), body);
+        assert_eq!(got, want, "{at}");
+    }
 }
 
 #[test]

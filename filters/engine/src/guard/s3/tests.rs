@@ -35,6 +35,13 @@ fn buckets_are_found_in_path_and_host() {
         ("GET", "acme-data.s3.test", "/", "acme-data", Read),
         ("POST", "s3.test", "/b/k?uploads", "b", Write),
         ("POST", "s3.test", "/b?delete", "b", Delete),
+        ("POST", "s3.test", "/b/?delete=", "b", Delete),
+        ("POST", "s3.test", "/b?delete=1", "b", Delete),
+        ("POST", "b.s3.test", "/?x-id=1&delete=true", "b", Delete),
+        // Of an object there is no such request.
+        ("POST", "s3.test", "/b/k?delete&select", "b", Write),
+        ("PUT", "s3.test", "/b?delete", "b", Write),
+        ("POST", "s3.test", "/b?deleted", "b", Write),
         ("DELETE", "s3.test", "/b/k?versionId=1", "b", Delete),
         ("GET", "s3.test", "/b/k..txt/...", "b", Read),
         ("GET", "s3.test", "/b?replication", "b", Read),
@@ -114,6 +121,19 @@ fn what_could_lead_elsewhere_is_not_passed_on() {
             "S3_SENDS_ELSEWHERE",
         ),
         ("PUT", "b.s3.test", "/?replicatio%6e", "S3_SENDS_ELSEWHERE"),
+        ("POST", "s3.test", "/b?delet%65", "S3_SENDS_ELSEWHERE"),
+        (
+            "POST",
+            "s3.test",
+            "/b?delete&metadataConfiguration",
+            "S3_SENDS_ELSEWHERE",
+        ),
+        (
+            "POST",
+            "s3.test",
+            "/b?delete&metadataTabl%65=",
+            "S3_SENDS_ELSEWHERE",
+        ),
     ] {
         assert_eq!(
             request(method, host, path, &[]),

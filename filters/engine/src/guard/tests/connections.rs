@@ -395,6 +395,13 @@ fn what_is_no_bolt_is_closed() {
     // An answer that is no Bolt ends the connection as well.
     let mut connection = open(&guard);
     connection.client(&mut guard, BOLT_HANDSHAKE, NOW);
-    assert!(connection.store(b"HTTP/1.1", false).end);
+    let back = connection.store(b"HTTP/1.1", false);
+    assert!(back.end && back.broken);
+    let ruling = guard.broken();
+    assert_eq!(ruling.record.code.as_deref(), Some("STORE_MALFORMED"));
+    assert_eq!(ruling.record.outcome, Outcome::Denied);
+    assert_eq!(ruling.verdict.unwrap_err().kind, DenialKind::Failed);
+    let mut shaken = shaken(&mut guard, b"\0\0\x04\x04");
+    assert!(!shaken.store(b"anything", true).broken);
     assert!(!connection.is_admitted());
 }

@@ -51,7 +51,12 @@ pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
 fn escape(from: &str) -> Option<(char, &str)> {
     let (kind, from) = from.split_at_checked(1)?;
     let (hex, after) = match (kind, from.strip_prefix('{')) {
-        ("u", Some(braced)) => braced.split_once('}')?,
+        // Digits alone, so that what nothing closes is not read to the end of the text each time.
+        ("u", Some(braced)) => {
+            let digits = braced.find(|c: char| !c.is_ascii_hexdigit())?;
+            let (hex, after) = braced.split_at_checked(digits)?;
+            (hex, after.strip_prefix('}')?)
+        }
         ("u", None) => from.split_at_checked(4)?,
         ("x", _) => from.split_at_checked(2)?,
         _ => return None,
@@ -81,7 +86,7 @@ pub(super) fn mentions(text: &str) -> Vec<Mention<'_>> {
             let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
             let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
             let function = before.sign == '(' && before.is_call;
-            let argument = function && after.trim_start().starts_with([',', ')']);
+            let argument = function && behind_blanks(after).starts_with([',', ')']);
             found.push(Mention {
                 name,
                 sure: argument || compares(after),
@@ -147,7 +152,7 @@ fn quoted<'t>(
             || matches!(before.sign, '[' | '.' | '>')
             || (before.sign == '(' && before.is_call)
             || trimmed.starts_with(['$', '/'])
-            || after.trim_start().starts_with(COMPARES);
+            || behind_blanks(after).starts_with(COMPARES);
         if is_name {
             found.push(Mention {
                 name: trimmed,
@@ -165,8 +170,9 @@ fn quoted<'t>(
         };
         let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
         let sign = |c: char| COMPARES.contains(&c) || "(),+*/%|&^[]`\"'".contains(c);
-        let stands = (last != ':' && sign(last)) || after.trim_start().starts_with(sign);
-        if is_name(c) && (stands || compares(after)) {
+        // Only for a name: what follows one ends at the next, so that all of it is read once.
+        let stands = || (last != ':' && sign(last)) || behind_blanks(after).starts_with(sign);
+        if is_name(c) && (stands() || compares(after)) {
             found.push(Mention { name, sure: false });
         }
         if !c.is_whitespace() {
@@ -180,10 +186,17 @@ fn is_name(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '.' | '-')
 }
 
+fn behind_blanks(text: &str) -> &str {
+    let behind = text.trim_start();
+    #[cfg(test)]
+    tests::SKIPPED.with(|skipped| skipped.set(skipped.get() + text.len() - behind.len()));
+    behind
+}
+
 /// Whether a comparison goes on so behind a name.
 fn compares(after: &str) -> bool {
     let after = after.trim_start_matches(['"', '\'', '`', ']', ')', '\\']);
-    let after = after.trim_start();
+    let after = behind_blanks(after);
     if after.starts_with(COMPARES) {
         return true;
     }
@@ -193,7 +206,14 @@ fn compares(after: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// Bytes of blanks that were gone over.
+        pub(super) static SKIPPED: Cell<usize> = const { Cell::new(0) };
+    }
 
     fn names(text: &str) -> Vec<&str> {
         mentions(text).into_iter().map(|m| m.name).collect()
@@ -204,8 +224,19 @@ mod tests {
         for text in ["em\\u0061il", "em\\u{61}il", "em\\x61il"] {
             assert_eq!(unescaped(text), "email", "{text}");
         }
+        assert_eq!(unescaped("em\\u{0000000000061}il"), "email");
         for same in [
-            "a\\'b", "\\u", "\\u{", "\\uzzzz", "\\ud800", "\\x6", "plain", "\\\\",
+            "\\u{+61}",
+            "\\u{6 1}",
+            "\\u{\\u{61",
+            "a\\'b",
+            "\\u",
+            "\\u{",
+            "\\uzzzz",
+            "\\ud800",
+            "\\x6",
+            "plain",
+            "\\\\",
         ] {
             assert_eq!(unescaped(same), same);
         }
@@ -242,6 +273,27 @@ mod tests {
             ("mail = 'ada@email.example'", vec!["mail"]),
         ] {
             assert_eq!(names(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_work_grows_as_the_text_does() {
+        for (before, after) in [
+            ("", ""),
+            ("'", "'"),
+            ("' f x", "x '"),
+            ("f(a", ")"),
+            ("'a'", "= 1"),
+        ] {
+            let text = |blanks: usize| format!("{before}{}{after}", " ".repeat(blanks));
+            let skipped = |blanks: usize| {
+                SKIPPED.set(0);
+                mentions(&text(blanks));
+                SKIPPED.get()
+            };
+            let most = skipped(2_000);
+            assert!(most <= 8_000, "{before}…{after}: {most}");
+            assert!(most <= 2 * skipped(1_000) + 16, "{before}…{after}: {most}");
         }
     }
 

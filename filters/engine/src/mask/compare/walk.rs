@@ -17,6 +17,9 @@ const MOST_NAMES: usize = 500;
 /// Words of strings that are looked at.
 const MOST_WORDS: usize = 2_000;
 
+/// Bytes of a name. No field's has so many, and each is held against those of many fields.
+const LONGEST_NAME: usize = 256;
+
 pub(super) struct Walk<'w, 's> {
     comparison: &'w Comparison<'s>,
     pub(super) path: Vec<Box<str>>,
@@ -49,6 +52,7 @@ impl<'w, 's> Walk<'w, 's> {
         name: &str,
         arguments: &[Argument],
     ) -> Result<(), Compared> {
+        short(name)?;
         self.path.push(format!("@{name}").into());
         let context = Context::default().under(&Words::of(name), false);
         for argument in arguments {
@@ -64,6 +68,7 @@ impl<'w, 's> Walk<'w, 's> {
         value: &ArgumentValue,
         context: Context,
     ) -> Result<(), Compared> {
+        short(name)?;
         self.path.push(name.into());
         self.count()?;
         let words = Words::of(name);
@@ -84,6 +89,7 @@ impl<'w, 's> Walk<'w, 's> {
         name: &str,
         value: &ArgumentValue,
     ) -> Result<(), Compared> {
+        short(name)?;
         let Some(context) = Context::written_under(&Words::of(name)) else {
             return self.member(types, name, value, Context::default());
         };
@@ -151,6 +157,7 @@ impl<'w, 's> Walk<'w, 's> {
     }
 
     fn names(&self, types: &TypeSet, word: &str, loose: bool) -> Result<(), Compared> {
+        short(word)?;
         let meaning = self.comparison.meaning(types, &Words::of(word), loose);
         meaning.map(|_| ()).map_err(|c| self.named(c))
     }
@@ -176,5 +183,12 @@ impl<'w, 's> Walk<'w, 's> {
             self.names(types, mention.name, mention.sure || context.lists())?;
         }
         Ok(())
+    }
+}
+
+fn short(name: &str) -> Result<(), Compared> {
+    match name.len() > LONGEST_NAME {
+        true => Err(Compared::TooMuch),
+        false => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{data, jwk};
+use crate::config::refusals::tests::unseen;
 use crate::warrant::{Jwk, Registry};
 
 #[test]
@@ -67,6 +68,9 @@ fn a_broken_registry_is_refused_with_the_place() {
         let mut data = data();
         data["ig"][name] = json!([]);
         assert_eq!(Registry::read(&data).unwrap_err().at, format!("ig.{name}"));
+    }
+    for (broken, at) in unseen() {
+        assert_eq!(Registry::read(&broken).unwrap_err().at, at);
     }
     assert!(Registry::read(&json!({})).unwrap().authorities().is_empty());
 }
