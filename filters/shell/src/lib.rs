@@ -131,15 +131,17 @@ pub fn clear_route_cache() -> Result<(), Status> {
 }
 
 /// Tells all virtual machines of this filter, on every thread.
-pub fn announce(name: &str, value: &str) {
-    if hostcalls::set_shared_data(name, Some(value.as_bytes()), None).is_err() {
-        log(LogLevel::Error, "what is in force could not be announced");
-    }
+///
+/// # Errors
+/// The host does not pass it on.
+pub fn announce(name: &str, value: &str) -> Result<(), Status> {
+    hostcalls::set_shared_data(name, Some(value.as_bytes()), None)
 }
 
-/// What was announced last.
-pub fn announced(name: &str) -> Option<Vec<u8>> {
-    hostcalls::get_shared_data(name).ok().and_then(|(v, _)| v)
+/// Whether this is what was announced last. A host that does not tell has announced something else.
+pub fn is_announced(name: &str, value: &str) -> bool {
+    let last = hostcalls::get_shared_data(name).ok().and_then(|(v, _)| v);
+    last.is_some_and(|last| last == value.as_bytes())
 }
 
 /// Writes to the proxy's log.

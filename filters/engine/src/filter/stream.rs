@@ -28,6 +28,8 @@ pub struct MaskingStream {
     shadow: bool,
     /// A GraphQL request is served under a warrant that does not cover writing.
     read_only: bool,
+    /// The response comes bit by bit, for as long as the client listens.
+    live: bool,
     /// Parts of the response's body so far.
     parts: u32,
 }

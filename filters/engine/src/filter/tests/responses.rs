@@ -424,21 +424,3 @@ fn a_stream_whose_policies_are_gone_ends() {
     assert_eq!(record["outcome"], "incomplete");
     assert_eq!(record["code"], "POLICIES_CHANGED");
 }
-
-#[test]
-fn who_asks_for_a_stream_says_so() {
-    for (accept, live) in [
-        ("text/event-stream", true),
-        ("application/json, text/event-stream;q=0.5", true),
-        ("multipart/mixed; deferSpec=20220824", true),
-        ("application/json", false),
-        ("*/*", false),
-    ] {
-        let headers = pairs(&[("accept", accept)]);
-        assert_eq!(
-            MaskingStream::asks_live(Headers(&headers)),
-            live,
-            "{accept}"
-        );
-    }
-}
