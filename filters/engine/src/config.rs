@@ -256,7 +256,7 @@ fn default_keys_env() -> String {
     "IG_MASK_KEYS".into()
 }
 
-fn default_context_keys_env() -> String {
+pub(crate) fn default_context_keys_env() -> String {
     "IG_CONTEXT_KEYS".into()
 }
 

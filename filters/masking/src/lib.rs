@@ -61,13 +61,10 @@ struct Root {
 impl Context for Root {}
 
 impl Root {
-    fn load(size: usize) -> Result<Loaded, String> {
-        let config = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
-        let config = config.ok().flatten().unwrap_or_default();
-        let variable = Masking::keys_env(&config).map_err(|e| e.to_string())?;
-        let keys = std::env::var(&variable).ok();
-        let masking = Masking::configure(&config, keys.as_deref()).map_err(|e| e.to_string())?;
+    fn load(config: &[u8]) -> Result<Loaded, String> {
+        let masking = Masking::configure(config, shell::environment).map_err(|e| e.to_string())?;
         if !masking.has_keys() {
+            let variable = &masking.config().keys_env;
             let message = format!("ig.masking: {variable} is not set: `hash` redacts");
             shell::log(LogLevel::Warn, &message);
         }
@@ -107,16 +104,8 @@ impl Root {
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        match Self::load(size) {
-            Ok(loaded) => {
-                self.filter = Some(Rc::new(loaded));
-                true
-            }
-            Err(e) => {
-                shell::log(LogLevel::Critical, &format!("ig.masking: {e}"));
-                false
-            }
-        }
+        self.filter = shell::configured("ig.masking", size, Self::load).map(Rc::new);
+        self.filter.is_some()
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -20,9 +20,8 @@ use engine::audit::Outcome;
 use engine::filter::Headers;
 use engine::reply::Reply;
 use engine::residency::{Residency, WarrantFate};
-use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
+use proxy_wasm::types::{Action, ContextType, LogLevel, MapType};
 use shell::{MetadataClaims, Metric, SharedUses};
 
 proxy_wasm::main! {{
@@ -51,14 +50,11 @@ struct Root {
 impl Context for Root {}
 
 impl Root {
-    fn load(size: usize) -> Result<Loaded, String> {
-        let config = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
-        let config = config.ok().flatten().unwrap_or_default();
-        let variable = Residency::keys_env(&config).map_err(|e| e.to_string())?;
-        let keys = std::env::var(&variable).ok();
+    fn load(config: &[u8]) -> Result<Loaded, String> {
         let residency =
-            Residency::configure(&config, keys.as_deref()).map_err(|e| e.to_string())?;
+            Residency::configure(config, shell::environment).map_err(|e| e.to_string())?;
         if !residency.has_keys() {
+            let variable = &residency.config().keys_env;
             let message = format!(
                 "ig.residency: {variable} is not set: requests carry no context token, and guards deny"
             );
@@ -79,16 +75,8 @@ impl Root {
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        match Self::load(size) {
-            Ok(loaded) => {
-                self.filter = Some(Rc::new(loaded));
-                true
-            }
-            Err(e) => {
-                shell::log(LogLevel::Critical, &format!("ig.residency: {e}"));
-                false
-            }
-        }
+        self.filter = shell::configured("ig.residency", size, Self::load).map(Rc::new);
+        self.filter.is_some()
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -122,7 +110,7 @@ impl HttpContext for Stream {
             return unavailable("the residency filter is not in working order");
         };
         let headers = shell::headers(MapType::HttpRequestHeaders);
-        let path = residency.claims_path().to_vec();
+        let path = residency.config().claims.clone();
         let routing = residency.route(
             Headers(&headers),
             &MetadataClaims::read(&path),

@@ -22,6 +22,24 @@ use engine::reply::Reply;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
 
+/// Loads a filter's configuration, of `size` bytes. `None` if it can't be used: the log says why, under
+/// the filter's name.
+pub fn configured<T>(
+    filter: &str,
+    size: usize,
+    load: impl FnOnce(&[u8]) -> Result<T, String>,
+) -> Option<T> {
+    let config = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
+    load(&config.ok().flatten().unwrap_or_default())
+        .inspect_err(|e| log(LogLevel::Critical, &format!("{filter}: {e}")))
+        .ok()
+}
+
+/// A variable of the environment that the proxy gives the filter.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The claims that `jwt_authn` left in the dynamic metadata.
 pub struct MetadataClaims<'a> {
     path: &'a [String],

@@ -178,7 +178,7 @@ fn work_out(request: Request, bundle: &Bundle, now: u64, all: bool) -> anyhow::R
 
     let cluster = (region.clone(), format!("region-{region}"));
     let config = serde_json::to_vec(&bundle.residency(&region, &[cluster], &paths))?;
-    let mut residency = Residency::configure(&config, None)?;
+    let mut residency = Residency::configure(&config, |_| None)?;
     let mut uses = CountedUses::default();
     let routing = residency.route(Headers(&headers), &claims, now, &mut uses);
     let mut explanation = Explanation {

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use crate::config::default_context_keys_env;
 use crate::context::ContextKeyError;
 use crate::policy::{PolicyError, PolicySource};
 
@@ -18,7 +19,7 @@ pub struct GuardConfig {
     /// The proxy's cluster of the store.
     pub cluster: String,
     /// The environment variable that holds the context keys.
-    #[serde(default = "default_keys_env")]
+    #[serde(default = "default_context_keys_env")]
     pub keys_env: String,
     /// Bounds.
     #[serde(default)]
@@ -102,17 +103,6 @@ impl Default for GuardLimits {
             cache_entries: 4096,
         }
     }
-}
-
-/// What of a configuration must be known before it is loaded.
-#[derive(Deserialize)]
-pub(super) struct KeysEnv {
-    #[serde(default = "default_keys_env")]
-    pub keys_env: String,
-}
-
-fn default_keys_env() -> String {
-    "IG_CONTEXT_KEYS".into()
 }
 
 /// Why a configuration is refused.

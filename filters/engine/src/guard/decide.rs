@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use crate::audit::{DecisionIds, Outcome};
 use crate::cache::Cache;
+use crate::config::strict;
 use crate::context::{ContextKeys, ContextToken};
 use crate::policy::{EgressDecision, EgressInput, EgressOperation, Policy, StoreInput};
 
-use super::config::{GuardConfig, GuardError, KeysEnv};
+use super::config::{GuardConfig, GuardError};
 use super::objects::{Owner, owner};
 use super::record::{EgressRecord, StoreRecord};
 
@@ -92,15 +93,19 @@ impl Refusal {
 }
 
 impl Guard {
-    /// Loads a configuration, a JSON text, with the text of the context keys.
+    /// Loads a configuration, a JSON text, and the context keys, which `environment` has under the name
+    /// that the configuration says.
     ///
     /// # Errors
-    /// It is malformed, or its policy or keys are.
-    pub fn configure(config: &[u8], keys: Option<&str>) -> Result<Self, GuardError> {
-        let config: GuardConfig = serde_json::from_slice(config)?;
+    /// It is malformed, or its policy or keys are; or there are no keys.
+    pub fn configure(
+        config: &[u8],
+        environment: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<Self, GuardError> {
+        let config: GuardConfig = strict::from_slice(config)?;
         config.check()?;
-        let keys = keys.filter(|k| !k.is_empty()).ok_or(GuardError::NoKeys)?;
-        let keys = ContextKeys::parse(keys, &config.region)?;
+        let keys = environment(&config.keys_env).filter(|text| !text.is_empty());
+        let keys = ContextKeys::parse(&keys.ok_or(GuardError::NoKeys)?, &config.region)?;
         let policy = Policy::load::<EgressDecision>(&config.policy)?;
         let decisions = Cache::new(config.limits.cache_entries);
         Ok(Self {
@@ -110,12 +115,6 @@ impl Guard {
             decisions,
             ids: DecisionIds::default(),
         })
-    }
-
-    /// The environment variable that a configuration names for the keys.
-    pub fn keys_env(config: &[u8]) -> Option<String> {
-        let named: KeysEnv = serde_json::from_slice(config).ok()?;
-        Some(named.keys_env)
     }
 
     /// The configuration.

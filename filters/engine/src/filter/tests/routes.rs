@@ -21,7 +21,7 @@ fn routed() -> Masking {
         {"name": "closed", "path": "/closed", "type": "P", "methods": ["POST"],
          "compared": {":body": ["P.salary"]}},
     ]);
-    Masking::configure(config.to_string().as_bytes(), None).unwrap()
+    Masking::configure(config.to_string().as_bytes(), |_| None).unwrap()
 }
 
 /// What becomes of a request: the status and code of its refusal.
@@ -337,7 +337,7 @@ fn lists_of_what_is_compared_fit_the_schema() {
     ] {
         let mut config = config();
         config[pointer.trim_start_matches('/')] = value;
-        let error = Masking::configure(config.to_string().as_bytes(), None).unwrap_err();
+        let error = Masking::configure(config.to_string().as_bytes(), |_| None).unwrap_err();
         assert!(error.to_string().contains(want), "{error}");
     }
 }

@@ -18,7 +18,7 @@ fn with(pointer: &str, value: Value) -> Masking {
     config.pointer_mut(parent).unwrap()[name] = value;
     config["limits"]["request_bytes"] = json!(5000);
     let keys = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-    Masking::configure(config.to_string().as_bytes(), Some(keys)).unwrap()
+    Masking::configure(config.to_string().as_bytes(), |_| Some(keys.into())).unwrap()
 }
 
 fn large() -> Masking {
@@ -50,7 +50,7 @@ fn a_filter_does_not_start_with_a_tag_that_nothing_explains() {
         config["schema"] =
             format!("{SDL} extend type P {{ birth: String @tag(name: \"{tag}\") }}").into();
         config["policy"]["data"] = data;
-        Masking::configure(config.to_string().as_bytes(), None)
+        Masking::configure(config.to_string().as_bytes(), |_| None)
     };
     for (tag, data) in [
         ("bron", json!({"ig": {"tags": born}})),
@@ -198,7 +198,7 @@ fn the_manifest_names_documents() {
     }
     let mut broken = config();
     broken["graphql"] = json!({"manifest": {"mine": "{me{"}});
-    let error = Masking::configure(broken.to_string().as_bytes(), None).unwrap_err();
+    let error = Masking::configure(broken.to_string().as_bytes(), |_| None).unwrap_err();
     assert!(error.to_string().contains("`mine`"), "{error}");
 }
 
