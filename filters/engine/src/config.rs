@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::context::{self, ContextKeyError};
+use crate::context;
 use crate::filter::TagError;
 use crate::graphql::GraphqlError;
-use crate::mask::KeyError;
+use crate::keys::KeyError;
 use crate::policy::{PolicyError, PolicySource, Surface};
 use crate::schema::{SchemaError, UnknownCoordinate};
 
@@ -299,8 +299,8 @@ pub enum ConfigError {
     /// The policy is broken.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The mask keys are malformed.
-    #[error("the mask keys in the environment can't be used: {0}")]
+    /// The keys are malformed.
+    #[error("the keys in the environment can't be used: {0}")]
     Keys(#[from] KeyError),
     /// The policy data classifies a field that the schema does not have.
     #[error("policy data `ig.fields`: {0}")]
@@ -311,9 +311,6 @@ pub enum ConfigError {
     /// The policy data that the filter itself reads is not what it must be.
     #[error(transparent)]
     Data(#[from] DataFault),
-    /// The context keys are malformed.
-    #[error("the context keys in the environment can't be used: {0}")]
-    ContextKeys(#[from] ContextKeyError),
     /// A route contradicts the schema or itself.
     #[error("route `{route}`: {problem}")]
     Route {

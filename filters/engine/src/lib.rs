@@ -22,6 +22,7 @@ pub mod graphql;
 pub mod guard;
 pub mod identity;
 pub mod instant;
+pub mod keys;
 pub mod mask;
 pub mod policy;
 pub mod reply;

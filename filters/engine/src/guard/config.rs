@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::default_context_keys_env;
-use crate::context::ContextKeyError;
+use crate::keys::KeyError;
 use crate::policy::{PolicyError, PolicySource};
 
 /// The configuration of a guard: what the conductor pushes and the filter loads.
@@ -118,8 +118,8 @@ pub enum GuardError {
     #[error("the environment has no context keys: without them no token can be believed")]
     NoKeys,
     /// The keys are malformed.
-    #[error("the context keys in the environment can't be used: {0}")]
-    Keys(#[from] ContextKeyError),
+    #[error("the keys in the environment can't be used: {0}")]
+    Keys(#[from] KeyError),
     /// A setting that must not be empty is.
     #[error("the guard's configuration has an empty `{0}`")]
     Empty(&'static str),
