@@ -34,15 +34,16 @@ impl ContextKeys {
         self.keys.first().map_or("", |(id, _)| id)
     }
 
-    /// Signs with the current key; empty if there is none.
-    pub(super) fn sign(&self, bytes: &[u8]) -> Vec<u8> {
-        self.keys.first().map_or_else(Vec::new, |(_, mac)| {
+    /// Signs with the current key.
+    pub(super) fn sign(&self, bytes: &[u8]) -> Option<[u8; 32]> {
+        let (_, mac) = self.keys.first()?;
+        Some(
             mac.clone()
                 .chain_update(bytes)
                 .finalize()
                 .into_bytes()
-                .to_vec()
-        })
+                .into(),
+        )
     }
 
     /// Whether the key of that id made this signature. Takes the same time wherever it differs.
