@@ -5,15 +5,12 @@ mod directory;
 
 pub use directory::Directory;
 
-use std::sync::Arc;
-
 use crate::audit::{DecisionIds, Outcome, ResidencyRecord};
-use crate::cache::Cache;
 use crate::config::{ConfigError, ResidencyConfig, strict};
 use crate::context::{CONTEXT_HEADER, ContextKeys};
 use crate::filter::{Edit, Headers, is_intent, is_reserved};
 use crate::identity::Claims;
-use crate::policy::{Policy, ResidencyDecision};
+use crate::policy::{Decisions, ResidencyDecision};
 use crate::reply::Reply;
 use crate::warrant::{Registry, Uses, Warrants};
 
@@ -34,8 +31,7 @@ pub const DATA_REGION_HEADER: &str = "x-ig-data-region";
 #[derive(Debug)]
 pub struct Residency {
     config: ResidencyConfig,
-    policy: Policy,
-    decisions: Cache<String, Arc<ResidencyDecision>>,
+    decisions: Decisions<ResidencyDecision>,
     ids: DecisionIds,
     directory: Directory,
     warrants: Warrants,
@@ -84,8 +80,7 @@ impl Residency {
             keys: keys.transpose()?,
             directory: Directory::read(&config.policy.data)?,
             warrants: Warrants::new(Registry::read(&config.policy.data)?),
-            policy: Policy::load::<ResidencyDecision>(&config.policy)?,
-            decisions: Cache::new(config.cache_entries),
+            decisions: Decisions::load(&config.policy, config.cache_entries)?,
             config,
             ids: DecisionIds::default(),
         })

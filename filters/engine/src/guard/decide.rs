@@ -1,10 +1,9 @@
 use std::sync::Arc;
 
 use crate::audit::{DecisionIds, Outcome};
-use crate::cache::Cache;
 use crate::config::strict;
 use crate::context::{ContextKeys, ContextToken};
-use crate::policy::{EgressDecision, EgressInput, EgressOperation, Policy, StoreInput};
+use crate::policy::{Decisions, EgressDecision, EgressInput, EgressOperation, StoreInput};
 
 use super::config::{GuardConfig, GuardError};
 use super::objects::{Owner, owner};
@@ -15,8 +14,7 @@ use super::record::{EgressRecord, StoreRecord};
 pub struct Guard {
     config: GuardConfig,
     keys: ContextKeys,
-    policy: Policy,
-    decisions: Cache<String, Arc<EgressDecision>>,
+    decisions: Decisions<EgressDecision>,
     ids: DecisionIds,
 }
 
@@ -106,12 +104,10 @@ impl Guard {
         config.check()?;
         let keys = environment(&config.keys_env).filter(|text| !text.is_empty());
         let keys = ContextKeys::parse(&keys.ok_or(GuardError::NoKeys)?, &config.region)?;
-        let policy = Policy::load::<EgressDecision>(&config.policy)?;
-        let decisions = Cache::new(config.limits.cache_entries);
+        let decisions = Decisions::load(&config.policy, config.limits.cache_entries)?;
         Ok(Self {
             config,
             keys,
-            policy,
             decisions,
             ids: DecisionIds::default(),
         })
@@ -217,14 +213,8 @@ impl Guard {
             operation,
             warrant: token.warrant.as_ref(),
         };
-        let key = serde_json::to_string(&input).map_err(|e| Refusal::failed(e.to_string()))?;
-        if let Some(decision) = self.decisions.get(key.as_str()) {
-            return Ok(decision);
-        }
-        let decision = self.policy.ask::<EgressDecision>(&key);
-        let decision = Arc::new(decision.map_err(|e| Refusal::failed(e.to_string()))?);
-        self.decisions.insert(key, decision.clone());
-        Ok(decision)
+        let decision = self.decisions.ask(&input);
+        decision.map_err(|e| Refusal::failed(e.to_string()))
     }
 
     /// The ruling about what is not the store's protocol, or a part of it that is not served.
