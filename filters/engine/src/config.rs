@@ -235,6 +235,9 @@ pub struct ResidencyConfig {
     /// How long a context token is good for, in seconds.
     #[serde(default = "default_token_lifetime")]
     pub token_lifetime_s: u64,
+    /// Whether the region of the data is left where spans find it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trace: bool,
     /// Entries of the decision cache.
     #[serde(default = "default_cache_entries")]
     pub cache_entries: usize,

@@ -40,6 +40,8 @@ struct Metrics {
 
 struct Loaded {
     residency: RefCell<Residency>,
+    claims: Vec<String>,
+    trace: bool,
     metrics: Metrics,
 }
 
@@ -61,6 +63,8 @@ impl Root {
             shell::log(LogLevel::Warn, &message);
         }
         Ok(Loaded {
+            claims: residency.config().claims.clone(),
+            trace: residency.config().trace,
             residency: RefCell::new(residency),
             metrics: Metrics {
                 allowed: Metric::counter("ig.residency.allowed"),
@@ -110,10 +114,9 @@ impl HttpContext for Stream {
             return unavailable("the residency filter is not in working order");
         };
         let headers = shell::headers(MapType::HttpRequestHeaders);
-        let path = residency.config().claims.clone();
         let routing = residency.route(
             Headers(&headers),
-            &MetadataClaims::read(&path),
+            &MetadataClaims::read(&loaded.claims),
             shell::now().as_secs(),
             &mut SharedUses,
         );
@@ -126,7 +129,7 @@ impl HttpContext for Stream {
             Some(json) => shell::leave_record("ig.residency", &json),
             None => return unavailable("the decision can't be recorded"),
         }
-        if let Some(region) = &routing.record.region_dst {
+        if let (true, Some(region)) = (loaded.trace, &routing.record.region_dst) {
             // For spans, also of what is refused.
             shell::leave_record("ig.region_dst", region);
         }

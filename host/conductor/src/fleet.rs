@@ -100,7 +100,8 @@ pub fn spec(
         gateway.region.clone(),
         gateway::cluster_name(&gateway.region),
     );
-    let residency = bundle.residency(&gateway.region, &[cluster], &gateway.graphql_paths);
+    let mut residency = bundle.residency(&gateway.region, &[cluster], &gateway.graphql_paths);
+    residency.trace = config.traces.is_some();
     let mut masking = bundle.masking(&gateway.region, &gateway.graphql_paths);
     masking
         .response_headers

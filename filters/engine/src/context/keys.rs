@@ -2,6 +2,8 @@ use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::token::KIND;
+use crate::jws;
 use crate::keys::{self, KeyError};
 
 /// The keys of one region's context tokens.
@@ -11,6 +13,8 @@ use crate::keys::{self, KeyError};
 #[derive(Clone)]
 pub struct ContextKeys {
     keys: Vec<(Box<str>, Hmac<Sha256>)>,
+    /// The header of tokens under the current key, encoded: it is the same in all of them.
+    header: Box<str>,
 }
 
 impl ContextKeys {
@@ -26,15 +30,17 @@ impl ContextKeys {
                 .ok()?;
             Hmac::<Sha256>::new_from_slice(&derived).ok()
         })?;
-        Ok(Self { keys })
+        let header = keys.first().and_then(|(id, _)| jws::header(KIND, id));
+        let header = header.unwrap_or_default().into();
+        Ok(Self { keys, header })
     }
 
-    /// The id of the key that signs.
-    pub fn current(&self) -> &str {
-        self.keys.first().map_or("", |(id, _)| id)
+    /// The encoded header of what [`ContextKeys::sign`] signs.
+    pub(super) fn header(&self) -> &str {
+        &self.header
     }
 
-    /// Signs with the current key.
+    /// Signs with the current key, the first.
     pub(super) fn sign(&self, bytes: &[u8]) -> Option<[u8; 32]> {
         let (_, mac) = self.keys.first()?;
         Some(

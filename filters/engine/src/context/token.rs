@@ -79,7 +79,7 @@ impl TokenError {
     }
 }
 
-const KIND: Kind = Kind {
+pub(super) const KIND: Kind = Kind {
     algorithm: "HS256",
     media: "ig-context+jwt",
 };
@@ -91,8 +91,7 @@ impl ContextToken {
     /// The token, signed, in compact form; `None` if it can't be written.
     pub fn sign(&self, keys: &ContextKeys) -> Option<String> {
         let claims = serde_json::to_vec(self).ok()?;
-        let header = jws::header(KIND, keys.current())?;
-        let signed = jws::signing_input(&header, &claims, SIGNATURE);
+        let signed = jws::signing_input(keys.header(), &claims, SIGNATURE);
         let signature = keys.sign(signed.as_bytes())?;
         Some(jws::compact(signed, &signature))
     }
