@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::context::{self, ContextKeyError};
+use crate::context;
 use crate::filter::TagError;
 use crate::graphql::GraphqlError;
-use crate::mask::KeyError;
+use crate::keys::KeyError;
 use crate::policy::{PolicyError, PolicySource, Surface};
 use crate::schema::{SchemaError, UnknownCoordinate};
 
@@ -237,6 +237,9 @@ pub struct ResidencyConfig {
     /// How long a context token is good for, in seconds.
     #[serde(default = "default_token_lifetime")]
     pub token_lifetime_s: u64,
+    /// Whether the region of the data is left where spans find it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trace: bool,
     /// Entries of the decision cache.
     #[serde(default = "default_cache_entries")]
     pub cache_entries: usize,
@@ -258,7 +261,7 @@ fn default_keys_env() -> String {
     "IG_MASK_KEYS".into()
 }
 
-fn default_context_keys_env() -> String {
+pub(crate) fn default_context_keys_env() -> String {
     "IG_CONTEXT_KEYS".into()
 }
 
@@ -301,8 +304,8 @@ pub enum ConfigError {
     /// The policy is broken.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The mask keys are malformed.
-    #[error("the mask keys in the environment can't be used: {0}")]
+    /// The keys are malformed.
+    #[error("the keys in the environment can't be used: {0}")]
     Keys(#[from] KeyError),
     /// The policy data classifies a field that the schema does not have.
     #[error("policy data `ig.fields`: {0}")]
@@ -313,9 +316,6 @@ pub enum ConfigError {
     /// The policy data that the filter itself reads is not what it must be.
     #[error(transparent)]
     Data(#[from] DataFault),
-    /// The context keys are malformed.
-    #[error("the context keys in the environment can't be used: {0}")]
-    ContextKeys(#[from] ContextKeyError),
     /// A route contradicts the schema or itself.
     #[error("route `{route}`: {problem}")]
     Route {

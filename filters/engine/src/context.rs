@@ -9,7 +9,7 @@
 mod keys;
 mod token;
 
-pub use keys::{ContextKeyError, ContextKeys};
+pub use keys::ContextKeys;
 pub use token::{ContextToken, TokenError, WarrantUse};
 
 /// The header in which a service gets the token and passes it on.

@@ -22,6 +22,8 @@ pub mod graphql;
 pub mod guard;
 pub mod identity;
 pub mod instant;
+mod jws;
+pub mod keys;
 pub mod mask;
 pub mod policy;
 pub mod reply;

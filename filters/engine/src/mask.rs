@@ -20,7 +20,7 @@ pub use compare::{BODY, Compared, Comparison, Context, Known, subjects};
 pub use compile::{Limits, RoutePlan, compile, compile_route, refused};
 pub use envelope::Envelope;
 pub use explain::{ExplainedPath, PathAction, Scope, explain};
-pub use keys::{KeyError, Keyring};
+pub use keys::Keyring;
 pub use lookup::{DomainError, Pseudonym, PseudonymError, Pseudonymizer, key_domain};
 pub use plan::{Guard, Leaf, Plan, Spec};
 pub use strategy::StrategyKind;

@@ -4,6 +4,7 @@
 //! (no clock and no network is compiled in). So a result can be kept under the text of its input.
 
 mod decision;
+mod decisions;
 mod egress;
 mod input;
 mod regex;
@@ -11,6 +12,7 @@ mod regex;
 pub use decision::{
     DEFAULT_KEEP_LAST, Decision, Denial, ErrorDetail, ResidencyDecision, RuleSpec, Verdict,
 };
+pub use decisions::Decisions;
 pub use egress::{EgressDecision, EgressInput, EgressOperation, StoreInput};
 pub use input::{MaskingInput, ResidencyInput, Surface, WarrantFacts, WarrantRefusal};
 

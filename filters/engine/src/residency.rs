@@ -5,15 +5,12 @@ mod directory;
 
 pub use directory::Directory;
 
-use std::sync::Arc;
-
 use crate::audit::{DecisionIds, Outcome, ResidencyRecord};
-use crate::cache::Cache;
-use crate::config::{ConfigError, ResidencyConfig};
+use crate::config::{ConfigError, ResidencyConfig, strict};
 use crate::context::{CONTEXT_HEADER, ContextKeys};
 use crate::filter::{Edit, Headers, is_intent, is_reserved};
 use crate::identity::Claims;
-use crate::policy::{Policy, ResidencyDecision};
+use crate::policy::{Decisions, ResidencyDecision};
 use crate::reply::Reply;
 use crate::warrant::{Registry, Uses, Warrants};
 
@@ -34,8 +31,7 @@ pub const DATA_REGION_HEADER: &str = "x-ig-data-region";
 #[derive(Debug)]
 pub struct Residency {
     config: ResidencyConfig,
-    policy: Policy,
-    decisions: Cache<String, Arc<ResidencyDecision>>,
+    decisions: Decisions<ResidencyDecision>,
     ids: DecisionIds,
     directory: Directory,
     warrants: Warrants,
@@ -65,40 +61,34 @@ pub enum WarrantFate {
 }
 
 impl Residency {
-    /// The environment variable in which a configuration expects the keys of context tokens.
-    ///
-    /// # Errors
-    /// The configuration is malformed.
-    pub fn keys_env(config: &[u8]) -> Result<String, ConfigError> {
-        Ok(crate::config::strict::from_slice::<ResidencyConfig>(config)?.keys_env)
-    }
-
-    /// Loads a configuration, a JSON text, with the keys of context tokens as the environment has them.
-    /// Without keys no token is made, and guards will deny.
+    /// Loads a configuration, a JSON text, and the keys of context tokens, which `environment` has under
+    /// the name that the configuration says. Without keys no token is made, and guards will deny.
     ///
     /// # Errors
     /// The configuration, its policy, the data that the filter itself reads, or the keys are malformed.
-    pub fn configure(config: &[u8], keys: Option<&str>) -> Result<Self, ConfigError> {
-        let config: ResidencyConfig = crate::config::strict::from_slice(config)?;
+    pub fn configure(
+        config: &[u8],
+        environment: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let config: ResidencyConfig = strict::from_slice(config)?;
         if config.region.is_empty() {
             return Err(ConfigError::Empty("region"));
         }
-        let keys = keys.filter(|text| !text.is_empty());
-        let keys = keys.map(|text| ContextKeys::parse(text, &config.region));
+        let keys = environment(&config.keys_env).filter(|text| !text.is_empty());
+        let keys = keys.map(|text| ContextKeys::parse(&text, &config.region));
         Ok(Self {
             keys: keys.transpose()?,
             directory: Directory::read(&config.policy.data)?,
             warrants: Warrants::new(Registry::read(&config.policy.data)?),
-            policy: Policy::load::<ResidencyDecision>(&config.policy)?,
-            decisions: Cache::new(config.cache_entries),
+            decisions: Decisions::load(&config.policy, config.cache_entries)?,
             config,
             ids: DecisionIds::default(),
         })
     }
 
-    /// Where the claims are.
-    pub fn claims_path(&self) -> &[String] {
-        &self.config.claims
+    /// The configuration.
+    pub fn config(&self) -> &ResidencyConfig {
+        &self.config
     }
 
     /// Whether there are keys to sign context tokens with.

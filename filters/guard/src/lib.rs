@@ -25,7 +25,7 @@ use std::time::Duration;
 use engine::guard::{DenialKind, Guard};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
-use proxy_wasm::types::{BufferType, ContextType, LogLevel};
+use proxy_wasm::types::{ContextType, LogLevel};
 use shell::Metric;
 
 /// How often connections are looked at that have taken too long or are to be closed.
@@ -57,6 +57,8 @@ impl Metrics {
 
 struct Loaded {
     guard: RefCell<Guard>,
+    /// Whether the store is spoken to by HTTP.
+    http: bool,
     metrics: Metrics,
     /// Milliseconds that a connection has to be let in.
     opening_ms: u64,
@@ -64,6 +66,26 @@ struct Loaded {
 }
 
 impl Loaded {
+    fn load(config: &[u8]) -> Result<Self, String> {
+        let guard = Guard::configure(config, shell::environment).map_err(|e| e.to_string())?;
+        let http = guard.config().store.kind.is_http();
+        if !http && hostcalls::set_tick_period(LOOK).is_err() {
+            return Err("the proxy has no clock".to_owned());
+        }
+        Ok(Self {
+            http,
+            opening_ms: guard.config().limits.opening_ms,
+            guard: RefCell::new(guard),
+            metrics: Metrics {
+                allowed: Metric::counter("ig.guard.allowed"),
+                denied: Metric::counter("ig.guard.denied"),
+                malformed: Metric::counter("ig.guard.malformed"),
+                failed: Metric::counter("ig.guard.failed"),
+            },
+            waiting: RefCell::default(),
+        })
+    }
+
     /// The guard, unless it is not in working order.
     fn guard(&self) -> Option<RefMut<'_, Guard>> {
         self.guard.try_borrow_mut().ok()
@@ -79,33 +101,9 @@ impl Context for Root {}
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        let config = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
-        let config = config.ok().flatten().unwrap_or_default();
-        let keys = Guard::keys_env(&config).and_then(|name| std::env::var(name).ok());
-        let guard = match Guard::configure(&config, keys.as_deref()) {
-            Ok(guard) => guard,
-            Err(e) => {
-                shell::log(LogLevel::Critical, &format!("ig.guard: {e}"));
-                return false;
-            }
-        };
-        self.http = guard.config().store.kind.is_http();
-        if !self.http && hostcalls::set_tick_period(LOOK).is_err() {
-            shell::log(LogLevel::Critical, "ig.guard: the proxy has no clock");
-            return false;
-        }
-        self.loaded = Some(Rc::new(Loaded {
-            opening_ms: guard.config().limits.opening_ms,
-            guard: RefCell::new(guard),
-            metrics: Metrics {
-                allowed: Metric::counter("ig.guard.allowed"),
-                denied: Metric::counter("ig.guard.denied"),
-                malformed: Metric::counter("ig.guard.malformed"),
-                failed: Metric::counter("ig.guard.failed"),
-            },
-            waiting: RefCell::default(),
-        }));
-        true
+        self.loaded = shell::configured("ig.guard", size, Loaded::load).map(Rc::new);
+        self.http = self.loaded.as_ref().is_none_or(|loaded| loaded.http);
+        self.loaded.is_some()
     }
 
     fn on_tick(&mut self) {

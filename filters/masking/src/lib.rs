@@ -48,6 +48,7 @@ struct Metrics {
 struct Loaded {
     masking: RefCell<Masking>,
     claims: Vec<String>,
+    revision: String,
     metrics: Metrics,
     /// Values masked, by what kind of data the policy says they are.
     classes: Vec<(Box<str>, Metric)>,
@@ -60,13 +61,10 @@ struct Root {
 impl Context for Root {}
 
 impl Root {
-    fn load(size: usize) -> Result<Loaded, String> {
-        let config = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
-        let config = config.ok().flatten().unwrap_or_default();
-        let variable = Masking::keys_env(&config).map_err(|e| e.to_string())?;
-        let keys = std::env::var(&variable).ok();
-        let masking = Masking::configure(&config, keys.as_deref()).map_err(|e| e.to_string())?;
+    fn load(config: &[u8]) -> Result<Loaded, String> {
+        let masking = Masking::configure(config, shell::environment).map_err(|e| e.to_string())?;
         if !masking.has_keys() {
+            let variable = &masking.config().keys_env;
             let message = format!("ig.masking: {variable} is not set: `hash` redacts");
             shell::log(LogLevel::Warn, &message);
         }
@@ -91,10 +89,13 @@ impl Root {
             let message = "ig.masking: this revision is in shadow mode: nothing is masked";
             shell::log(LogLevel::Warn, message);
         }
-        shell::announce(REVISION, &masking.config().revision);
+        let revision = masking.config().revision.clone();
+        shell::announce(REVISION, &revision)
+            .map_err(|e| format!("the revision in force can't be announced: {e:?}"))?;
         Ok(Loaded {
             masking: RefCell::new(masking),
             claims,
+            revision,
             metrics,
             classes,
         })
@@ -103,16 +104,8 @@ impl Root {
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        match Self::load(size) {
-            Ok(loaded) => {
-                self.filter = Some(Rc::new(loaded));
-                true
-            }
-            Err(e) => {
-                shell::log(LogLevel::Critical, &format!("ig.masking: {e}"));
-                false
-            }
-        }
+        self.filter = shell::configured("ig.masking", size, Self::load).map(Rc::new);
+        self.filter.is_some()
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -127,7 +120,6 @@ impl RootContext for Root {
             recorded: false,
             held: 0,
             released: false,
-            began_under: None,
         }))
     }
 }
@@ -146,8 +138,6 @@ struct Stream {
     held: usize,
     /// Whether a part of the response's body has gone on.
     released: bool,
-    /// Of a stream that may last: the revision that was in force when it began.
-    began_under: Option<Vec<u8>>,
 }
 
 impl Stream {
@@ -179,6 +169,13 @@ impl Stream {
         if self.spent_us > 0 {
             metrics.rewrite_us.record(self.spent_us);
         }
+    }
+
+    /// Whether other policies are in force than those of this stream. A worker that lags behind can
+    /// begin one after they were announced.
+    fn is_superseded(&self) -> bool {
+        let loaded = self.filter.as_ref();
+        !loaded.is_some_and(|loaded| shell::is_announced(REVISION, &loaded.revision))
     }
 
     fn answer(&mut self, reply: &Reply) -> Action {
@@ -266,9 +263,6 @@ impl HttpContext for Stream {
             return self.unavailable("the masking filter is not in working order");
         };
         let headers = shell::headers(MapType::HttpRequestHeaders);
-        if MaskingStream::asks_live(Headers(&headers)) {
-            self.began_under = shell::announced(REVISION);
-        }
         let claims = MetadataClaims::read(&loaded.claims);
         let effect =
             self.stream
@@ -352,10 +346,6 @@ impl HttpContext for Stream {
                     return self.unavailable("the response headers can't be changed");
                 }
                 self.released = true;
-                // The upstream may send events that were not asked for.
-                if self.began_under.is_none() {
-                    self.began_under = shell::announced(REVISION);
-                }
                 Action::Continue
             }
             ResponseEffect::Mask(edits) => {
@@ -378,7 +368,7 @@ impl HttpContext for Stream {
             return Action::Continue;
         }
         let fresh = size.saturating_sub(self.held);
-        if fresh > 0 && self.stream.is_live() && shell::announced(REVISION) != self.began_under {
+        if fresh > 0 && self.stream.is_live() && self.is_superseded() {
             let reply = self.stream.superseded();
             let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, b"");
             return self.answer(&reply);

@@ -20,9 +20,8 @@ use engine::audit::Outcome;
 use engine::filter::Headers;
 use engine::reply::Reply;
 use engine::residency::{Residency, WarrantFate};
-use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
+use proxy_wasm::types::{Action, ContextType, LogLevel, MapType};
 use shell::{MetadataClaims, Metric, SharedUses};
 
 proxy_wasm::main! {{
@@ -41,6 +40,8 @@ struct Metrics {
 
 struct Loaded {
     residency: RefCell<Residency>,
+    claims: Vec<String>,
+    trace: bool,
     metrics: Metrics,
 }
 
@@ -51,20 +52,19 @@ struct Root {
 impl Context for Root {}
 
 impl Root {
-    fn load(size: usize) -> Result<Loaded, String> {
-        let config = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
-        let config = config.ok().flatten().unwrap_or_default();
-        let variable = Residency::keys_env(&config).map_err(|e| e.to_string())?;
-        let keys = std::env::var(&variable).ok();
+    fn load(config: &[u8]) -> Result<Loaded, String> {
         let residency =
-            Residency::configure(&config, keys.as_deref()).map_err(|e| e.to_string())?;
+            Residency::configure(config, shell::environment).map_err(|e| e.to_string())?;
         if !residency.has_keys() {
+            let variable = &residency.config().keys_env;
             let message = format!(
                 "ig.residency: {variable} is not set: requests carry no context token, and guards deny"
             );
             shell::log(LogLevel::Warn, &message);
         }
         Ok(Loaded {
+            claims: residency.config().claims.clone(),
+            trace: residency.config().trace,
             residency: RefCell::new(residency),
             metrics: Metrics {
                 allowed: Metric::counter("ig.residency.allowed"),
@@ -79,16 +79,8 @@ impl Root {
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        match Self::load(size) {
-            Ok(loaded) => {
-                self.filter = Some(Rc::new(loaded));
-                true
-            }
-            Err(e) => {
-                shell::log(LogLevel::Critical, &format!("ig.residency: {e}"));
-                false
-            }
-        }
+        self.filter = shell::configured("ig.residency", size, Self::load).map(Rc::new);
+        self.filter.is_some()
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -122,10 +114,9 @@ impl HttpContext for Stream {
             return unavailable("the residency filter is not in working order");
         };
         let headers = shell::headers(MapType::HttpRequestHeaders);
-        let path = residency.claims_path().to_vec();
         let routing = residency.route(
             Headers(&headers),
-            &MetadataClaims::read(&path),
+            &MetadataClaims::read(&loaded.claims),
             shell::now().as_secs(),
             &mut SharedUses,
         );
@@ -138,7 +129,7 @@ impl HttpContext for Stream {
             Some(json) => shell::leave_record("ig.residency", &json),
             None => return unavailable("the decision can't be recorded"),
         }
-        if let Some(region) = &routing.record.region_dst {
+        if let (true, Some(region)) = (loaded.trace, &routing.record.region_dst) {
             // For spans, also of what is refused.
             shell::leave_record("ig.region_dst", region);
         }

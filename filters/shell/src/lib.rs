@@ -22,6 +22,24 @@ use engine::reply::Reply;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
 
+/// Loads a filter's configuration, of `size` bytes. `None` if it can't be used: the log says why, under
+/// the filter's name.
+pub fn configured<T>(
+    filter: &str,
+    size: usize,
+    load: impl FnOnce(&[u8]) -> Result<T, String>,
+) -> Option<T> {
+    let config = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
+    load(&config.ok().flatten().unwrap_or_default())
+        .inspect_err(|e| log(LogLevel::Critical, &format!("{filter}: {e}")))
+        .ok()
+}
+
+/// A variable of the environment that the proxy gives the filter.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The claims that `jwt_authn` left in the dynamic metadata.
 pub struct MetadataClaims<'a> {
     path: &'a [String],
@@ -131,15 +149,17 @@ pub fn clear_route_cache() -> Result<(), Status> {
 }
 
 /// Tells all virtual machines of this filter, on every thread.
-pub fn announce(name: &str, value: &str) {
-    if hostcalls::set_shared_data(name, Some(value.as_bytes()), None).is_err() {
-        log(LogLevel::Error, "what is in force could not be announced");
-    }
+///
+/// # Errors
+/// The host does not pass it on.
+pub fn announce(name: &str, value: &str) -> Result<(), Status> {
+    hostcalls::set_shared_data(name, Some(value.as_bytes()), None)
 }
 
-/// What was announced last.
-pub fn announced(name: &str) -> Option<Vec<u8>> {
-    hostcalls::get_shared_data(name).ok().and_then(|(v, _)| v)
+/// Whether this is what was announced last. A host that does not tell has announced something else.
+pub fn is_announced(name: &str, value: &str) -> bool {
+    let last = hostcalls::get_shared_data(name).ok().and_then(|(v, _)| v);
+    last.is_some_and(|last| last == value.as_bytes())
 }
 
 /// Writes to the proxy's log.

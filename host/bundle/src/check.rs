@@ -55,13 +55,13 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
         value.map_err(|e| invalid(ConfigError::Form(e)))
     };
     let masking = config(serde_json::to_vec(&bundle.masking("examination", &paths)))?;
-    Masking::configure(&masking, None).map_err(invalid)?;
+    Masking::configure(&masking, |_| None).map_err(invalid)?;
     let residency = config(serde_json::to_vec(&bundle.residency(
         "examination",
         &[],
         &paths,
     )))?;
-    Residency::configure(&residency, None).map_err(invalid)?;
+    Residency::configure(&residency, |_| None).map_err(invalid)?;
 
     let undecided = |asked: &dyn fmt::Display, reason: String| BundleError::Undecided {
         path: bundle.path.clone(),

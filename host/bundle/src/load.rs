@@ -148,6 +148,7 @@ impl Bundle {
             claims: default_claims(),
             keys_env: "IG_CONTEXT_KEYS".into(),
             token_lifetime_s: engine::context::LIFETIME_S,
+            trace: false,
             cache_entries: default_cache_entries(),
         }
     }

@@ -178,7 +178,7 @@ fn work_out(request: Request, bundle: &Bundle, now: u64, all: bool) -> anyhow::R
 
     let cluster = (region.clone(), format!("region-{region}"));
     let config = serde_json::to_vec(&bundle.residency(&region, &[cluster], &paths))?;
-    let mut residency = Residency::configure(&config, None)?;
+    let mut residency = Residency::configure(&config, |_| None)?;
     let mut uses = CountedUses::default();
     let routing = residency.route(Headers(&headers), &claims, now, &mut uses);
     let mut explanation = Explanation {
@@ -196,8 +196,6 @@ fn work_out(request: Request, bundle: &Bundle, now: u64, all: bool) -> anyhow::R
         admin: false,
     };
     let refuse = |mut explanation: Explanation, reply: Reply| {
-        // Borders are closed in shadow mode too.
-        explanation.shadow &= reply.code != engine::warrant::WarrantError::Operation.code();
         explanation.status = reply.status;
         explanation.code = Some(reply.code);
         explanation.reason = reply.reason;
@@ -215,7 +213,14 @@ fn work_out(request: Request, bundle: &Bundle, now: u64, all: bool) -> anyhow::R
     explanation.shadow = std::mem::take(&mut config.mode) == engine::config::Mode::Shadow;
     let mut masking = Masking::load(config, Some(NO_SECRET))?;
     let mut stream = MaskingStream::new();
-    match stream.request_headers(&mut masking, Headers(&headers), &claims, body.is_none()) {
+    let effect = stream.request_headers(&mut masking, Headers(&headers), &claims, body.is_none());
+    // Borders are closed in shadow mode too.
+    let enforced = stream.is_read_only();
+    let refuse = |mut explanation: Explanation, reply: Reply| {
+        explanation.shadow &= !enforced;
+        refuse(explanation, reply)
+    };
+    match effect {
         HeadEffect::Hold(_) => match stream.request_body(&mut masking, &body.unwrap_or_default()) {
             Ok(instead) => {
                 explanation.upstream = instead.map(|b| String::from_utf8_lossy(&b).into_owned());

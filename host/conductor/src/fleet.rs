@@ -100,7 +100,8 @@ pub fn spec(
         gateway.region.clone(),
         gateway::cluster_name(&gateway.region),
     );
-    let residency = bundle.residency(&gateway.region, &[cluster], &gateway.graphql_paths);
+    let mut residency = bundle.residency(&gateway.region, &[cluster], &gateway.graphql_paths);
+    residency.trace = config.traces.is_some();
     let mut masking = bundle.masking(&gateway.region, &gateway.graphql_paths);
     masking
         .response_headers
@@ -245,10 +246,11 @@ pub fn print_filter_config(args: &FilterConfigArgs) -> anyhow::Result<End> {
 pub fn print_bootstrap(args: &BootstrapArgs) -> anyhow::Result<End> {
     let config = Config::read(&args.config)?;
     if args.sidecar {
-        crate::say(&format!(
-            "{}",
-            sidecar::bootstrap(&config, &args.region, args.node_id.as_deref())?
-        ))?;
+        say(&sidecar::bootstrap(
+            &config,
+            &args.region,
+            args.node_id.as_deref(),
+        )?)?;
         return Ok(End::Done);
     }
     let gateway = config

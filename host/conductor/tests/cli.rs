@@ -297,9 +297,9 @@ fn wrong_usage_ends_with_2_and_names_the_place() {
 fn filter_config_is_what_the_engine_loads() {
     let output = conductor(&["filter-config", "masking", "--region", "eu"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    engine::filter::Masking::configure(&output.stdout, None).expect("a configuration");
+    engine::filter::Masking::configure(&output.stdout, |_| None).expect("a configuration");
     let output = conductor(&["filter-config", "residency", "--region", "eu"]);
-    engine::residency::Residency::configure(&output.stdout, None).expect("a configuration");
+    engine::residency::Residency::configure(&output.stdout, |_| None).expect("a configuration");
 }
 
 /// A directory with a configuration, and the policies of this repository.

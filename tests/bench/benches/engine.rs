@@ -209,8 +209,8 @@ fn exchange(masking: &mut Masking, caller: &Caller, request: &[u8], response: &[
 
 fn deciding(c: &mut Criterion) {
     let config = load::masking("hash").to_string();
-    let mut masking =
-        Masking::configure(config.as_bytes(), Some(load::MASK_KEYS.1)).expect("a configuration");
+    let mut masking = Masking::configure(config.as_bytes(), |_| Some(load::MASK_KEYS.1.into()))
+        .expect("a configuration");
     let request = serde_json::json!({"query": load::QUERY}).to_string();
     let response = Load {
         bytes: Load::KB,

@@ -60,7 +60,7 @@ pub fn measure(
     let config = configuration(checkout, &sdl)?;
     let native = median(|| {
         let started = Instant::now();
-        Masking::configure(config.as_bytes(), Some(MASK_KEYS.1))?;
+        Masking::configure(config.as_bytes(), |_| Some(MASK_KEYS.1.into()))?;
         Ok(started.elapsed())
     })?;
     let wasm = std::fs::read(module)?;

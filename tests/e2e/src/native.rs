@@ -48,9 +48,10 @@ impl Native {
             let residency = fixture::residency_config(&bundle, region);
             let masking = fixture::masking_config(&bundle, region);
             (
-                Residency::configure(&residency, Some(CONTEXT_KEYS))
+                Residency::configure(&residency, |_| Some(CONTEXT_KEYS.into()))
                     .expect("the residency policy loads"),
-                Masking::configure(&masking, Some(KEYS)).expect("the masking policy loads"),
+                Masking::configure(&masking, |_| Some(KEYS.into()))
+                    .expect("the masking policy loads"),
             )
         });
         let mut run = Run::default();

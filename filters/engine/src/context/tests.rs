@@ -2,6 +2,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
+use crate::keys::KeyFault;
 
 const K1: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const K2: &str = "k2:ISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-P0A";
@@ -105,19 +106,12 @@ fn no_other_algorithm_is_taken() {
 
 #[test]
 fn keys_that_are_none_are_refused_and_never_repeated() {
-    for (text, want) in [
-        ("", ContextKeyError::Form(1)),
-        ("k1", ContextKeyError::Form(1)),
-        ("a b:AAAA", ContextKeyError::Form(1)),
-        ("k1:AAAA", ContextKeyError::Key(1)),
-        ("k1:***", ContextKeyError::Key(1)),
-    ] {
-        assert_eq!(ContextKeys::parse(text, "eu").unwrap_err(), want);
+    for text in ["", "k1", "a b:AAAA", "k1:AAAA", "k1:***"] {
+        let error = ContextKeys::parse(text, "eu").unwrap_err().to_string();
+        assert!(error.starts_with("context key 1 "), "{error}");
+        assert!(!error.contains("AAAA"), "{error}");
     }
-    let twice = format!("{K1},{K1}");
-    assert_eq!(
-        ContextKeys::parse(&twice, "eu").unwrap_err(),
-        ContextKeyError::Twice(2)
-    );
+    let twice = ContextKeys::parse(&format!("{K1},{K1}"), "eu").unwrap_err();
+    assert_eq!((twice.number, twice.fault), (2, KeyFault::Twice));
     assert_eq!(format!("{:?}", keys(K1, "eu")), r#"ContextKeys(["k1"])"#);
 }

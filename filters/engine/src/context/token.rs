@@ -1,8 +1,7 @@
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::{ContextKeys, LONGEST, SKEW_S};
+use crate::jws::{self, Jws, Kind};
 
 /// What a gateway says of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,35 +79,21 @@ impl TokenError {
     }
 }
 
-/// The header, whole: a token with any other is refused.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header<'a> {
-    alg: &'a str,
-    kid: &'a str,
-    typ: &'a str,
-}
+pub(super) const KIND: Kind = Kind {
+    algorithm: "HS256",
+    media: "ig-context+jwt",
+};
 
-const TYPE: &str = "ig-context+jwt";
+/// Bytes of a signature: those of SHA-256.
+const SIGNATURE: usize = 32;
 
 impl ContextToken {
     /// The token, signed, in compact form; `None` if it can't be written.
     pub fn sign(&self, keys: &ContextKeys) -> Option<String> {
-        let header = Header {
-            alg: "HS256",
-            kid: keys.current(),
-            typ: TYPE,
-        };
-        let mut text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).ok()?);
-        text.push('.');
-        URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(self).ok()?, &mut text);
-        let signature = keys.sign(text.as_bytes());
-        if signature.is_empty() {
-            return None;
-        }
-        text.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut text);
-        Some(text)
+        let claims = serde_json::to_vec(self).ok()?;
+        let signed = jws::signing_input(keys.header(), &claims, SIGNATURE);
+        let signature = keys.sign(signed.as_bytes())?;
+        Some(jws::compact(signed, &signature))
     }
 
     /// Reads a token that was minted in `region` and holds at `now_s`, seconds since 1970.
@@ -127,25 +112,13 @@ impl ContextToken {
         if text.len() > LONGEST {
             return Err(TokenError::Malformed);
         }
-        let text = std::str::from_utf8(text).map_err(|_| TokenError::Malformed)?;
-        let (signed, signature) = text.rsplit_once('.').ok_or(TokenError::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
-        let decode = |part: &str| {
-            URL_SAFE_NO_PAD
-                .decode(part)
-                .map_err(|_| TokenError::Malformed)
-        };
-        let header = decode(header)?;
-        let header: Header<'_> =
-            serde_json::from_slice(&header).map_err(|_| TokenError::Malformed)?;
-        if header.alg != "HS256" || header.typ != TYPE {
-            return Err(TokenError::Malformed);
-        }
-        if !keys.verifies(header.kid, signed.as_bytes(), &decode(signature)?) {
+        let jws = Jws::parse(text, KIND).ok_or(TokenError::Malformed)?;
+        let signature = jws.signature().ok_or(TokenError::Malformed)?;
+        if !keys.verifies(&jws.kid, jws.signed.as_bytes(), &signature) {
             return Err(TokenError::Forged);
         }
-        let token: Self =
-            serde_json::from_slice(&decode(payload)?).map_err(|_| TokenError::Malformed)?;
+        let claims = jws.payload().ok_or(TokenError::Malformed)?;
+        let token: Self = serde_json::from_slice(&claims).map_err(|_| TokenError::Malformed)?;
         if token.region != region {
             return Err(TokenError::Foreign);
         }

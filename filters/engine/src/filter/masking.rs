@@ -82,20 +82,18 @@ const CACHED_DOCUMENTS: usize = 4 << 20;
 const CACHED_PLANS: usize = 1 << 20;
 
 impl Masking {
-    /// Loads a configuration, a JSON text, and the keys, as the environment has them.
+    /// Loads a configuration, a JSON text, and the keys, which `environment` has under the name that
+    /// the configuration says.
     ///
     /// # Errors
     /// A part of it is malformed; the error names the part and the place.
-    pub fn configure(config: &[u8], keys: Option<&str>) -> Result<Self, ConfigError> {
-        Self::load(strict::from_slice(config)?, keys)
-    }
-
-    /// The name of the environment variable that holds the keys, by the configuration.
-    ///
-    /// # Errors
-    /// The configuration is malformed.
-    pub fn keys_env(config: &[u8]) -> Result<String, ConfigError> {
-        Ok(strict::from_slice::<MaskingConfig>(config)?.keys_env)
+    pub fn configure(
+        config: &[u8],
+        environment: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let config: MaskingConfig = strict::from_slice(config)?;
+        let keys = environment(&config.keys_env);
+        Self::load(config, keys.as_deref())
     }
 
     /// Loads a configuration.

@@ -28,8 +28,10 @@ pub struct MaskingStream {
     identity: Option<Identity>,
     tally: Tally,
     shadow: bool,
-    /// The request is served under a warrant that does not cover writing.
+    /// A GraphQL request is served under a warrant that does not cover writing.
     read_only: bool,
+    /// The response comes bit by bit, for as long as the client listens.
+    live: bool,
     /// Parts of the response's body so far.
     parts: u32,
 }
@@ -129,6 +131,12 @@ impl MaskingStream {
     /// Whether the filter took part in this stream.
     pub fn took_part(&self) -> bool {
         !matches!(self.state, State::Fresh)
+    }
+
+    /// Whether the request is GraphQL under a warrant that does not cover writing: a refusal of it
+    /// holds in shadow mode too.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// Whether the response's trailers are this filter's to remove.

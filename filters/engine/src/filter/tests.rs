@@ -77,7 +77,7 @@ fn config() -> Value {
 
 fn masking() -> Masking {
     let keys = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-    Masking::configure(config().to_string().as_bytes(), Some(keys)).unwrap()
+    Masking::configure(config().to_string().as_bytes(), |_| Some(keys.into())).unwrap()
 }
 
 type Pairs = Vec<(String, Vec<u8>)>;

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::config::DataFault;
-use crate::context::ContextKeyError;
+use crate::config::{DataFault, default_context_keys_env};
+use crate::keys::KeyError;
 use crate::policy::{PolicyError, PolicySource};
 
 /// The configuration of a guard: what the conductor pushes and the filter loads.
@@ -19,7 +19,7 @@ pub struct GuardConfig {
     /// The proxy's cluster of the store.
     pub cluster: String,
     /// The environment variable that holds the context keys.
-    #[serde(default = "default_keys_env")]
+    #[serde(default = "default_context_keys_env")]
     pub keys_env: String,
     /// Bounds.
     #[serde(default)]
@@ -105,17 +105,6 @@ impl Default for GuardLimits {
     }
 }
 
-/// What of a configuration must be known before it is loaded.
-#[derive(Deserialize)]
-pub(super) struct KeysEnv {
-    #[serde(default = "default_keys_env")]
-    pub keys_env: String,
-}
-
-fn default_keys_env() -> String {
-    "IG_CONTEXT_KEYS".into()
-}
-
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum GuardError {
@@ -132,8 +121,8 @@ pub enum GuardError {
     #[error(transparent)]
     Data(#[from] DataFault),
     /// The keys are malformed.
-    #[error("the context keys in the environment can't be used: {0}")]
-    Keys(#[from] ContextKeyError),
+    #[error("the keys in the environment can't be used: {0}")]
+    Keys(#[from] KeyError),
     /// A setting that must not be empty is.
     #[error("the guard's configuration has an empty `{0}`")]
     Empty(&'static str),

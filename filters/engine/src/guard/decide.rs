@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
 use crate::audit::{DecisionIds, Outcome};
-use crate::cache::Cache;
-use crate::config::check_refusals;
+use crate::config::{check_refusals, strict};
 use crate::context::{ContextKeys, ContextToken};
-use crate::policy::{EgressDecision, EgressInput, EgressOperation, Policy, StoreInput};
+use crate::policy::{Decisions, EgressDecision, EgressInput, EgressOperation, StoreInput};
 
-use super::config::{GuardConfig, GuardError, KeysEnv};
+use super::config::{GuardConfig, GuardError};
 use super::objects::{Owner, owner};
 use super::record::{EgressRecord, StoreRecord};
 
@@ -18,8 +17,7 @@ const LONGEST_NAME: usize = 255;
 pub struct Guard {
     config: GuardConfig,
     keys: ContextKeys,
-    policy: Policy,
-    decisions: Cache<String, Arc<EgressDecision>>,
+    decisions: Decisions<EgressDecision>,
     ids: DecisionIds,
 }
 
@@ -96,31 +94,27 @@ impl Refusal {
 }
 
 impl Guard {
-    /// Loads a configuration, a JSON text, with the text of the context keys.
+    /// Loads a configuration, a JSON text, and the context keys, which `environment` has under the name
+    /// that the configuration says.
     ///
     /// # Errors
-    /// It is malformed, or its policy or keys are.
-    pub fn configure(config: &[u8], keys: Option<&str>) -> Result<Self, GuardError> {
-        let config: GuardConfig = serde_json::from_slice(config)?;
+    /// It is malformed, or its policy or keys are; or there are no keys.
+    pub fn configure(
+        config: &[u8],
+        environment: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<Self, GuardError> {
+        let config: GuardConfig = strict::from_slice(config)?;
         config.check()?;
         check_refusals(&config.policy.data)?;
-        let keys = keys.filter(|k| !k.is_empty()).ok_or(GuardError::NoKeys)?;
-        let keys = ContextKeys::parse(keys, &config.region)?;
-        let policy = Policy::load::<EgressDecision>(&config.policy)?;
-        let decisions = Cache::new(config.limits.cache_entries);
+        let keys = environment(&config.keys_env).filter(|text| !text.is_empty());
+        let keys = ContextKeys::parse(&keys.ok_or(GuardError::NoKeys)?, &config.region)?;
+        let decisions = Decisions::load(&config.policy, config.limits.cache_entries)?;
         Ok(Self {
             config,
             keys,
-            policy,
             decisions,
             ids: DecisionIds::default(),
         })
-    }
-
-    /// The environment variable that a configuration names for the keys.
-    pub fn keys_env(config: &[u8]) -> Option<String> {
-        let named: KeysEnv = serde_json::from_slice(config).ok()?;
-        Some(named.keys_env)
     }
 
     /// The configuration.
@@ -224,14 +218,8 @@ impl Guard {
             operation,
             warrant: token.warrant.as_ref(),
         };
-        let key = serde_json::to_string(&input).map_err(|e| Refusal::failed(e.to_string()))?;
-        if let Some(decision) = self.decisions.get(key.as_str()) {
-            return Ok(decision);
-        }
-        let decision = self.policy.ask::<EgressDecision>(&key);
-        let decision = Arc::new(decision.map_err(|e| Refusal::failed(e.to_string()))?);
-        self.decisions.insert(key, decision.clone());
-        Ok(decision)
+        let decision = self.decisions.ask(&input);
+        decision.map_err(|e| Refusal::failed(e.to_string()))
     }
 
     /// The ruling about what is not the store's protocol, or a part of it that is not served.

@@ -40,7 +40,7 @@ fn guard(store: Value) -> Guard {
     let config = json!({
         "revision": "r-1", "region": "eu", "policy": policy(), "store": all, "cluster": "store-main",
     });
-    Guard::configure(config.to_string().as_bytes(), Some(KEYS)).unwrap()
+    Guard::configure(config.to_string().as_bytes(), |_| Some(KEYS.into())).unwrap()
 }
 
 fn claims(tenant: &str, home: &str) -> ContextToken {

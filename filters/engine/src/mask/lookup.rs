@@ -42,7 +42,7 @@ impl Pseudonym {
     pub fn parse(text: &str) -> Result<Self, PseudonymError> {
         let rest = text.strip_prefix("h:").ok_or(PseudonymError::Form)?;
         let (key_id, tag) = rest.split_once(':').ok_or(PseudonymError::Form)?;
-        if !super::keys::is_key_id(key_id) {
+        if !crate::keys::is_id(key_id) {
             return Err(PseudonymError::KeyId);
         }
         let length = tag.chars().count();

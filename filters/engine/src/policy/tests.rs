@@ -130,3 +130,25 @@ fn a_tenant_is_in_quarantine_whatever_is_said_about_it() {
         }
     }
 }
+
+#[test]
+fn answers_are_remembered_by_their_input_and_failures_are_not() {
+    let rego = r#"package ig.masking
+default decision := {"allow": false}
+decision := {"allow": true} if input.tenant == "acme"
+decision := {"alow": true} if input.tenant == "broken"
+"#;
+    let modules = vec![Module {
+        path: "m.rego".into(),
+        text: rego.into(),
+    }];
+    let data = serde_json::json!({});
+    let mut decisions = Decisions::<Decision>::load(&PolicySource { modules, data }, 10).unwrap();
+    let mut ask = |tenant: &str| decisions.ask(&serde_json::json!({ "tenant": tenant }));
+    let first = ask("acme").unwrap();
+    assert!(first.allow && !ask("other").unwrap().allow);
+    for _ in 0..2 {
+        assert!(matches!(ask("broken"), Err(PolicyError::Shape { .. })));
+    }
+    assert!(std::sync::Arc::ptr_eq(&first, &ask("acme").unwrap()));
+}

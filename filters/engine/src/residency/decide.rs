@@ -89,8 +89,8 @@ impl Residency {
             warrant: facts.and_then(Result::ok).map(Into::into),
             warrant_refused: facts.and_then(Result::err).map(|e| (*e).into()),
         };
-        let key = serde_json::to_string(&input).map_err(|e| Refusal::failed(e.to_string()))?;
-        let decision = self.ask(key)?;
+        let decision = self.decisions.ask(&input);
+        let decision = decision.map_err(|e| Refusal::failed(e.to_string()))?;
         record.region_dst.clone_from(&decision.region);
         record.reason.clone_from(&decision.reason);
         if !decision.allow {
@@ -182,17 +182,6 @@ impl Residency {
                 .and_then(|()| warrant.covers(&what))
                 .map(|()| warrant),
         ))
-    }
-
-    /// Asks the policy, or remembers what it said.
-    fn ask(&mut self, input: String) -> Result<Arc<ResidencyDecision>, Refusal> {
-        if let Some(decision) = self.decisions.get(input.as_str()) {
-            return Ok(decision);
-        }
-        let decision = self.policy.ask::<ResidencyDecision>(&input);
-        let decision = Arc::new(decision.map_err(|e| Refusal::failed(e.to_string()))?);
-        self.decisions.insert(input, decision.clone());
-        Ok(decision)
     }
 
     /// Uses a warrant to cross the border from the tenant's home into the gateway's own region.

@@ -37,7 +37,7 @@ fn residency() -> Residency {
         "graphql_paths": ["/graphql"],
         "policy": {"modules": [{"path": "m.rego", "text": REGO}], "data": {}},
     });
-    Residency::configure(config.to_string().as_bytes(), None).unwrap()
+    Residency::configure(config.to_string().as_bytes(), |_| None).unwrap()
 }
 
 fn headers(path: &str, more: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
@@ -156,7 +156,7 @@ fn careless(keys: Option<&str>) -> Residency {
             "moves": {"region": "us", "move": {"from": "eu", "at": "1970-01-01T00:16:40Z"}},
         }}}},
     });
-    Residency::configure(config.to_string().as_bytes(), keys).unwrap()
+    Residency::configure(config.to_string().as_bytes(), |_| keys.map(str::to_owned)).unwrap()
 }
 
 fn set(routing: &Routing, header: &str) -> Option<String> {
@@ -267,13 +267,13 @@ fn broken_data_or_keys_are_no_configuration() {
             "revision": "r-1", "region": "eu", "clusters": {}, "graphql_paths": [],
             "policy": {"modules": [{"path": "m.rego", "text": REGO}], "data": data},
         });
-        Residency::configure(config.to_string().as_bytes(), keys)
+        Residency::configure(config.to_string().as_bytes(), |_| keys.map(str::to_owned))
             .unwrap_err()
             .to_string()
     };
     let error = configure(json!({}), Some("k1:c2VjcmV0"));
     assert!(
-        error.contains("context keys") && !error.contains("c2VjcmV0"),
+        error.contains("context key 1 ") && !error.contains("c2VjcmV0"),
         "{error}"
     );
     for (data, want) in [
@@ -318,7 +318,7 @@ decision := {"allow": true, "region": "us", "warrant": "wrt_1", "reason": "us"} 
             "graphql_paths": ["/graphql"],
             "policy": {"modules": [{"path": "m.rego", "text": rego}], "data": data},
         });
-        Residency::configure(config.to_string().as_bytes(), None).unwrap()
+        Residency::configure(config.to_string().as_bytes(), |_| None).unwrap()
     };
     let once = || with("/maxUses", json!(1));
     for (home, claims, data_region, want) in [

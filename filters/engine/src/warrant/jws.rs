@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Warrant, WarrantError};
+use crate::jws::{self, Jws, Kind};
 
 /// The header's `typ`.
 pub const TYPE: &str = "ig-warrant+jwt";
 
 const ALGORITHM: &str = "ES256";
 
-/// The header, whole: a warrant with any other is refused, so nothing in it can name or bring a key.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header<'a> {
-    alg: &'a str,
-    kid: &'a str,
-    typ: &'a str,
-}
+const KIND: Kind = Kind {
+    algorithm: ALGORITHM,
+    media: TYPE,
+};
+
+/// Bytes of a signature: r and s (RFC 7518, section 3.4).
+const SIGNATURE: usize = 64;
 
 /// A public key of P-256 (RFC 7517; RFC 7518, section 6.2.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,40 +95,33 @@ impl Jwk {
 }
 
 /// A warrant of good form whose signature nobody has looked at.
-pub(super) struct Unverified {
-    /// The key that is said to have signed.
-    pub kid: String,
-    signed: String,
+pub(super) struct Unverified<'a> {
+    jws: Jws<'a>,
     signature: Signature,
     payload: Vec<u8>,
 }
 
-impl Unverified {
+impl<'a> Unverified<'a> {
     /// Takes a warrant apart.
     ///
     /// # Errors
     /// [`WarrantError::Malformed`].
-    pub fn parse(text: &[u8]) -> Result<Self, WarrantError> {
+    pub fn parse(text: &'a [u8]) -> Result<Self, WarrantError> {
         Self::read(text).ok_or(WarrantError::Malformed)
     }
 
-    fn read(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok()?;
-        let (signed, signature) = text.rsplit_once('.')?;
-        // A further dot is in no base64url.
-        let (header, payload) = signed.split_once('.')?;
-        let header = URL_SAFE_NO_PAD.decode(header).ok()?;
-        let header: Header<'_> = serde_json::from_slice(&header).ok()?;
-        if header.alg != ALGORITHM || header.typ != TYPE {
-            return None;
-        }
-        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+    fn read(text: &'a [u8]) -> Option<Self> {
+        let jws = Jws::parse(text, KIND)?;
         Some(Self {
-            kid: header.kid.to_owned(),
-            signed: signed.to_owned(),
-            signature: Signature::from_slice(&signature).ok()?,
-            payload: URL_SAFE_NO_PAD.decode(payload).ok()?,
+            signature: Signature::from_slice(&jws.signature()?).ok()?,
+            payload: jws.payload()?,
+            jws,
         })
+    }
+
+    /// The key that is said to have signed.
+    pub fn kid(&self) -> &str {
+        &self.jws.kid
     }
 
     /// The claims, if the key made the signature.
@@ -136,7 +129,7 @@ impl Unverified {
     /// # Errors
     /// [`WarrantError::Forged`], or [`WarrantError::Malformed`] where the claims are none.
     pub fn verify(&self, key: &VerifyingKey) -> Result<Warrant, WarrantError> {
-        key.verify(self.signed.as_bytes(), &self.signature)
+        key.verify(self.jws.signed.as_bytes(), &self.signature)
             .map_err(|_| WarrantError::Forged)?;
         serde_json::from_slice::<Warrant>(&self.payload)
             .ok()
@@ -148,22 +141,13 @@ impl Unverified {
 impl Warrant {
     /// What is to be signed: header and claims. The `kid` is that of the binding.
     pub fn signing_input(&self) -> Option<String> {
-        let header = Header {
-            alg: ALGORITHM,
-            kid: &self.binding.key,
-            typ: TYPE,
-        };
-        let mut text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).ok()?);
-        text.push('.');
-        URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(self).ok()?, &mut text);
-        Some(text)
+        let header = jws::header(KIND, &self.binding.key)?;
+        let claims = serde_json::to_vec(self).ok()?;
+        Some(jws::signing_input(&header, &claims, SIGNATURE))
     }
 
     /// The warrant in compact form, with the signature of [`Warrant::signing_input`].
     pub fn compact(&self, signature: &Signature) -> Option<String> {
-        let mut text = self.signing_input()?;
-        text.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature.to_bytes(), &mut text);
-        Some(text)
+        Some(jws::compact(self.signing_input()?, &signature.to_bytes()))
     }
 }

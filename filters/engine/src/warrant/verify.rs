@@ -46,9 +46,9 @@ impl Warrants {
             return Ok(warrant);
         }
         let unverified = Unverified::parse(text)?;
-        let key = self.registry.key(&unverified.kid);
+        let key = self.registry.key(unverified.kid());
         let warrant = unverified.verify(key.ok_or(WarrantError::KeyUnknown)?)?;
-        self.registry.binds(&warrant, &unverified.kid)?;
+        self.registry.binds(&warrant, unverified.kid())?;
         let warrant = Arc::new(warrant);
         self.authentic.insert(hash, warrant.clone());
         Ok(warrant)

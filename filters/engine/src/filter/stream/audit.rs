@@ -4,7 +4,6 @@ use crate::audit::Outcome;
 use crate::policy::Surface;
 use crate::reply::Reply;
 
-use super::super::Headers;
 use super::{MaskingStream, State};
 
 impl MaskingStream {
@@ -25,22 +24,14 @@ impl MaskingStream {
         }
     }
 
-    /// Whether the response comes bit by bit, for as long as the client listens.
+    /// Whether the response comes bit by bit, for as long as the client listens, masked or, in shadow
+    /// mode, as it is.
     pub fn is_live(&self) -> bool {
-        matches!(&self.state, State::Response { body, .. } if body.is_live())
+        self.live && !matches!(self.state, State::Failed)
     }
 
-    /// Whether a request asks for an answer that comes bit by bit.
-    pub fn asks_live(headers: Headers<'_>) -> bool {
-        headers
-            .all("accept")
-            .iter()
-            .filter_map(|accept| std::str::from_utf8(accept).ok())
-            .any(|accept| accept.contains("event-stream") || accept.contains("multipart/"))
-    }
-
-    /// Other policies are in force than those by which this response is masked: what the caller may
-    /// see now, this stream does not know. Nothing more of it goes on.
+    /// Other policies are in force than those by which this response is masked or let pass: what the
+    /// caller may see now, this stream does not know. Nothing more of it goes on.
     pub fn superseded(&mut self) -> Reply {
         let reason = "the policies have changed since this stream began: ask again";
         let reply = self.fail("POLICIES_CHANGED", reason);

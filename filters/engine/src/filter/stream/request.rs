@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::{MaskingConfig, Mode};
+use crate::config::Mode;
 use crate::filter::masking::KnownDecision;
 use crate::filter::{Edit, Headers, Masking, ROUTE_HEADER, is_among, is_intent, is_reserved};
 use crate::identity::{Claims, Identity, IdentityError};
@@ -80,10 +80,10 @@ impl MaskingStream {
 
     /// Refuses a request; in shadow mode only says so.
     pub(super) fn refuse(&mut self, reply: Reply) -> Result<(), Reply> {
-        let border = reply.code == WarrantError::Operation.code();
         let reply = self.deny(reply);
-        // Whoever tries masking out does not try borders out.
-        if self.shadow && !border {
+        // Whoever tries masking out does not try borders out: of what is refused nobody knows whether
+        // it writes.
+        if self.shadow && !self.read_only {
             self.state = State::Watched;
             return Ok(());
         }
@@ -102,6 +102,8 @@ impl MaskingStream {
             .graphql_paths
             .iter()
             .any(|p| p == headers.path());
+        // Before the first refusal. On routes the method has told what the request does.
+        self.read_only = graphql && is_read_only(headers);
         let route = if graphql {
             None
         } else {
@@ -128,7 +130,6 @@ impl MaskingStream {
             return Err(Reply::for_path(graphql, 403, "UPGRADE_REFUSED", message));
         }
         let config = filter.config();
-        self.read_only = is_read_only(config, headers);
         let mut edits: Vec<Edit> = headers.removals(|n| {
             let own = is_reserved(n) && !is_intent(n) && !is_among(n, &config.trusted_headers);
             own || is_among(n, &CONDITIONAL)
@@ -186,8 +187,11 @@ impl MaskingStream {
 
     /// Whether the request's body goes on as it comes.
     pub fn passes_request(&self) -> bool {
-        matches!(self.state, State::Forwarded { .. } | State::Watched)
-            || (self.shadow && !self.awaits_request())
+        match self.state {
+            State::Forwarded { .. } | State::Watched => true,
+            State::Answered => false,
+            _ => self.shadow && !self.awaits_request(),
+        }
     }
 
     /// The request's body is there. `Some`: these bytes go to the upstream in its place.
@@ -242,8 +246,8 @@ impl MaskingStream {
         let Some(who) = &self.identity else {
             return Err(broken("no identity"));
         };
-        // Only here is it known that an operation writes; on routes the method has told before.
-        if graphql && self.read_only && operation == OperationKind::Mutation {
+        // Only here is it known that an operation writes.
+        if self.read_only && operation == OperationKind::Mutation {
             let error = WarrantError::Operation;
             return Err(Reply::graphql(403, error.code(), &error.to_string()));
         }
@@ -273,13 +277,12 @@ fn way(filter: &Masking, headers: Headers<'_>) -> Option<Edit> {
     is_among(CLUSTER_HEADER, trusted).then(|| Edit::Set(ROUTE_HEADER, cluster.to_owned()))
 }
 
-/// Whether the residency filter serves the request under a warrant that does not cover writing.
-fn is_read_only(config: &MaskingConfig, headers: Headers<'_>) -> bool {
+/// Whether the residency filter serves the request under a warrant that does not cover writing. Who
+/// else sends the header only takes something from himself.
+fn is_read_only(headers: Headers<'_>) -> bool {
     let covered = headers.all(OPERATIONS_HEADER);
     let writes = |list: &[u8]| list.split(|b| *b == b',').any(|o| o == b"write");
-    is_among(OPERATIONS_HEADER, &config.trusted_headers)
-        && !covered.is_empty()
-        && !covered.iter().all(|list| writes(list))
+    !covered.iter().all(|list| writes(list))
 }
 
 /// What a GraphQL request by POST must be like.

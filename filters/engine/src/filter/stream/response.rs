@@ -8,7 +8,9 @@ use crate::json::{self, Limits};
 use crate::policy::Surface;
 use crate::reply::Reply;
 
-use super::written::{graphql_form, has_header_row, json_type, route_form, written_as};
+use super::written::{
+    comes_in_parts, graphql_form, has_header_row, json_type, route_form, written_as,
+};
 use super::{Answer, BodyEffect, MaskingStream, ResponseEffect, State, passes};
 
 /// Bytes of a response that are held back while its end has not come.
@@ -57,6 +59,8 @@ impl MaskingStream {
         headers: Headers<'_>,
         end_of_stream: bool,
     ) -> ResponseEffect {
+        // What shadow mode lets pass is not masked, whatever it is, and lasts as long.
+        self.live = self.shadow && comes_in_parts(headers.text("content-type"));
         let (answer, admin) = match &self.state {
             State::Forwarded { answer, admin } => (answer.clone(), *admin),
             State::Fresh | State::Answered | State::Watched => return ResponseEffect::Pass,
@@ -80,6 +84,7 @@ impl MaskingStream {
             Err(reply) => return ResponseEffect::Reply(reply),
         };
         let live = matches!(&body, Some((form, _)) if form.is_live());
+        self.live |= live;
         match body {
             Some((body, decoder)) => self.state = State::Response { body, decoder },
             None => self.finish(Outcome::Allowed),

@@ -50,6 +50,15 @@ fn parameter<'a>(content_type: Option<&'a str>, name: &str) -> impl Iterator<Ite
         .map(|(_, value)| value.trim().trim_matches('"'))
 }
 
+/// Whether what the upstream says of its answer is that it comes bit by bit.
+pub(super) fn comes_in_parts(said: Option<&str>) -> bool {
+    said.and_then(boundary).is_some() || is_events(said)
+}
+
+fn is_events(said: Option<&str>) -> bool {
+    essence(said).eq_ignore_ascii_case("text/event-stream")
+}
+
 /// The content type of an answer: the known media type that the upstream says, or the first; and
 /// `charset=utf-8` where the upstream says it. Whatever else it says, the answer is UTF-8.
 fn content_type(said: Option<&str>, known: &[&'static str]) -> String {
@@ -99,7 +108,7 @@ pub(super) fn graphql_form(
         let body = MultipartBody::new(plan, limits, &boundary);
         return (Box::new(body), content_type);
     }
-    if essence(said).eq_ignore_ascii_case("text/event-stream") {
+    if is_events(said) {
         let body = EventsBody::new(plan, limits);
         return (Box::new(body), "text/event-stream".into());
     }

@@ -314,7 +314,7 @@ fn request_headers_of_the_gateways_own_and_conditional_ones_go() {
 #[test]
 fn the_way_to_the_cluster_is_handed_over_by_this_filter_alone() {
     let way = |config: Value, extra: &[(&str, &str)]| {
-        let mut masking = Masking::configure(config.to_string().as_bytes(), None).unwrap();
+        let mut masking = Masking::configure(config.to_string().as_bytes(), |_| None).unwrap();
         let mut headers = post();
         headers.extend(pairs(extra));
         let effect = MaskingStream::new().request_headers(
@@ -370,16 +370,22 @@ fn configurations_that_are_broken_are_refused_with_the_place() {
             (Value::Array(_), _) => unreachable!("no array is changed"),
             (parent, value) => parent[name] = value,
         }
-        let error = Masking::configure(config.to_string().as_bytes(), None).unwrap_err();
+        let error = Masking::configure(config.to_string().as_bytes(), |_| None).unwrap_err();
         let seen = error.to_string();
         assert!(
             seen.contains(want) || format!("{error:?}").contains(want),
             "{pointer}: {seen}"
         );
     }
-    let error = Masking::configure(config().to_string().as_bytes(), Some("k1:short")).unwrap_err();
+    let error = Masking::configure(config().to_string().as_bytes(), |_| Some("k1:short".into()))
+        .unwrap_err();
     assert!(error.to_string().contains("mask key 1") && !error.to_string().contains("short:"));
-    assert!(Masking::configure(b"not JSON", None).is_err());
+    let elsewhere = |name: &str| (name == "ELSEWHERE").then(|| "k1:short".into());
+    assert!(Masking::configure(config().to_string().as_bytes(), elsewhere).is_ok());
+    let mut named = config();
+    named["keys_env"] = json!("ELSEWHERE");
+    assert!(Masking::configure(named.to_string().as_bytes(), elsewhere).is_err());
+    assert!(Masking::configure(b"not JSON", |_| None).is_err());
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn routed() -> Masking {
         {"name": "closed", "path": "/closed", "type": "P", "methods": ["POST"],
          "compared": {":body": ["P.salary"]}},
     ]);
-    Masking::configure(config.to_string().as_bytes(), None).unwrap()
+    Masking::configure(config.to_string().as_bytes(), |_| None).unwrap()
 }
 
 /// What becomes of a request: the status and code of its refusal.
@@ -333,7 +333,7 @@ fn a_request_can_bring_so_much_and_no_more() {
         {"name": "people", "path": "/people", "type": "P", "methods": ["POST"]},
         {"name": "export", "path": "/export", "type": "P", "methods": ["POST"], "surface": "export"},
     ]);
-    let mut masking = Masking::configure(config.to_string().as_bytes(), None).unwrap();
+    let mut masking = Masking::configure(config.to_string().as_bytes(), |_| None).unwrap();
     let json = "application/json";
     let form = "application/x-www-form-urlencoded";
     let much = || Some((400, "BAD_REQUEST".to_owned()));
@@ -405,7 +405,7 @@ fn lists_of_what_is_compared_fit_the_schema() {
     ] {
         let mut config = config();
         config[pointer.trim_start_matches('/')] = value;
-        let error = Masking::configure(config.to_string().as_bytes(), None).unwrap_err();
+        let error = Masking::configure(config.to_string().as_bytes(), |_| None).unwrap_err();
         assert!(error.to_string().contains(want), "{error}");
     }
 }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::audit::Outcome;
 use crate::reply::Reply;
+use crate::residency::OPERATIONS_HEADER;
 
 fn hash(query: &str) -> String {
     crate::filter::masking::hex(&Sha256::digest(query.as_bytes()))
@@ -17,7 +18,7 @@ fn with(pointer: &str, value: Value) -> Masking {
     config.pointer_mut(parent).unwrap()[name] = value;
     config["limits"]["request_bytes"] = json!(5000);
     let keys = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-    Masking::configure(config.to_string().as_bytes(), Some(keys)).unwrap()
+    Masking::configure(config.to_string().as_bytes(), |_| Some(keys.into())).unwrap()
 }
 
 fn large() -> Masking {
@@ -49,7 +50,7 @@ fn a_filter_does_not_start_with_a_tag_that_nothing_explains() {
         config["schema"] =
             format!("{SDL} extend type P {{ birth: String @tag(name: \"{tag}\") }}").into();
         config["policy"]["data"] = data;
-        Masking::configure(config.to_string().as_bytes(), None)
+        Masking::configure(config.to_string().as_bytes(), |_| None)
     };
     for (tag, data) in [
         ("bron", json!({"ig": {"tags": born}})),
@@ -197,7 +198,7 @@ fn the_manifest_names_documents() {
     }
     let mut broken = config();
     broken["graphql"] = json!({"manifest": {"mine": "{me{"}});
-    let error = Masking::configure(broken.to_string().as_bytes(), None).unwrap_err();
+    let error = Masking::configure(broken.to_string().as_bytes(), |_| None).unwrap_err();
     assert!(error.to_string().contains("`mine`"), "{error}");
 }
 
@@ -332,6 +333,52 @@ fn a_revision_in_shadow_mode_changes_nothing_and_says_what_it_would() {
         BodyEffect::Pass
     ));
     assert_eq!(record(&stream)["code"], "UPSTREAM_ENCODING");
+}
+
+#[test]
+fn in_shadow_mode_no_refusal_lets_a_mutation_by_a_warrant_that_only_reads() {
+    let mut masking = with("/mode", json!("shadow"));
+    let mutation = r#"{"query":"mutation{rename{name}}"}"#;
+    let batch = format!(r#"[{{"query":"{{"}},{mutation}]"#);
+    let long = format!("{mutation}{}", " ".repeat(6000));
+    for (covered, enforced) in [
+        (Some("read"), true),
+        (Some("read,delete"), true),
+        (Some("read,write"), false),
+        (None, false),
+    ] {
+        for (path, body, code) in [
+            ("/graphql?x=1", mutation, "QUERY_STRING_REFUSED"),
+            ("/graphql", &*long, "REQUEST_TOO_LARGE"),
+            ("/graphql", &*batch, "GRAPHQL_PARSE_FAILED"),
+            ("/graphql", "{", "BAD_REQUEST"),
+        ] {
+            let mut headers = pairs(&[
+                (":method", "POST"),
+                (":path", path),
+                ("content-type", "application/json"),
+            ]);
+            headers.extend(covered.map(|c| (OPERATIONS_HEADER.into(), c.into())));
+            let mut stream = MaskingStream::new();
+            let who = token("analyst");
+            let refused = match stream.request_headers(&mut masking, Headers(&headers), &who, false)
+            {
+                HeadEffect::Reply(reply) => Some(reply),
+                HeadEffect::Forward(_) => None,
+                HeadEffect::Hold(_) => {
+                    let piece = stream.request_progress(&masking, body.len());
+                    piece
+                        .and_then(|()| stream.request_body(&mut masking, body.as_bytes()))
+                        .err()
+                }
+            };
+            let refused = refused.map(|reply| reply.code);
+            let want = enforced.then_some(code);
+            assert_eq!(refused.as_deref(), want, "{covered:?} {path} {body:.40}");
+            assert_eq!(stream.passes_request(), !enforced, "{covered:?} {code}");
+            assert_eq!(record(&stream)["code"], code);
+        }
+    }
 }
 
 fn forwarded_in(masking: &mut Masking) -> MaskingStream {

@@ -252,7 +252,7 @@ fn configurations_that_would_not_guard_are_refused() {
     let configure = |patch: &dyn Fn(&mut Value), keys: Option<&str>| {
         let mut config = base.clone();
         patch(&mut config);
-        Guard::configure(config.to_string().as_bytes(), keys)
+        Guard::configure(config.to_string().as_bytes(), |_| keys.map(str::to_owned))
             .map(|_| ())
             .map_err(|e| e.to_string())
     };
@@ -261,13 +261,29 @@ fn configurations_that_would_not_guard_are_refused() {
         let error = configure(&|c| c["policy"]["data"] = data.clone(), Some(KEYS)).unwrap_err();
         assert!(error.contains(&at), "{at}: {error}");
     }
+    // The keys are where the configuration says.
+    for (named, want) in [(None, "IG_CONTEXT_KEYS"), (Some("OURS"), "OURS")] {
+        let mut config = base.clone();
+        if let Some(named) = named {
+            config["keys_env"] = json!(named);
+        }
+        let environment = |name: &str| (name == want).then(|| KEYS.to_owned());
+        let guard = Guard::configure(config.to_string().as_bytes(), environment);
+        assert!(guard.is_ok(), "{want}");
+    }
     type Patch = fn(&mut Value);
-    let cases: [(Patch, Option<&str>, &str); 9] = [
+    let cases: [(Patch, Option<&str>, &str); 10] = [
         (|_| (), None, "no context keys"),
         (|_| (), Some(""), "no context keys"),
         (|_| (), Some("k1:AAAA"), "at least 32 bytes"),
         (|c| c["region"] = json!(""), Some(KEYS), "empty `region`"),
         (|c| c["typo"] = json!(1), Some(KEYS), "typo"),
+        // serde's own structs can be read from arrays: this would be all the defaults.
+        (
+            |c| c["limits"] = json!([]),
+            Some(KEYS),
+            "expected an object",
+        ),
         (
             |c| c["store"]["kind"] = json!("s3"),
             Some(KEYS),
@@ -303,7 +319,7 @@ fn a_policy_that_fails_is_no_permission_and_stays_among_its_authors() {
         "policy": {"modules": [{"path": "m.rego", "text": "package ig.egress\n\ndefault decision := {\"allow\": false, \"reason\": \"no\"}\n\ndecision := {\"alow\": true} if input.tenant == \"acme\""}], "data": {}},
     });
     config["store"]["objects"] = json!([]);
-    let mut guard = Guard::configure(config.to_string().as_bytes(), Some(KEYS)).unwrap();
+    let mut guard = Guard::configure(config.to_string().as_bytes(), |_| Some(KEYS.into())).unwrap();
     let ruling = guard.decide(
         Some(token("acme", "eu").as_bytes()),
         &Ask::default(),
