@@ -1,4 +1,4 @@
-//! Is it a filter? Tried before it is offered: by HTTP, Envoy accepts code before it has seen it.
+//! Is it a filter? Tried before it is offered, for Envoy's refusal does not say what is wrong with it.
 
 use anyhow::{Context, ensure};
 use wasmparser::{Parser, Payload, Validator};

@@ -16,6 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::service::discovery::v3::{
@@ -23,6 +24,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 };
 
 use crate::error::ProtocolError;
+use crate::fetching::Fetching;
 use crate::protocol::{Answer, Outgoing, Protocol, Turn, WILDCARD, type_version};
 use crate::resource::{Resource, Snapshot};
 use crate::type_url;
@@ -51,6 +53,9 @@ struct Subscription {
     held: BTreeMap<String, String>,
     /// What the client refused, by name and version.
     refused: BTreeMap<String, String>,
+    /// What the client could not take in yet, by name and version.
+    postponed: BTreeMap<String, String>,
+    fetching: Fetching,
     /// What the client brought along and has not been compared with a snapshot yet.
     brought: BTreeSet<String>,
     /// Whether the first look at a snapshot is done.
@@ -111,6 +116,7 @@ impl Subscription {
             let names = &self.names;
             self.held.retain(|name, _| names.contains(name));
             self.refused.retain(|name, _| names.contains(name));
+            self.postponed.retain(|name, _| names.contains(name));
             self.wanted.retain(|name| names.contains(name));
             self.brought.retain(|name| names.contains(name));
         }
@@ -121,24 +127,42 @@ impl Subscription {
         let type_url = request.type_url.clone();
         let Sent { version, resources } = sent;
         Some(match &request.error_detail {
-            None => Answer::Acked {
-                type_url,
-                version,
-                resources,
-            },
+            None => {
+                self.fetching.done(&resources);
+                Answer::Acked {
+                    type_url,
+                    version,
+                    resources,
+                }
+            }
             Some(status) => {
+                let error = status.message.clone();
+                let postponed = self.fetching.postpones(&resources, &error);
+                let unheld = if postponed {
+                    &mut self.postponed
+                } else {
+                    &mut self.refused
+                };
                 for resource in &resources {
                     let (name, version) = (resource.name(), resource.version());
                     if self.held.get(name).is_some_and(|had| had == version) {
                         self.held.remove(name);
-                        self.refused.insert(name.to_owned(), version.to_owned());
+                        unheld.insert(name.to_owned(), version.to_owned());
                     }
                 }
-                Answer::Nacked {
-                    type_url,
-                    version,
-                    resources,
-                    error: status.message.clone(),
+                if postponed {
+                    Answer::Postponed {
+                        type_url,
+                        version,
+                        error,
+                    }
+                } else {
+                    Answer::Nacked {
+                        type_url,
+                        version,
+                        resources,
+                        error,
+                    }
                 }
             }
         })
@@ -152,6 +176,7 @@ impl Subscription {
         self.held
             .keys()
             .chain(self.refused.keys())
+            .chain(self.postponed.keys())
             .filter(|name| snapshot.get(type_url, name).is_none())
             .cloned()
             .collect()
@@ -184,7 +209,7 @@ impl Subscription {
                     if self.brought.remove(name) {
                         already.push(Arc::clone(resource));
                     }
-                } else if !is(self.refused.get(name)) {
+                } else if !is(self.refused.get(name)) && !is(self.postponed.get(name)) {
                     change.resources.insert(name.clone(), Arc::clone(resource));
                 }
             }
@@ -213,9 +238,11 @@ impl Delta {
         for name in &change.removed {
             subscription.held.remove(name);
             subscription.refused.remove(name);
+            subscription.postponed.remove(name);
         }
         for (name, resource) in &change.resources {
             subscription.refused.remove(name);
+            subscription.postponed.remove(name);
             subscription.brought.remove(name);
             subscription
                 .held
@@ -229,7 +256,7 @@ impl Delta {
                 .map(|resource| WireResource {
                     name: resource.name().to_owned(),
                     version: resource.version().to_owned(),
-                    resource: Some(resource.to_any()),
+                    resource: Some(subscription.fetching.to_any(resource)),
                     ..Default::default()
                 })
                 .collect(),
@@ -357,7 +384,25 @@ impl Protocol for Delta {
     }
 
     fn is_settled(&self) -> bool {
-        self.snapshot.is_some() && self.types.values().all(|s| s.outstanding.is_empty())
+        self.snapshot.is_some()
+            && self
+                .types
+                .values()
+                .all(|s| s.outstanding.is_empty() && s.postponed.is_empty())
+    }
+
+    fn waiting(&self) -> Option<Duration> {
+        self.types
+            .values()
+            .filter_map(|s| s.fetching.waiting())
+            .max()
+    }
+
+    fn again(&mut self) {
+        for subscription in self.types.values_mut() {
+            subscription.postponed.clear();
+            subscription.fetching.again();
+        }
     }
 
     fn subscriptions(&self) -> Vec<(String, Option<usize>)> {

@@ -143,6 +143,7 @@ impl Group {
     /// Takes in what a client said. `refusal` is built for a NACK that is the group's affair.
     pub fn on_answer(&mut self, answer: &Answer, node: &str, unix_ms: u64) -> Vec<Change> {
         match answer {
+            Answer::Postponed { .. } => Vec::new(),
             Answer::Acked { resources, .. } | Answer::Held { resources, .. } => {
                 for resource in resources {
                     self.accept(resource);

@@ -30,6 +30,7 @@ pub mod config;
 pub mod delta;
 mod error;
 mod event;
+mod fetching;
 mod group;
 mod node;
 pub mod protocol;

@@ -2,6 +2,7 @@
 //! answers out, no I/O and no clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 
@@ -46,6 +47,12 @@ pub trait Protocol: Default + Send + 'static {
     /// Whether the client has answered everything, and, after a [`Protocol::poll`], nothing of the
     /// snapshot is left to send for its present subscriptions.
     fn is_settled(&self) -> bool;
+
+    /// How long to wait before [`Protocol::again`], if the client could not take something in yet.
+    fn waiting(&self) -> Option<Duration>;
+
+    /// Owes the client again what it could not take in.
+    fn again(&mut self);
 
     /// The types that the client has asked for, each with the number of names (`None`: all).
     fn subscriptions(&self) -> Vec<(String, Option<usize>)>;
@@ -100,6 +107,15 @@ pub enum Answer {
         version: String,
         /// The resources in the response.
         resources: Vec<Arc<Resource>>,
+        /// The client's reason.
+        error: String,
+    },
+    /// It could not be taken in yet, and is sent again.
+    Postponed {
+        /// The type of the response.
+        type_url: String,
+        /// The type's version in the response.
+        version: String,
         /// The client's reason.
         error: String,
     },

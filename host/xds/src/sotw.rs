@@ -15,11 +15,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 
 use crate::error::ProtocolError;
+use crate::fetching::Fetching;
 use crate::protocol::{Answer, Outgoing, Protocol, Turn, WILDCARD, type_version};
 use crate::resource::{Resource, Snapshot};
 use crate::type_url;
@@ -50,6 +52,7 @@ struct Subscription {
     outstanding: bool,
     /// The content of the last response that was accepted.
     acked: ByName,
+    fetching: Fetching,
 }
 
 #[derive(Debug)]
@@ -152,7 +155,10 @@ impl Sotw {
         }
         let response = DiscoveryResponse {
             version_info: version.clone(),
-            resources: content.values().map(|resource| resource.to_any()).collect(),
+            resources: content
+                .values()
+                .map(|resource| subscription.fetching.to_any(resource))
+                .collect(),
             type_url: type_url.to_owned(),
             nonce: nonce.clone(),
             ..Default::default()
@@ -210,8 +216,17 @@ impl Protocol for Sotw {
                 subscription.outstanding = false;
                 let type_url = request.type_url.clone();
                 let version = sent.version.clone();
-                let resources = sent.resources.values().cloned().collect();
+                let resources: Vec<Arc<Resource>> = sent.resources.values().cloned().collect();
                 answers.push(match request.error_detail {
+                    Some(status)
+                        if subscription.fetching.postpones(&resources, &status.message) =>
+                    {
+                        Answer::Postponed {
+                            type_url,
+                            version,
+                            error: status.message,
+                        }
+                    }
                     Some(status) => Answer::Nacked {
                         type_url,
                         version,
@@ -220,6 +235,7 @@ impl Protocol for Sotw {
                     },
                     None => {
                         subscription.acked = sent.resources.clone();
+                        subscription.fetching.done(&resources);
                         Answer::Acked {
                             type_url,
                             version,
@@ -285,7 +301,25 @@ impl Protocol for Sotw {
     }
 
     fn is_settled(&self) -> bool {
-        self.snapshot.is_some() && self.types.values().all(|s| !s.outstanding)
+        self.snapshot.is_some()
+            && self
+                .types
+                .values()
+                .all(|s| !s.outstanding && s.fetching.waiting().is_none())
+    }
+
+    fn waiting(&self) -> Option<Duration> {
+        self.types
+            .values()
+            .filter_map(|s| s.fetching.waiting())
+            .max()
+    }
+
+    fn again(&mut self) {
+        for subscription in self.types.values_mut() {
+            subscription.again |= subscription.fetching.waiting().is_some();
+            subscription.fetching.again();
+        }
     }
 
     fn subscriptions(&self) -> Vec<(String, Option<usize>)> {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 use tonic::{Code, Status, Streaming};
 
 use crate::cache::{Cache, Seat};
@@ -84,9 +85,18 @@ async fn converse<P: Protocol>(
     };
     let mut protocol = P::default();
     seat.on_answers(&protocol.on_request(first, config.max_names)?);
+    let mut again: Option<Instant> = None;
     loop {
         advance(&mut seat, &mut protocol, responses).await?;
+        again = match protocol.waiting() {
+            Some(delay) => again.or_else(|| Some(Instant::now() + delay)),
+            None => None,
+        };
         tokio::select! {
+            () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
+                again = None;
+                protocol.again();
+            }
             request = requests.message() => {
                 let Some(request) = request? else { return Ok(()) };
                 seat.on_answers(&protocol.on_request(request, config.max_names)?);

@@ -101,10 +101,7 @@ fn tell(message: &str) {
 }
 
 /// How long the filters' code may take to arrive and to be compiled.
-const FILTERS_PATIENCE: Duration = Duration::from_secs(20);
-
-/// How often a gateway is started until its filters are there.
-const STARTS: u32 = 4;
+const FILTERS_PATIENCE: Duration = Duration::from_secs(60);
 
 fn port(wanted: u16) -> anyhow::Result<SocketAddr> {
     Ok((Ipv4Addr::LOCALHOST, free_port_or(wanted)?).into())
@@ -182,7 +179,7 @@ impl Stage {
             stage.start_gateway(region, &binary).await?;
         }
         drop(turn);
-        stage.in_force(&binary).await?;
+        stage.in_force().await?;
         Ok(stage)
     }
 
@@ -269,26 +266,14 @@ impl Stage {
     }
 
     /// Waits until every gateway answers somebody of its region: it listens before the filters' code
-    /// is there, and denies till then. Envoy sometimes never asks for code by HTTP (see
-    /// `gateway::faults`): then it is started again.
-    async fn in_force(&mut self, binary: &Path) -> anyhow::Result<()> {
-        for region in 0..self.regions.len() {
-            let mut starts = 1;
-            while !self.answers(region).await? {
-                if starts == STARTS {
-                    bail!("a gateway does not let requests through its filters");
-                }
-                starts += 1;
-                if let Some(region) = self.regions.get_mut(region) {
-                    tell(&format!(
-                        "the gateway of {} still has no filters: starting it again",
-                        region.name
-                    ));
-                    if let Some(envoy) = region.envoy.take() {
-                        envoy.stop(Duration::from_secs(3)).await?;
-                    }
-                }
-                self.start_gateway(region, binary).await?;
+    /// is there, and denies till then.
+    async fn in_force(&self) -> anyhow::Result<()> {
+        for (place, region) in self.regions.iter().enumerate() {
+            if !self.answers(place).await? {
+                bail!(
+                    "the gateway of {} does not let requests through its filters",
+                    region.name
+                );
             }
         }
         Ok(())

@@ -89,6 +89,9 @@ pub(crate) fn plugin(spec: &FilterSpec) -> wasm::PluginConfig {
             vm_id: spec.vm_id.clone(),
             runtime: "envoy.wasm.runtime.v8".to_owned(),
             code: Some(code(&spec.wasm)),
+            // Refused until the code is there, instead of accepted and left out of the chain meanwhile:
+            // what was in force before stays.
+            nack_on_code_cache_miss: matches!(spec.wasm, WasmSource::Http { .. }),
             environment_variables: (!spec.env_keys.is_empty()).then(|| {
                 wasm::EnvironmentVariables {
                     host_env_keys: spec.env_keys.clone(),

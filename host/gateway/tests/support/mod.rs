@@ -250,6 +250,21 @@ impl World {
         }
     }
 
+    /// Asks until something is over: each answer has this status. Returns how many there were.
+    pub async fn stays(&self, status: u16, over: impl Future<Output = ()>) -> usize {
+        let mut over = std::pin::pin!(over);
+        let mut asked = 0;
+        loop {
+            let reply = self.get("/graphql", &[]).await;
+            assert_eq!(reply.status, status, "{reply:?}");
+            asked += 1;
+            tokio::select! {
+                () = &mut over => return asked,
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+        }
+    }
+
     pub fn upstream_count(&self) -> usize {
         self.upstream_requests.load(Ordering::SeqCst)
     }

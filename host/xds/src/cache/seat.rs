@@ -99,6 +99,11 @@ impl Seat {
                 let of_type = stream.types.entry(type_url.clone()).or_default();
                 of_type.accept(version, now);
             }
+            Answer::Postponed {
+                type_url,
+                version,
+                error,
+            } => tracing::debug!(node, group, type_url, version, error, "not yet"),
             Answer::Nacked {
                 type_url,
                 version,

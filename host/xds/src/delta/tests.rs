@@ -390,3 +390,39 @@ fn the_endpoints_of_a_changed_cluster_are_sent_again() {
     assert_eq!(sent.len(), 2, "{sent:?}");
     assert_eq!(sent[1], "ClusterLoadAssignment a");
 }
+
+#[test]
+fn a_filter_whose_code_is_being_fetched_is_sent_again() {
+    use crate::fetching::tests::{ERROR, filter};
+    let offer = |client: &mut Client, sha256: &str| {
+        let snapshot = Snapshot::new([filter("masking", sha256, true)]).unwrap();
+        client.stream.on_snapshot(Arc::new(snapshot));
+        client.poll().len()
+    };
+    let mut client = Client::default();
+    offer(&mut client, "1");
+    assert_eq!(client.change(EXTENSION_CONFIG, &["masking"], &[]).len(), 1);
+    // Not again of itself, and nothing is settled meanwhile; then again, and it is taken.
+    assert!(client.answer(EXTENSION_CONFIG, Some(ERROR)).is_empty());
+    assert!(client.stream.waiting().is_some() && !client.stream.is_settled());
+    client.stream.again();
+    assert_eq!(client.poll().len(), 1);
+    client.ack(EXTENSION_CONFIG);
+    assert!(client.stream.waiting().is_none() && client.stream.is_settled());
+    // Another version does not wait.
+    assert_eq!(offer(&mut client, "2"), 1);
+    client.answer(EXTENSION_CONFIG, Some(ERROR));
+    assert_eq!(offer(&mut client, "3"), 1);
+    // In the end the refusal is believed.
+    let mut sent = 1;
+    while client.answer(EXTENSION_CONFIG, Some(ERROR)).is_empty()
+        && client.stream.waiting().is_some()
+    {
+        client.stream.again();
+        assert_eq!(client.poll().len(), 1);
+        sent += 1;
+    }
+    assert_eq!(sent, 11);
+    client.stream.again();
+    assert!(client.poll().is_empty() && client.stream.is_settled());
+}

@@ -346,3 +346,38 @@ fn the_endpoints_of_a_changed_cluster_are_sent_again() {
     assert_eq!(sent.len(), 2, "{sent:?}");
     assert_eq!(sent[1], "ClusterLoadAssignment a b");
 }
+
+#[test]
+fn a_filter_whose_code_is_being_fetched_is_sent_again() {
+    use crate::fetching::tests::{ERROR, filter};
+    let offer = |client: &mut Client, sha256: &str| {
+        let snapshot = Snapshot::new([filter("masking", sha256, true)]).unwrap();
+        client.stream.on_snapshot(Arc::new(snapshot));
+        client.poll().len()
+    };
+    let nack = |client: &mut Client| {
+        let nonce = client.nonces[EXTENSION_CONFIG].clone();
+        let answers = client.request(EXTENSION_CONFIG, &nonce, &["masking"], Some(ERROR));
+        assert!(client.poll().is_empty());
+        matches!(answers[..], [Answer::Nacked { .. }])
+    };
+    let mut client = Client::new();
+    offer(&mut client, "1");
+    assert_eq!(client.subscribe(EXTENSION_CONFIG, &["masking"]).len(), 1);
+    assert!(!nack(&mut client));
+    assert!(client.stream.waiting().is_some() && !client.stream.is_settled());
+    client.stream.again();
+    assert_eq!(client.poll().len(), 1);
+    client.ack(EXTENSION_CONFIG, &["masking"]);
+    assert!(client.stream.waiting().is_none() && client.stream.is_settled());
+    assert_eq!(offer(&mut client, "2"), 1);
+    let mut sent = 1;
+    while !nack(&mut client) {
+        client.stream.again();
+        assert_eq!(client.poll().len(), 1);
+        sent += 1;
+    }
+    assert_eq!(sent, 11);
+    client.stream.again();
+    assert!(client.poll().is_empty() && client.stream.is_settled());
+}
