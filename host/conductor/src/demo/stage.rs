@@ -89,8 +89,6 @@ pub struct Stage {
     pub xds: SocketAddr,
     /// The conductor's HTTP port.
     pub api: SocketAddr,
-    /// How gateways get the filters' code.
-    pub delivery: Delivery,
     /// The root key of the pseudonyms, to look for where it must not be.
     pub key: String,
     conductor: Option<Child>,
@@ -171,7 +169,6 @@ impl Stage {
             xds,
             api,
             key,
-            delivery: args.delivery,
             conductor: None,
         };
         stage.start_conductor().await?;
