@@ -28,7 +28,7 @@ pub mod faults {
 pub use bootstrap::{bootstrap, sidecar_bootstrap};
 pub use error::{LocateError, RunError, SpecError};
 pub use plan::{
-    CLUSTER_HEADER, DENY_ALL_TYPE_URL, Planned, RESERVED_HEADERS, ROUTE_HEADER, WASM_TYPE_URL,
-    cluster_name, plan,
+    CLUSTER_HEADER, DENY_ALL_TYPE_URL, PROBE_PATH, Planned, RESERVED_HEADERS, ROUTE_HEADER,
+    WASM_TYPE_URL, cluster_name, plan,
 };
 pub use spec::GatewaySpec;

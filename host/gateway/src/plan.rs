@@ -80,6 +80,12 @@ pub fn cluster_name(region: &str) -> String {
     format!("region-{region}")
 }
 
+/// Where a gateway takes the requests of residency probes.
+pub const PROBE_PATH: &str = "/ig/probe";
+
+/// The cluster of the region's probe agents.
+pub(crate) const AGENTS: &str = "ig-agents";
+
 /// All resources of a gateway.
 ///
 /// # Errors
@@ -92,6 +98,13 @@ pub fn plan(spec: &GatewaySpec) -> Result<Vec<Planned>, SpecError> {
         resource(listener::NAME.to_owned(), &listener::listener(spec)),
         resource(route::NAME.to_owned(), &route::routes(spec)),
     ];
+    if !spec.agents.is_empty() {
+        planned.push(resource(AGENTS.to_owned(), &cluster::agents(spec)));
+        planned.push(resource(
+            AGENTS.to_owned(),
+            &cluster::agents_assignment(spec),
+        ));
+    }
     if let Some(server) = spec.tracing.as_ref().map(|t| &t.server) {
         planned.push(resource(
             tracing::CLUSTER.to_owned(),

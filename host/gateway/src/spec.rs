@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SpecError;
+use crate::plan::PROBE_PATH;
 
 /// One gateway Envoy: a region's front door.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,9 @@ pub struct GatewaySpec {
     pub routes: Vec<RouteSpec>,
     /// The region's own endpoints.
     pub endpoints: Vec<EndpointSpec>,
+    /// The region's probe agents, which [`crate::PROBE_PATH`] leads to; without any it leads nowhere.
+    #[serde(default)]
+    pub agents: Vec<EndpointSpec>,
     /// Whether and how endpoints are checked.
     #[serde(default)]
     pub health_check: Option<HealthCheckSpec>,
@@ -293,6 +297,9 @@ impl GatewaySpec {
         if !priorities_fit(&self.endpoints) {
             return fault("endpoints", PRIORITIES);
         }
+        if !priorities_fit(&self.agents) {
+            return fault("agents", PRIORITIES);
+        }
         if self.jwt.issuer.is_empty() || self.jwt.audiences.is_empty() {
             return fault("jwt", "must name an issuer and at least one audience");
         }
@@ -316,6 +323,9 @@ impl GatewaySpec {
             }
             if !is_path(&route.path) {
                 return fault("its path must be absolute, without query and escapes");
+            }
+            if !self.agents.is_empty() && route.path == PROBE_PATH {
+                return fault("its path is that of probes");
             }
             if self.paths.contains(&route.path) {
                 return fault("its path is a GraphQL endpoint");

@@ -6,12 +6,6 @@
 //! [`judge`] turns what was seen into a verdict, and [`schedule`] says when. How requests are sent is
 //! the [`World`]'s.
 //!
-//! - [`observe`]: what can be seen;
-//! - [`plan`]: what is tried;
-//! - [`judge`]: what follows;
-//! - [`mod@schedule`]: when;
-//! - [`config`]: the settings;
-//! - [`run`]: does it.
 
 pub mod config;
 pub mod judge;

@@ -101,6 +101,7 @@ impl Door {
                 address: upstream,
                 priority: 0,
             }],
+            agents: Vec::new(),
             health_check: None,
             jwt: JwtSpec {
                 issuer: ISSUER.to_owned(),

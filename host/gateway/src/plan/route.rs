@@ -14,7 +14,7 @@ use envoy_types::pb::envoy::config::core::v3::{
 use envoy_types::pb::envoy::config::route::v3 as route;
 use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 
-use super::{CLUSTER_HEADER, ROUTE_HEADER, millis, no};
+use super::{AGENTS, CLUSTER_HEADER, PROBE_PATH, ROUTE_HEADER, cluster_name, millis, no};
 use crate::spec::{GatewaySpec, Limits, RouteSpec};
 
 /// The route configuration's name.
@@ -34,6 +34,9 @@ pub(super) fn routes(spec: &GatewaySpec) -> route::RouteConfiguration {
         streams.headers = vec![header("accept", ACCEPTS_STREAMS)];
         routes.push(to_cluster(path, streams, limits, true));
         routes.push(to_cluster(path, exactly(path), limits, false));
+    }
+    if !spec.agents.is_empty() {
+        routes.push(to_agents(spec));
     }
     // Envoy takes the first that fits: the more of a path is fixed, the earlier it stands.
     let mut others: Vec<&RouteSpec> = spec.routes.iter().collect();
@@ -110,6 +113,27 @@ fn to_cluster(
         r#match: Some(matches),
         request_headers_to_remove: vec![CLUSTER_HEADER.to_owned(), ROUTE_HEADER.to_owned()],
         action: Some(route::route::Action::Route(action)),
+        ..Default::default()
+    }
+}
+
+/// Probes that the residency filter has sent to this region. The agent answers nothing that could be
+/// masked: it says what it saw to who asks it directly.
+fn to_agents(spec: &GatewaySpec) -> route::Route {
+    let mut matches = exactly(PROBE_PATH);
+    let region = literally(&cluster_name(&spec.region));
+    matches.headers = vec![header(CLUSTER_HEADER, &region)];
+    route::Route {
+        name: "probe".to_owned(),
+        r#match: Some(matches),
+        request_headers_to_remove: vec![CLUSTER_HEADER.to_owned(), ROUTE_HEADER.to_owned()],
+        action: Some(route::route::Action::Route(route::RouteAction {
+            cluster_specifier: Some(route::route_action::ClusterSpecifier::Cluster(
+                AGENTS.to_owned(),
+            )),
+            timeout: millis(spec.limits.response_timeout_ms),
+            ..Default::default()
+        })),
         ..Default::default()
     }
 }

@@ -67,6 +67,10 @@ pub(crate) fn sample() -> GatewaySpec {
                 priority: 1,
             },
         ],
+        agents: vec![EndpointSpec {
+            address: local(20003),
+            priority: 0,
+        }],
         health_check: None,
         jwt: JwtSpec {
             issuer: "https://issuer.example".to_owned(),
@@ -124,6 +128,8 @@ fn a_gateway_has_these_resources() {
             "ClusterLoadAssignment region-eu",
             "Listener gateway",
             "RouteConfiguration graphql",
+            "Cluster ig-agents",
+            "ClusterLoadAssignment ig-agents",
             "Cluster traces",
             "TypedExtensionConfig residency",
             "TypedExtensionConfig masking",
@@ -217,6 +223,7 @@ fn a_stream_has_time_and_the_more_exact_route_comes_first() {
         [
             "/graphql /graphql 1 0 Some(3600)",
             "/graphql /graphql 0 30 None",
+            "probe /ig/probe 1 30 None",
             "person /v1/people/[^/]+ 0 30 None",
             "people /v1/people 0 30 None",
             "export /export/people 0 0 Some(3600)",
@@ -224,6 +231,27 @@ fn a_stream_has_time_and_the_more_exact_route_comes_first() {
             r"any /v1\.0/[^/]+/[^/]+ 0 30 None",
         ]
     );
+}
+
+#[test]
+fn probes_lead_to_agents_by_the_word_of_the_residency_filter_only() {
+    let bytes = find(&plan(&sample()).unwrap(), "RouteConfiguration");
+    let routes = route_pb::RouteConfiguration::decode(&bytes[..]).unwrap();
+    let probe = routes.virtual_hosts[0].routes.iter();
+    let probe = probe.clone().find(|r| r.name == "probe").unwrap();
+    let header = &probe.r#match.as_ref().unwrap().headers[0];
+    assert_eq!(header.name, CLUSTER_HEADER);
+    let mut without = sample();
+    without.agents.clear();
+    let planned = plan(&without).unwrap();
+    assert!(planned.iter().all(|p| p.name != AGENTS));
+    let bytes = find(&planned, "RouteConfiguration");
+    let routes = route_pb::RouteConfiguration::decode(&bytes[..]).unwrap();
+    let mut others = routes.virtual_hosts[0].routes.iter();
+    assert!(others.all(|r| r.name != "probe"));
+    let mut taken = sample();
+    taken.routes.push(route("taken", PROBE_PATH, false));
+    assert!(plan(&taken).is_err());
 }
 
 #[test]

@@ -80,6 +80,7 @@ impl World {
                 address: upstream,
                 priority: 0,
             }],
+            agents: Vec::new(),
             health_check: None,
             jwt: JwtSpec {
                 issuer: "https://issuer.test".to_owned(),
