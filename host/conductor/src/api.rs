@@ -1,5 +1,6 @@
 //! The HTTP server: what is in force, and the filters' code.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, RwLock};
 
@@ -16,6 +17,7 @@ use traces::Spans;
 
 use crate::fleet::FilterCode;
 use crate::metrics;
+use crate::probe::Summary;
 
 /// What the server shows.
 #[derive(Clone)]
@@ -30,6 +32,8 @@ pub struct State {
     pub policies: watch::Receiver<PolicyState>,
     /// The filters' code.
     pub code: Arc<RwLock<FilterCode>>,
+    /// The residency proofs.
+    pub proofs: watch::Receiver<Summary>,
 }
 
 /// How the policy directory stands.
@@ -81,6 +85,8 @@ pub async fn serve(
         .route("/api/alerts", get(alerts))
         .route("/api/traces", get(traces))
         .route("/api/traces/{id}", get(trace))
+        .route("/api/filters", get(filters))
+        .route("/api/proofs", get(proofs))
         .route("/filters/{name}", get(filter))
         .with_state(state);
     axum::serve(listener, router)
@@ -102,6 +108,7 @@ async fn figures(Shared(state): Shared<State>) -> impl IntoResponse {
         policies: &state.policies.borrow(),
         spans: state.spans.summary(),
         alerts: &state.alerts.entries(),
+        proofs: &state.proofs.borrow(),
     });
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page)
 }
@@ -116,6 +123,23 @@ async fn traces(Shared(state): Shared<State>) -> Json<traces::Summary> {
 
 async fn trace(Shared(state): Shared<State>, Path(id): Path<String>) -> Json<Vec<traces::Span>> {
     Json(state.spans.of(&id))
+}
+
+/// SHA-256 of each filter's code in force.
+async fn filters(Shared(state): Shared<State>) -> Json<BTreeMap<&'static str, String>> {
+    let mut filters = BTreeMap::new();
+    if let Ok(code) = state.code.read() {
+        filters.insert("residency", code.residency.sha256.clone());
+        filters.insert("masking", code.masking.sha256.clone());
+        if let Some(guard) = &code.guard {
+            filters.insert("guard", guard.sha256.clone());
+        }
+    }
+    Json(filters)
+}
+
+async fn proofs(Shared(state): Shared<State>) -> Json<Summary> {
+    Json(state.proofs.borrow().clone())
 }
 
 async fn filter(Shared(state): Shared<State>, Path(name): Path<String>) -> Response {

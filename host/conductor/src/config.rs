@@ -1,5 +1,6 @@
 //! The conductor's configuration file.
 
+mod probe;
 mod sidecar;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+pub use probe::{Agent, Probe};
 pub use sidecar::{Listener, Sidecar};
 
 /// The file, as it is written. Paths are relative to the file.
@@ -42,6 +44,12 @@ pub struct Config {
     /// The sidecars, one a region.
     #[serde(default)]
     pub sidecars: Vec<Sidecar>,
+    /// The probe agents, one a region.
+    #[serde(default)]
+    pub agents: Vec<Agent>,
+    /// The prober. Without it nothing is proven.
+    #[serde(default)]
+    pub probe: Option<Probe>,
 }
 
 /// The filters' code.
@@ -204,6 +212,7 @@ impl Config {
         if let Some(guard) = &mut config.filters.guard {
             *guard = base.join(&*guard);
         }
+        probe::place(&mut config, base);
         if config.gateways.is_empty() {
             bail!("in {}: there are no [[gateways]]", path.display());
         }
@@ -240,6 +249,7 @@ impl Config {
             }
         }
         sidecar::check(&config).with_context(|| format!("in {}", path.display()))?;
+        probe::check(&config).with_context(|| format!("in {}", path.display()))?;
         Ok(config)
     }
 }

@@ -1,7 +1,6 @@
 //! Everything on one machine: upstreams, conductor and gateways of three regions.
 
 mod checks;
-mod client;
 mod stage;
 mod table;
 

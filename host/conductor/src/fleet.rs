@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use bundle::Bundle;
+use engine::config::{Format, RouteConfig};
 use engine::policy::Surface;
 use gateway::GatewaySpec;
-use gateway::spec::{FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, WasmSource, XdsSpec};
+use gateway::spec::{EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, WasmSource, XdsSpec};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Delivery, Gateway};
@@ -108,6 +110,25 @@ pub fn spec(
         .clone_from(&gateway.response_headers);
     let (xds, api) = advertised(config);
     let wasm = |code: &Code| source(config, code);
+    let routes = masking
+        .routes
+        .iter()
+        .map(|route| RouteSpec {
+            name: route.name.clone(),
+            path: route.path.clone(),
+            streams: route.surface == Surface::Export,
+        })
+        .collect();
+    let agents = config.agents.iter().filter(|a| a.region == gateway.region);
+    let agents: Vec<EndpointSpec> = agents
+        .map(|agent| EndpointSpec {
+            address: agent.listen,
+            priority: 0,
+        })
+        .collect();
+    if !agents.is_empty() {
+        masking.routes.push(probes(bundle)?);
+    }
     Ok(GatewaySpec {
         region: gateway.region.clone(),
         node_id: format!("gateway-{}", gateway.region),
@@ -120,15 +141,8 @@ pub fn spec(
         },
         api: Some(api.clone()),
         paths: gateway.graphql_paths.clone(),
-        routes: masking
-            .routes
-            .iter()
-            .map(|route| RouteSpec {
-                name: route.name.clone(),
-                path: route.path.clone(),
-                streams: route.surface == Surface::Export,
-            })
-            .collect(),
+        routes,
+        agents,
         endpoints: gateway.endpoints.clone(),
         health_check: gateway.health_check.clone(),
         jwt: JwtSpec {
@@ -165,6 +179,28 @@ pub fn spec(
         }),
         access_log: gateway.access_log.clone(),
         limits: gateway.limits.clone(),
+    })
+}
+
+/// How the masking filter sees probes: what is sent says where a sentinel is, and there is no answer.
+fn probes(bundle: &Bundle) -> anyhow::Result<RouteConfig> {
+    let schema = engine::schema::Schema::parse(&bundle.schema)?;
+    let query = schema
+        .root(engine::schema::OperationKind::Query)
+        .and_then(|id| schema.get(id))
+        .context("the schema has no queries")?;
+    let nothing = ["run", "store", "op", "nonce"].map(|name| (name.to_owned(), json!([])));
+    Ok(RouteConfig {
+        name: "probe".into(),
+        path: gateway::PROBE_PATH.into(),
+        methods: vec!["POST".into()],
+        surface: Surface::Rest,
+        format: Format::Json,
+        of: query.name.to_string(),
+        at: String::new(),
+        pass: Vec::new(),
+        columns: Default::default(),
+        compared: nothing.into_iter().collect(),
     })
 }
 

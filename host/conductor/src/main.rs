@@ -11,6 +11,7 @@ pub(crate) use line;
 mod alarm;
 mod api;
 mod claims;
+mod client;
 mod config;
 mod demo;
 mod directory;
@@ -18,6 +19,7 @@ mod explain;
 mod fleet;
 mod metrics;
 mod module;
+mod probe;
 mod proofs;
 mod pseudonym;
 mod serve;
@@ -75,6 +77,9 @@ enum Command {
     /// Shuts a tenant out everywhere, and lets it in again.
     #[command(after_help = "Example: conductor tenant quarantine --help")]
     Tenant(tenant::TenantArgs),
+    /// Probes where tenants' data goes, and signs what was seen.
+    #[command(after_help = "Example: conductor probe run --help")]
+    Probe(probe::ProbeArgs),
     /// Checks residency proofs offline, and keeps the keys that sign them.
     #[command(after_help = "Example: conductor proofs verify --help")]
     Proofs(proofs::ProofsArgs),
@@ -208,6 +213,7 @@ fn main() -> ExitCode {
         Command::Tenant(args) => tenant::run(&args),
         Command::Proofs(args) => proofs::run(&args),
         Command::Serve(args) => runtime().and_then(|r| r.block_on(serve::run(&args))),
+        Command::Probe(args) => runtime().and_then(|r| r.block_on(probe::run(&args))),
         Command::Demo(args) => runtime().and_then(|r| r.block_on(demo::run(&args))),
     };
     match ended {

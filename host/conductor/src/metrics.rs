@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use alert::{Entry, Status};
 
 use crate::api::PolicyState;
+use crate::probe::Summary;
 
 /// What is told.
 pub struct Figures<'a> {
@@ -17,6 +18,8 @@ pub struct Figures<'a> {
     pub spans: traces::Summary,
     /// The alerts.
     pub alerts: &'a [Entry],
+    /// The residency proofs.
+    pub proofs: &'a Summary,
 }
 
 /// The page.
@@ -70,6 +73,47 @@ pub fn page(figures: &Figures<'_>) -> String {
             .iter()
             .map(|(name, n)| (label("alertname", name), *n)),
     );
+    let by_verdict = |verdicts: &BTreeMap<String, u64>| {
+        let verdicts = verdicts.iter();
+        verdicts
+            .map(|(verdict, n)| (label("verdict", verdict), *n))
+            .collect::<Vec<_>>()
+    };
+    page.metric(
+        "maestro_residency_proofs_total",
+        "counter",
+        "Residency proofs that were signed.",
+        by_verdict(&figures.proofs.issued),
+    );
+    page.metric(
+        "maestro_residency_tenants",
+        "gauge",
+        "Tenants, by the verdict of their latest residency proof.",
+        by_verdict(&figures.proofs.verdicts),
+    );
+    page.metric(
+        "maestro_residency_proofs_late_total",
+        "counter",
+        "Residency proofs that were signed too late.",
+        [(String::new(), figures.proofs.late)],
+    );
+    page.metric(
+        "maestro_residency_periods_missed_total",
+        "counter",
+        "Periods that ended without residency proofs.",
+        [(String::new(), figures.proofs.missed)],
+    );
+    if let Some(at) = figures.proofs.issued_at {
+        page.metric(
+            "maestro_residency_last_proof_timestamp_seconds",
+            "gauge",
+            "When the latest residency proof was signed.",
+            [(
+                String::new(),
+                u64::try_from(at.as_second()).unwrap_or_default(),
+            )],
+        );
+    }
     page.text
 }
 

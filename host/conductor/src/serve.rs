@@ -16,6 +16,7 @@ use xds::{Cache, Event, Offered};
 use crate::alarm::Alarm;
 use crate::api::{self, PolicyState};
 use crate::config::Config;
+use crate::probe::Summary;
 use crate::fleet::{self, FilterCode};
 use crate::watch::{Watch, fingerprint};
 use crate::{End, ServeArgs};
@@ -61,6 +62,8 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     });
     let alerts = Alerts::new(Book::open(&config.state.join("alerts.json"))?);
     let alarm = Alarm::new(alerts.clone());
+    let proofs = watch::Sender::new(Summary::default());
+    let watching = crate::probe::Watch::open(&config, None, alerts.clone(), proofs.clone())?;
     let (policies, seen) = watch::channel(PolicyState::default());
     let code = Arc::new(std::sync::RwLock::new(first.code.clone()));
     offer(&cache, first, &policies);
@@ -100,8 +103,10 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         cache: cache.clone(),
         policies: seen,
         code: code.clone(),
+        proofs: proofs.subscribe(),
     };
     let api_server = tokio::spawn(api::serve(api_listener, state, stopped(&stop)));
+    let probing = watching.map(|watching| tokio::spawn(watching.run(stopped(&stop))));
     tracing::info!(
         xds = %config.xds.listen,
         api = %config.api.listen,
@@ -144,6 +149,10 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     stop.notify_waiters();
     events.abort();
     telling.abort();
+    if let Some(probing) = probing {
+        // It ends between two writes, or is cut off as a crash would cut it off, which the log survives.
+        let _ = tokio::time::timeout(Duration::from_secs(2), probing).await;
+    }
     // Streams are open for as long as gateways live: they are not waited for.
     let _ = tokio::time::timeout(Duration::from_secs(2), async {
         let _ = xds_server.await;

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use upstream::personas::{self, Persona};
 use upstream::{Region, data};
 
-use super::client::Answer;
+use crate::client::Answer;
 use super::stage::Stage;
 use super::table::Check;
 

@@ -14,7 +14,7 @@ use upstream::personas::{self, Persona};
 use upstream::tokens::{AUDIENCE, ISSUER, Issuer};
 use upstream::{Region, Upstream};
 
-use super::client::{self, Answer, Live};
+use crate::client::{self, Answer, Live};
 use super::now;
 use crate::DemoArgs;
 use crate::config::{Config, Delivery};

@@ -3,7 +3,7 @@
 use upstream::personas;
 
 use super::{ANALYST, Seen, VIEWER, leaks, query};
-use crate::demo::client;
+use crate::client;
 use crate::demo::stage::Stage;
 
 pub(super) async fn identity(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {

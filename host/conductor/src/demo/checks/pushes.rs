@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{ANALYST, Seen, VIEWER, at, leaks, query};
-use crate::demo::client::Answer;
+use crate::client::Answer;
 use crate::demo::stage::Stage;
 
 /// Asks until `wanted` holds or a moment has passed; how long it took, if it did.

@@ -4,7 +4,7 @@ use serde_json::Value;
 use upstream::{Fault, personas};
 
 use super::{ADMIN, ANALYST, Seen, at, leaks};
-use crate::demo::client;
+use crate::client;
 use crate::demo::stage::{Caller, Stage};
 
 const ANALYSING: Caller<'_> = Caller {

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use upstream::{personas, queries};
 
 use super::{ANALYST, Seen, VIEWER, at, leaks, query};
-use crate::demo::client::Answer;
+use crate::client::Answer;
 use crate::demo::stage::{Caller, Stage};
 
 pub(super) async fn requests(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()> {

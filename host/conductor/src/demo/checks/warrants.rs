@@ -9,7 +9,7 @@ use upstream::personas;
 use upstream::tokens::Issuer;
 
 use super::{Seen, VIEWER, leaks, query};
-use crate::demo::client::Answer;
+use crate::client::Answer;
 use crate::demo::stage::Stage;
 
 const RENAME: &str = r#"mutation { renameAsset(id: "initech-asset-1", name: "x") { id } }"#;

@@ -1,0 +1,190 @@
+//! From what probes saw to signed proofs.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use probe::plan::{Regions, Tenant};
+use probe::run::Probed;
+use probe::{Prober, schedule};
+use proof::residency::{Period, Proof, Route, Statement, Store, Verdict};
+use proof::{Journal, JournalError};
+use serde::Serialize;
+
+use super::Fleet;
+
+/// How the latest proofs stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The latest period of which there are proofs.
+    pub period: Option<Period>,
+    /// When they were issued.
+    pub issued_at: Option<Timestamp>,
+    /// How many tenants, by verdict.
+    pub verdicts: BTreeMap<String, u64>,
+    /// Proofs so far, by verdict.
+    pub issued: BTreeMap<String, u64>,
+    /// How many of those were late.
+    pub late: u64,
+    /// Periods that ended without proofs being there in time.
+    pub missed: u64,
+    /// The latest proof of each tenant.
+    pub tenants: BTreeMap<String, TenantSummary>,
+}
+
+/// A tenant's latest proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TenantSummary {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The period.
+    pub period: Period,
+    /// The proof's place among the tenant's.
+    pub sequence: u64,
+    /// What was not as it should be.
+    pub findings: Vec<String>,
+}
+
+/// A verdict's name.
+pub fn name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "PASS",
+        Verdict::Fail => "FAIL",
+        Verdict::Unknown => "UNKNOWN",
+    }
+}
+
+impl Summary {
+    /// Takes in the proofs of a period.
+    pub fn take(&mut self, proofs: &[Proof]) {
+        for proof in proofs {
+            let statement = &proof.statement;
+            *self.issued.entry(name(statement.verdict).into()).or_default() += 1;
+            self.late += u64::from(statement.late);
+            if statement.last {
+                self.tenants.remove(&statement.tenant);
+                continue;
+            }
+            self.period = self.period.max(Some(statement.period));
+            self.issued_at = self.issued_at.max(Some(statement.issued_at));
+            let summary = TenantSummary {
+                verdict: statement.verdict,
+                period: statement.period,
+                sequence: proof.sequence,
+                findings: statement.findings.clone(),
+            };
+            self.tenants.insert(statement.tenant.clone(), summary);
+        }
+        self.verdicts = BTreeMap::new();
+        for tenant in self.tenants.values() {
+            *self.verdicts.entry(name(tenant.verdict).into()).or_default() += 1;
+        }
+    }
+}
+
+/// Probes tenants and adds their proofs to the journal, in one batch.
+///
+/// # Errors
+/// The journal can't be written.
+pub async fn probe(
+    config: &probe::Config,
+    fleet: Fleet,
+    tenants: Vec<Tenant>,
+    regions: Regions,
+    period: Period,
+    journal: &mut Journal,
+) -> Result<Vec<Proof>, JournalError> {
+    let prober = Prober::new(config.clone(), regions, fleet);
+    let mut seen = Vec::new();
+    prober.run(tenants, |probed| seen.push(probed)).await;
+    add(config, seen, period, journal, Timestamp::now())
+}
+
+/// Adds the proofs of what was seen, and of times of which nothing was.
+///
+/// # Errors
+/// The journal can't be written.
+pub fn add(
+    config: &probe::Config,
+    seen: Vec<Probed>,
+    period: Period,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<Vec<Proof>, JournalError> {
+    let late = schedule::is_late(config, period.end_s(), now.as_second());
+    let mut batch = Vec::new();
+    for probed in seen {
+        let tenant = &probed.tenant;
+        if let Some(gap) = journal.gap(&tenant.name, period) {
+            let why = "no probe ran in this time";
+            batch.push(Statement::unknown(&tenant.name, &tenant.home, gap, why, now));
+        }
+        batch.push(statement(probed, period, late, now));
+    }
+    journal.append(batch)
+}
+
+/// Ends the proofs of tenants that the directory has no longer.
+///
+/// # Errors
+/// The journal can't be written.
+pub fn end_others(
+    tenants: &[Tenant],
+    period: Period,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<Vec<Proof>, JournalError> {
+    let mut batch = Vec::new();
+    for (name, latest) in journal.history().tenants() {
+        let known = tenants.iter().any(|t| t.name == *name);
+        if known || latest.proof.statement.last || journal.covers(name, period) {
+            continue;
+        }
+        let before = latest.proof.statement.period;
+        // Its last period reaches from its latest proof to now.
+        let until = Period::new(
+            before.end_s(),
+            u32::try_from(period.end_s() - before.end_s()).unwrap_or(u32::MAX),
+        );
+        let Ok(rest) = until else { continue };
+        let home = &latest.proof.statement.writes.src;
+        let why = "the directory has the tenant no longer";
+        let mut last = Statement::unknown(name, home, rest, why, now);
+        last.last = true;
+        last.late = false;
+        batch.push(last);
+    }
+    journal.append(batch)
+}
+
+fn statement(probed: Probed, period: Period, late: bool, now: Timestamp) -> Statement {
+    let judgement = probed.judgement;
+    let route = |(src, dst): (String, String)| Route::new(src, dst);
+    let stores = judgement.stores.into_iter();
+    Statement {
+        tenant: probed.tenant.name,
+        period,
+        reads: route(judgement.reads),
+        writes: route(judgement.writes),
+        nonce: probed.nonce,
+        revision: probed.in_force.revision,
+        filters: probed.in_force.filters,
+        xds_version: probed.in_force.xds_version,
+        node: probed.in_force.node,
+        stores: stores
+            .map(|store| Store {
+                kind: store.kind,
+                identity: store.identity,
+                region: store.region,
+            })
+            .collect(),
+        verdict: match judgement.verdict {
+            probe::Verdict::Pass => Verdict::Pass,
+            probe::Verdict::Unknown => Verdict::Unknown,
+            probe::Verdict::Fail => Verdict::Fail,
+        },
+        late,
+        last: false,
+        findings: judgement.findings,
+        issued_at: now,
+    }
+}

@@ -1,0 +1,276 @@
+//! Probing once a period, for as long as the process lives.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alert::run::{Alerts, Receivers};
+use alert::{Alert, Book, Severity};
+use anyhow::Context;
+use jiff::Timestamp;
+use probe::schedule;
+use proof::Journal;
+use proof::residency::{Period, Proof, Verdict};
+use tokio::sync::{Notify, watch};
+
+use super::record::{self, Summary};
+use super::{Fleet, regions, tenants};
+use crate::End;
+use crate::config::{Config, Probe};
+use crate::proofs::passphrase::passphrase;
+
+const BREACH: &str = "ResidencyBreach";
+const UNPROVEN: &str = "ResidencyUnproven";
+const LATE: &str = "ResidencyProofLate";
+const MISSING: &str = "ResidencyProofMissing";
+
+/// What to do about them.
+const RUNBOOK: &str = "README, Runbook: residency breach";
+
+/// Findings that an alert quotes.
+const QUOTED: usize = 3;
+
+/// The prober of a process that serves or watches.
+pub struct Watch {
+    config: Config,
+    settings: Probe,
+    journal: Journal,
+    conductor: SocketAddr,
+    alerts: Alerts,
+    summary: watch::Sender<Summary>,
+}
+
+impl Watch {
+    /// Opens the log of proofs, if the configuration has a [probe].
+    ///
+    /// # Errors
+    /// Key or log can't be used.
+    pub fn open(
+        config: &Config,
+        passphrase_file: Option<&Path>,
+        alerts: Alerts,
+        summary: watch::Sender<Summary>,
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(settings) = config.probe.clone() else {
+            return Ok(None);
+        };
+        let key = proof::KeyFiles::current(&settings.keys)
+            .read(&passphrase(passphrase_file)?)
+            .context("the key that signs proofs")?;
+        let journal = Journal::open(&settings.proofs, key)?;
+        for repair in journal.repairs() {
+            tracing::warn!("proofs: {repair}");
+        }
+        let latest: Vec<Proof> = journal.history().tenants().values().map(|t| t.proof.clone()).collect();
+        summary.send_modify(|s| s.take(&latest));
+        let conductor = match config.api.listen.ip().is_unspecified() {
+            true => (std::net::Ipv4Addr::LOCALHOST, config.api.listen.port()).into(),
+            false => config.api.listen,
+        };
+        Ok(Some(Self {
+            config: config.clone(),
+            settings,
+            journal,
+            conductor,
+            alerts,
+            summary,
+        }))
+    }
+
+    /// Probes once a period until `stop` is done.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut done = self.covered();
+        loop {
+            let chance = chance();
+            let now = Timestamp::now().as_second();
+            let turn = schedule::next(&self.settings.schedule, now, done, chance);
+            let wait = u64::try_from(turn.begin_s - now).unwrap_or_default();
+            tokio::select! {
+                () = &mut stop => return,
+                () = tokio::time::sleep(Duration::from_secs(wait)) => {}
+            }
+            // A clock that was set meanwhile: the turn is worked out anew.
+            let Ok(period) = Period::new(turn.period_s, self.settings.schedule.every_s) else {
+                tracing::error!("the clock is out of bounds: nothing is proven");
+                done = Some(turn.period_s);
+                continue;
+            };
+            let ended = tokio::select! {
+                () = &mut stop => return,
+                ended = self.probe(period) => ended,
+            };
+            if let Err(error) = ended {
+                tracing::error!("no proofs of {period}: {error:#}");
+                self.missing(period, &format!("{error:#}"));
+            }
+            done = Some(turn.period_s);
+        }
+    }
+
+    /// The start of the period that the log covers already, of all tenants.
+    fn covered(&self) -> Option<i64> {
+        let latest = self.journal.history().latest()?;
+        let every = self.settings.schedule.every_s;
+        let begin = latest.end_s() - i64::from(every);
+        let all = tenants(&self.config).ok()?;
+        let period = Period::new(begin, every).ok()?;
+        all.iter()
+            .all(|t| self.journal.covers(&t.name, period))
+            .then_some(begin)
+    }
+
+    async fn probe(&mut self, period: Period) -> anyhow::Result<()> {
+        let config = &self.settings.schedule;
+        let all = tenants(&self.config)?;
+        let mut due = all.clone();
+        due.retain(|t| !self.journal.covers(&t.name, period));
+        let fleet = Fleet::of(&self.config, self.conductor)?;
+        let deadline = period.end_s() + i64::from(config.grace_s);
+        let left = u64::try_from(deadline - Timestamp::now().as_second()).unwrap_or_default();
+        let regions = regions(&self.config);
+        let mut proofs = {
+            let probing = record::probe(config, fleet, due, regions, period, &mut self.journal);
+            let mut probing = std::pin::pin!(probing);
+            match tokio::time::timeout(Duration::from_secs(left), &mut probing).await {
+                Ok(proofs) => proofs?,
+                Err(_) => {
+                    missing(&self.alerts, period, "the probes have not ended");
+                    self.summary.send_modify(|s| s.missed += 1);
+                    probing.await?
+                }
+            }
+        };
+        proofs.extend(record::end_others(
+            &all,
+            period,
+            &mut self.journal,
+            Timestamp::now(),
+        )?);
+        self.alerts.resolve(MISSING, &BTreeMap::new());
+        for proof in &proofs {
+            self.tell(proof, all.iter().any(|t| t.name == proof.statement.tenant && t.quarantined));
+        }
+        let count = |verdict| proofs.iter().filter(|p| p.statement.verdict == verdict).count();
+        tracing::info!(
+            %period,
+            pass = count(Verdict::Pass),
+            fail = count(Verdict::Fail),
+            unknown = count(Verdict::Unknown),
+            "residency proofs"
+        );
+        self.summary.send_modify(|summary| summary.take(&proofs));
+        Ok(())
+    }
+
+    fn missing(&self, period: Period, why: &str) {
+        missing(&self.alerts, period, why);
+        self.summary.send_modify(|s| s.missed += 1);
+    }
+
+    /// Raises and ends what is to say of a tenant.
+    fn tell(&self, proof: &Proof, quarantined: bool) {
+        let statement = &proof.statement;
+        let about = BTreeMap::from([("tenant".to_owned(), statement.tenant.clone())]);
+        let firing = match statement.verdict {
+            Verdict::Fail => Some((
+                BREACH,
+                Severity::Critical,
+                format!("residency of {} does not hold", statement.tenant),
+            )),
+            Verdict::Unknown if !quarantined && !statement.last => Some((
+                UNPROVEN,
+                Severity::Warning,
+                format!("residency of {} can't be proven", statement.tenant),
+            )),
+            _ => None,
+        };
+        let late = statement.late && !statement.last;
+        for name in [BREACH, UNPROVEN] {
+            if firing.as_ref().is_none_or(|(firing, ..)| *firing != name) {
+                self.alerts.resolve(name, &about);
+            }
+        }
+        if let Some((name, severity, summary)) = firing {
+            let mut quoted: Vec<&str> = statement.findings.iter().map(String::as_str).collect();
+            quoted.truncate(QUOTED);
+            self.alerts.raise(Alert {
+                name: name.into(),
+                severity,
+                about: about.clone(),
+                summary,
+                description: format!(
+                    "{}, proof {} of {}: {}",
+                    statement.period,
+                    proof.sequence,
+                    self.settings.proofs.display(),
+                    quoted.join("; ")
+                ),
+                runbook: RUNBOOK.into(),
+            });
+        }
+        if late {
+            self.alerts.raise(Alert {
+                name: LATE.into(),
+                severity: Severity::Warning,
+                about,
+                summary: format!("a residency proof of {} is late", statement.tenant),
+                description: format!("{} was proven at {}", statement.period, statement.issued_at),
+                runbook: RUNBOOK.into(),
+            });
+        } else {
+            self.alerts.resolve(LATE, &about);
+        }
+    }
+}
+
+fn missing(alerts: &Alerts, period: Period, why: &str) {
+    alerts.raise(Alert {
+        name: MISSING.into(),
+        severity: Severity::Critical,
+        about: BTreeMap::new(),
+        summary: "residency proofs are missing".into(),
+        description: format!("{period}: {why}"),
+        runbook: RUNBOOK.into(),
+    });
+}
+
+/// Any number.
+fn chance() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
+    let chance = RandomState::new().hash_one(Timestamp::now().as_nanosecond()) as u32;
+    chance
+}
+
+/// Watches in a process of its own: it has the conductor's word by its HTTP port.
+///
+/// # Errors
+/// The configuration can't be used.
+pub async fn alone(file: &Path, passphrase_file: Option<&Path>) -> anyhow::Result<End> {
+    let config = Config::read(file)?;
+    let receivers = Receivers::read(&config.alerts)?;
+    let alerts = Alerts::new(Book::open(&config.state.join("probe-alerts.json"))?);
+    let summary = watch::Sender::new(Summary::default());
+    let watching = Watch::open(&config, passphrase_file, alerts.clone(), summary)?;
+    let watching = watching.with_context(|| format!("{} has no [probe]", file.display()))?;
+    let stop = Arc::new(Notify::new());
+    let stopped = |stop: &Arc<Notify>| {
+        let stop = stop.clone();
+        async move { stop.notified().await }
+    };
+    let telling = tokio::spawn(receivers.tell(alerts, stopped(&stop)));
+    let watching = tokio::spawn(watching.run(stopped(&stop)));
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    stop.notify_waiters();
+    let _ = watching.await;
+    telling.abort();
+    Ok(End::Done)
+}

@@ -1,0 +1,290 @@
+//! The real world of probes: gateways, agents, and what the conductor knows of both.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use agent::{Outcome as Told, OutcomeKind};
+use anyhow::Context;
+use engine::context::{ContextKeys, ContextToken};
+use probe::observe::{Decision, Evidence, InForce, Outcome, StoreSeen, Through};
+use probe::run::{Ask, Sent, World};
+use serde_json::{Value, json};
+
+use super::log::Log;
+use super::token::Tokens;
+use crate::client;
+use crate::config::Config;
+use crate::fleet::CONTEXT_KEYS_ENV;
+
+/// Between two looks for what a request left behind.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Everything that probes talk to.
+#[derive(Debug)]
+pub struct Fleet {
+    regions: BTreeMap<String, Region>,
+    /// The conductor's HTTP port.
+    conductor: SocketAddr,
+    tokens: Tokens,
+    random: Mutex<File>,
+}
+
+#[derive(Debug)]
+struct Region {
+    gateway: SocketAddr,
+    /// The agent's port for the prober.
+    agent: SocketAddr,
+    /// What the region's gateways sign context tokens with.
+    keys: Option<ContextKeys>,
+    log: Mutex<Log>,
+}
+
+impl Fleet {
+    /// As the configuration names it. Keys of context tokens come from the environment, as for
+    /// gateways: with them other regions' services are played who hold a tenant's genuine token.
+    ///
+    /// # Errors
+    /// A key can't be used.
+    pub fn of(config: &Config, conductor: SocketAddr) -> anyhow::Result<Self> {
+        let keys = std::env::var(CONTEXT_KEYS_ENV).ok();
+        if keys.is_none() {
+            tracing::warn!(
+                "{CONTEXT_KEYS_ENV} is not set: other regions' services are played without a tenant's token"
+            );
+        }
+        Self::with_keys(config, conductor, keys.as_deref())
+    }
+
+    /// The same, with these keys of context tokens.
+    ///
+    /// # Errors
+    /// A key can't be used.
+    pub fn with_keys(
+        config: &Config,
+        conductor: SocketAddr,
+        keys: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let settings = config.probe.as_ref().context("there is no [probe]")?;
+        let mut regions = BTreeMap::new();
+        for agent in &config.agents {
+            let gateway = config.gateways.iter().find(|g| g.region == agent.region);
+            let Some(gateway) = gateway else { continue };
+            let keys = match keys {
+                Some(text) => Some(
+                    ContextKeys::parse(text, &agent.region)
+                        .with_context(|| format!("can't use {CONTEXT_KEYS_ENV}"))?,
+                ),
+                None => None,
+            };
+            let region = Region {
+                gateway: agent.gateway.unwrap_or(gateway.listen),
+                agent: agent.control,
+                keys,
+                log: Mutex::new(Log::from_now_on(&gateway.access_log)),
+            };
+            regions.insert(agent.region.clone(), region);
+        }
+        Ok(Self {
+            regions,
+            conductor,
+            tokens: Tokens::read(
+                &settings.token_key,
+                &settings.token_kid,
+                &settings.role,
+                &config.jwt,
+            )?,
+            random: Mutex::new(
+                File::open("/dev/urandom").context("there is no source of randomness")?,
+            ),
+        })
+    }
+
+    /// So many digits that nobody can guess; fewer if there is no randomness, which gateways and agents
+    /// then refuse.
+    fn digits(&self, bytes: usize) -> String {
+        let mut random = vec![0; bytes];
+        let mut file = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        match file.read_exact(&mut random) {
+            Ok(()) => random.iter().map(|b| format!("{b:02x}")).collect(),
+            Err(error) => {
+                tracing::error!("there is no randomness: {error}");
+                String::new()
+            }
+        }
+    }
+
+    async fn api(&self, path: &str) -> Value {
+        match client::send(self.conductor, "GET", path, &[], String::new()).await {
+            Ok(answer) => answer.json(),
+            Err(error) => {
+                tracing::warn!("asking the conductor: {error:#}");
+                Value::Null
+            }
+        }
+    }
+
+    /// What the agent of a region remembers of a run.
+    async fn told(region: &Region, run: &str) -> Through {
+        let path = format!("/results/{run}");
+        let answer = match client::send(region.agent, "GET", &path, &[], String::new()).await {
+            Ok(answer) => answer,
+            Err(error) => return Through::Failed(format!("no word of the agent: {error:#}")),
+        };
+        let told: Result<Vec<Told>, _> = serde_json::from_str(&answer.body);
+        match told.ok().and_then(|told| told.into_iter().next()) {
+            Some(told) => Through::Passed(seen(told)),
+            None => Through::Failed("the region's agent knows nothing of it".into()),
+        }
+    }
+
+    /// The regions of a request's span, if it has arrived: those of a gateway's span of the whole
+    /// request, which comes last.
+    async fn span(&self, trace: &str) -> Option<(String, String)> {
+        let spans = self.api(&format!("/api/traces/{trace}")).await;
+        spans.as_array()?.iter().find_map(|span| {
+            let text = |key: &str| span[key].as_str().map(str::to_owned);
+            Some((text("region_src")?, text("region_dst")?))
+        })
+    }
+
+    fn decision(&self, region: &str, trace: &str) -> Option<Decision> {
+        let log = &self.regions.get(region)?.log;
+        log.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .decision(trace)
+    }
+}
+
+impl World for Fleet {
+    async fn through(&self, region: &str, ask: Ask<'_>) -> Sent {
+        let (trace, run) = (self.digits(16), self.digits(16));
+        let sent = |through| Sent {
+            through,
+            trace: trace.clone(),
+        };
+        let Some(there) = self.regions.get(region) else {
+            return sent(Through::Failed("there is no such region".into()));
+        };
+        let now = jiff::Timestamp::now().as_second();
+        let token = self.tokens.token(&ask.tenant.name, &run, now);
+        let path = format!(
+            "{}?run={run}&store={}&op={}&nonce={}",
+            gateway::PROBE_PATH,
+            ask.store.name,
+            ask.operation.name(),
+            ask.nonce
+        );
+        let headers = [
+            ("authorization", format!("Bearer {token}")),
+            ("traceparent", format!("00-{trace}-{}-01", self.digits(8))),
+        ];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        match client::send(there.gateway, "POST", &path, &headers, String::new()).await {
+            Ok(answer) if answer.status == 204 => sent(Self::told(there, &run).await),
+            Ok(answer) => sent(Through::Refused(answer.status)),
+            Err(error) => sent(Through::Failed(format!("{error:#}"))),
+        }
+    }
+
+    async fn attempt(&self, region: &str, ask: Ask<'_>) -> StoreSeen {
+        let failed = |why: String| StoreSeen {
+            outcome: Outcome::Failed(why),
+            identity: String::new(),
+            region: None,
+        };
+        let (Some(there), home) = (self.regions.get(region), &ask.tenant.home) else {
+            return failed("there is no such region".into());
+        };
+        let keys = self.regions.get(home).and_then(|r| r.keys.as_ref());
+        let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+        let context = keys.and_then(|keys| {
+            let token = ContextToken {
+                jti: format!("dec_{}", self.digits(16)),
+                tenant: ask.tenant.name.clone(),
+                home: home.clone(),
+                region: home.clone(),
+                iat: now,
+                exp: now.saturating_add(engine::context::LIFETIME_S),
+                warrant: None,
+            };
+            token.sign(keys)
+        });
+        let body = json!({
+            "store": ask.store.name, "op": ask.operation.name(), "nonce": ask.nonce,
+            "context": context, "tenant": ask.tenant.name,
+        });
+        let headers = [("content-type", "application/json")];
+        let answer =
+            client::send(there.agent, "POST", "/attempt", &headers, body.to_string()).await;
+        match answer {
+            Ok(answer) => match serde_json::from_str::<Told>(&answer.body) {
+                Ok(told) => seen(told),
+                Err(_) => failed(format!("the agent answered {}", answer.status)),
+            },
+            Err(error) => failed(format!("no word of the agent: {error:#}")),
+        }
+    }
+
+    async fn evidence(&self, region: &str, trace: &str, within: Duration) -> Evidence {
+        let deadline = Instant::now() + within;
+        let mut evidence = Evidence::default();
+        loop {
+            if evidence.span.is_none() {
+                evidence.span = self.span(trace).await;
+            }
+            if evidence.decision.is_none() {
+                evidence.decision = self.decision(region, trace);
+            }
+            let all = evidence.span.is_some() && evidence.decision.is_some();
+            if all || Instant::now() >= deadline {
+                return evidence;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn in_force(&self, region: &str) -> InForce {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let policies = self.api("/api/policies").await;
+        let filters: HashMap<String, String> =
+            serde_json::from_value(self.api("/api/filters").await).unwrap_or_default();
+        let xds = self.api("/api/xds").await;
+        let group = &xds["groups"][region];
+        let (served, good) = (&group["served"]["version"], &group["last_good"]["version"]);
+        let streams = xds["streams"].as_array().into_iter().flatten();
+        let node = streams
+            .filter(|stream| stream["group"] == region)
+            .map(|stream| text(&stream["node"]))
+            .next();
+        InForce {
+            revision: text(&policies["revision"]),
+            filters: filters.into_iter().collect(),
+            // What is served and what all have accepted; while that differs there is no such thing.
+            xds_version: if served == good { text(good) } else { String::new() },
+            node: node.unwrap_or_default(),
+        }
+    }
+
+    fn nonce(&self) -> String {
+        self.digits(16)
+    }
+}
+
+fn seen(told: Told) -> StoreSeen {
+    let reason = told.reason.unwrap_or_default();
+    StoreSeen {
+        outcome: match told.result {
+            OutcomeKind::Done => Outcome::Done,
+            OutcomeKind::Found => Outcome::Found,
+            OutcomeKind::Absent => Outcome::Absent,
+            OutcomeKind::Refused => Outcome::Refused(told.code.unwrap_or(reason)),
+            OutcomeKind::Failed => Outcome::Failed(reason),
+        },
+        identity: told.identity.unwrap_or_default(),
+        region: told.region,
+    }
+}
