@@ -29,7 +29,7 @@ struct Arguments {
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let workspace = Workspace::copy()?;
-    let guards = guard::all(&workspace)?;
+    let guards = guard::all(|file| workspace.read(file))?;
     let picked: Vec<&Guard> = guards
         .iter()
         .filter(|g| {
