@@ -1,22 +1,28 @@
 //! Everything on one machine: upstreams, conductor and gateways of three regions.
 
 mod checks;
+mod side;
 mod stage;
-mod table;
+pub(crate) mod table;
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::{Context, bail};
+use proof::residency::Period;
 use upstream::{personas, queries};
 
+use crate::probe::{self as probes, Fleet};
 use crate::{DemoArgs, End};
-use stage::Stage;
+pub(crate) use stage::{Caller, Setup, Stage};
+pub(crate) use table::Check;
 
 /// Runs the demo.
 ///
 /// # Errors
 /// Something of it can't be built, found or started.
 pub async fn run(args: &DemoArgs) -> anyhow::Result<End> {
-    let mut stage = Stage::start(args).await?;
+    let mut stage = Stage::start(&args.into()).await?;
     let ended = if args.check {
         let checks = checks::run(&mut stage).await;
         checks.map(|checks| {
@@ -40,6 +46,50 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<End> {
     stage.stop().await;
     ended
 }
+
+/// Starts a demo, probes its tenants once, and leaves the proofs in a folder.
+///
+/// # Errors
+/// Something of it can't be had, or the folder is not empty.
+pub async fn probe(out: &Path, as_json: bool) -> anyhow::Result<End> {
+    if out.exists() && std::fs::read_dir(out)?.next().is_some() {
+        bail!("{} is not empty: proofs go to a new folder", out.display());
+    }
+    let mut journal = proof::Journal::open(out, proof::key::SigningKey::generate()?)?;
+    let stage = Stage::start(&Setup::unproven()).await?;
+    let ended = probe_stage(&stage, &mut journal, as_json).await;
+    stage.stop().await;
+    if ended.is_ok() && !as_json {
+        let at = out.display();
+        line!("\nthe proofs are in {at}; who checks them needs neither us nor our word:")?;
+        line!("  conductor proofs verify {at}")?;
+        line!(
+            "  cd {at} && base64 -d acme.sig | openssl dgst -sha256 -verify conductor.pub \
+             -signature /dev/stdin acme.payload.json"
+        )?;
+    }
+    ended
+}
+
+async fn probe_stage(
+    stage: &Stage,
+    journal: &mut proof::Journal,
+    as_json: bool,
+) -> anyhow::Result<End> {
+    let config = stage.prober()?;
+    let settings = config.probe.as_ref().context("there is no [probe]")?;
+    let fleet = Fleet::with_keys(&config, stage.api, Some(&stage.context_keys()))?;
+    let period = Period::at(jiff::Timestamp::now(), HOUR_S)?;
+    let schedule = ::probe::Config {
+        every_s: HOUR_S,
+        ..settings.schedule.clone()
+    };
+    let (tenants, regions) = (probes::tenants(&config)?, probes::regions(&config));
+    probes::probe_once(&schedule, fleet, tenants, regions, period, journal, as_json).await
+}
+
+/// What a proof is of.
+const HOUR_S: u32 = 3600;
 
 /// Seconds since 1970.
 fn now() -> u64 {
@@ -66,6 +116,19 @@ fn introduce(stage: &Stage) -> anyhow::Result<()> {
     println!(
         "  policies   {}  (edit a file: the next response differs)",
         stage.policies().display()
+    );
+    for region in &stage.regions {
+        println!(
+            "  {:5} stores behind guards: {}",
+            region.name,
+            region.side.doors()
+        );
+    }
+    println!(
+        "  proofs     {}  (every {} s: conductor proofs verify {})",
+        stage.proofs().display(),
+        stage::PERIOD_S,
+        stage.proofs().display()
     );
     println!("  logs       {}", stage.directory().display());
 

@@ -9,7 +9,9 @@ use bundle::Bundle;
 use engine::config::{Format, RouteConfig};
 use engine::policy::Surface;
 use gateway::GatewaySpec;
-use gateway::spec::{EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, WasmSource, XdsSpec};
+use gateway::spec::{
+    EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, WasmSource, XdsSpec,
+};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 

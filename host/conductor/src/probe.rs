@@ -14,14 +14,13 @@ use anyhow::{Context, bail};
 use bundle::Bundle;
 use clap::{Args, Subcommand};
 use proof::Journal;
-use proof::key::SigningKey;
 use proof::residency::{Period, Verdict};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::proofs::passphrase::passphrase;
-use crate::{End, demo, line, say};
+use crate::{End, demo, say};
 
 pub(crate) use record::Summary;
 pub(crate) use watch::Watch;
@@ -208,11 +207,6 @@ pub(crate) async fn probe_once(
         true => Ok(End::Done),
         false => Ok(End::Failed),
     }
-}
-
-/// A key that lives as long as this process.
-pub(crate) fn passing_key() -> anyhow::Result<SigningKey> {
-    Ok(SigningKey::generate()?)
 }
 
 /// The tenants of the policies, as the directory has them now.

@@ -16,8 +16,8 @@ use xds::{Cache, Event, Offered};
 use crate::alarm::Alarm;
 use crate::api::{self, PolicyState};
 use crate::config::Config;
-use crate::probe::Summary;
 use crate::fleet::{self, FilterCode};
+use crate::probe::Summary;
 use crate::watch::{Watch, fingerprint};
 use crate::{End, ServeArgs};
 

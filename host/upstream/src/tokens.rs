@@ -72,6 +72,12 @@ impl Issuer {
         }
     }
 
+    /// The private key: the scalar, big-endian. For who signs tokens of their own under this issuer.
+    #[must_use]
+    pub fn secret(&self) -> [u8; 32] {
+        self.key.to_bytes().into()
+    }
+
     /// Somebody else who claims this issuer's key id: what such a token says is not to be believed.
     #[must_use]
     pub fn impostor(&self) -> Self {

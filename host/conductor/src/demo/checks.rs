@@ -20,9 +20,9 @@ use serde_json::{Value, json};
 use upstream::personas::{self, Persona};
 use upstream::{Region, data};
 
-use crate::client::Answer;
 use super::stage::Stage;
 use super::table::Check;
+use crate::client::Answer;
 
 const ANALYST: &Persona = &personas::ANALYST_ACME;
 const ADMIN: &Persona = &personas::ADMIN_ACME;

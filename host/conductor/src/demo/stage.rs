@@ -9,16 +9,19 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use gateway::run::{Envoy, EnvoyOptions, free_port_or};
+use proof::key::Passphrase;
 use tokio::process::{Child, Command};
 use upstream::personas::{self, Persona};
 use upstream::tokens::{AUDIENCE, ISSUER, Issuer};
 use upstream::{Region, Upstream};
 
-use crate::client::{self, Answer, Live};
 use super::now;
+use super::side::Side;
 use crate::DemoArgs;
+use crate::client::{self, Answer, Live};
 use crate::config::{Config, Delivery};
 use crate::fleet;
+use crate::proofs::passphrase::PASSPHRASE_ENV;
 
 /// One region of the demo.
 pub struct RegionStage {
@@ -30,10 +33,16 @@ pub struct RegionStage {
     pub admin: SocketAddr,
     /// The region's data, while it is served.
     upstream: Option<Upstream>,
+    /// Where it is served.
+    address: SocketAddr,
     /// The gateway's process.
     pub envoy: Option<Envoy>,
     /// The gateway's access log.
     pub access_log: PathBuf,
+    /// A second server of the same data, that takes over when the first is down.
+    pub secondary: Option<Upstream>,
+    /// The stores and what is before them.
+    pub side: Side,
 }
 
 impl RegionStage {
@@ -65,7 +74,8 @@ pub struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    fn token(&self, issuer: &Issuer) -> String {
+    /// Its token, as a request presents it.
+    pub fn token(&self, issuer: &Issuer) -> String {
         format!("Bearer {}", self.persona.token(issuer, now()))
     }
 
@@ -75,6 +85,42 @@ impl Caller<'_> {
             headers.push(("x-ig-purpose", self.purpose));
         }
         headers
+    }
+}
+
+/// What a demo has.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// How gateways get the filters' code.
+    pub delivery: Delivery,
+    /// The variant of the xDS protocol.
+    pub xds: String,
+    /// Whether the conductor that serves probes too.
+    pub proves: bool,
+    /// Whether each region has a second server.
+    pub secondaries: bool,
+}
+
+impl Setup {
+    /// What a caller wants that probes by itself.
+    pub fn unproven() -> Self {
+        Self {
+            delivery: Delivery::Path,
+            xds: "delta".into(),
+            proves: false,
+            secondaries: false,
+        }
+    }
+}
+
+impl From<&DemoArgs> for Setup {
+    fn from(args: &DemoArgs) -> Self {
+        Self {
+            delivery: args.delivery,
+            xds: args.xds.clone(),
+            proves: true,
+            secondaries: false,
+        }
     }
 }
 
@@ -91,6 +137,8 @@ pub struct Stage {
     pub api: SocketAddr,
     /// The root key of the pseudonyms, to look for where it must not be.
     pub key: String,
+    /// That of the key that signs proofs.
+    passphrase: String,
     conductor: Option<Child>,
 }
 
@@ -101,6 +149,12 @@ fn tell(message: &str) {
 /// How long the filters' code may take to arrive and to be compiled.
 const FILTERS_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Seconds between proofs.
+pub const PERIOD_S: u32 = 10;
+
+/// How gateways find out which server is down.
+const HEALTH_CHECK: &str = "{ interval_ms = 250, timeout_ms = 250 }";
+
 fn port(wanted: u16) -> anyhow::Result<SocketAddr> {
     Ok((Ipv4Addr::LOCALHOST, free_port_or(wanted)?).into())
 }
@@ -110,12 +164,12 @@ impl Stage {
     ///
     /// # Errors
     /// A part can't be had.
-    pub async fn start(args: &DemoArgs) -> anyhow::Result<Self> {
+    pub async fn start(setup: &Setup) -> anyhow::Result<Self> {
         let checkout = checkout()?;
         tell("building the filters (a minute or two, the first time)");
         let root = checkout.clone();
         let filters = tokio::task::spawn_blocking(move || {
-            artifacts::build_filters(&root, &["residency", "masking"])
+            artifacts::build_filters(&root, &["residency", "masking", "guard"])
         })
         .await??;
         let target = checkout.join("target");
@@ -132,14 +186,13 @@ impl Stage {
         artifacts::copy_directory(&checkout.join("policies"), &at.join("policies"))
             .context("can't copy the policies")?;
         std::fs::create_dir_all(at.join("filters"))?;
-        for (from, name) in filters.iter().zip(["residency.wasm", "masking.wasm"]) {
+        let names = ["residency.wasm", "masking.wasm", "guard.wasm"];
+        for (from, name) in filters.iter().zip(names) {
             std::fs::copy(from, at.join("filters").join(name))?;
         }
         let issuer = Issuer::generate();
         std::fs::write(at.join("jwks.json"), issuer.jwks())?;
-        let mut random = [0; 32];
-        std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut random)?;
-        let key = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random);
+        let key = random()?;
 
         // Between looking for free ports and taking them, no other demo may look.
         let turn = tokio::task::spawn_blocking(turn).await?;
@@ -154,14 +207,30 @@ impl Stage {
                 listen: port(10_000 + offset)?,
                 admin: port(9_901 + offset)?,
                 access_log: at.join(format!("access-{region}.log")),
+                address: upstream.address(),
                 upstream: Some(upstream),
                 envoy: None,
+                secondary: match setup.secondaries {
+                    true => Some(Upstream::start(region, (Ipv4Addr::LOCALHOST, 0).into()).await?),
+                    false => None,
+                },
+                side: Side::start(region.as_str(), offset, at).await?,
             });
         }
+        let proving = Proving::prepare(at, &issuer)?;
+        let config = configuration(setup, xds, api, traces, &regions)?;
         std::fs::write(
-            at.join("conductor.toml"),
-            configuration(args, xds, api, traces, &regions)?,
+            at.join("prober.toml"),
+            format!("{config}{}", proving.configuration),
         )?;
+        let served = match setup.proves {
+            true => "prober.toml",
+            false => {
+                std::fs::write(at.join("service.toml"), config)?;
+                "service.toml"
+            }
+        };
+        std::fs::rename(at.join(served), at.join("conductor.toml"))?;
         let mut stage = Self {
             directory,
             regions,
@@ -169,15 +238,55 @@ impl Stage {
             xds,
             api,
             key,
+            passphrase: proving.passphrase,
             conductor: None,
         };
         stage.start_conductor().await?;
         for region in 0..stage.regions.len() {
             stage.start_gateway(region, &binary).await?;
         }
+        stage.start_sides(&binary).await?;
         drop(turn);
         stage.in_force().await?;
         Ok(stage)
+    }
+
+    /// Starts sidecars and agents.
+    async fn start_sides(&mut self, binary: &Path) -> anyhow::Result<()> {
+        let config = self.config()?;
+        let (directory, keys) = (self.directory().to_owned(), self.context_keys());
+        for region in &mut self.regions {
+            let work = directory.join(format!("sidecar-{}", region.name));
+            region.side.serve(&config, binary, &work, &keys).await?;
+        }
+        tell("a sidecar guards the stores of each region");
+        Ok(())
+    }
+
+    /// The configuration that the conductor serves.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        Config::read(&self.directory().join("conductor.toml"))
+    }
+
+    /// The configuration with a prober, where the conductor is none.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn prober(&self) -> anyhow::Result<Config> {
+        Config::read(&self.directory().join("prober.toml"))
+    }
+
+    /// The keys of context tokens, as gateways and guards get them.
+    pub fn context_keys(&self) -> String {
+        format!("demo:{}", self.key)
+    }
+
+    /// The folder of the proofs that the conductor makes.
+    pub fn proofs(&self) -> PathBuf {
+        self.directory().join("proofs")
     }
 
     /// The directory with everything that the demo writes.
@@ -196,6 +305,8 @@ impl Stage {
             .arg("serve")
             .arg("--config")
             .arg(self.directory().join("conductor.toml"))
+            .env(fleet::CONTEXT_KEYS_ENV, self.context_keys())
+            .env(PASSPHRASE_ENV, &self.passphrase)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -262,8 +373,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until every gateway answers somebody of its region: it listens before the filters' code
-    /// is there, and denies till then.
+    /// Waits until every gateway answers somebody of its region, and every sidecar has its guards: they
+    /// listen before the filters' code is there, and deny till then.
     async fn in_force(&self) -> anyhow::Result<()> {
         for (place, region) in self.regions.iter().enumerate() {
             if !self.answers(place).await? {
@@ -271,6 +382,21 @@ impl Stage {
                     "the gateway of {} does not let requests through its filters",
                     region.name
                 );
+            }
+        }
+        let deadline = tokio::time::Instant::now() + FILTERS_PATIENCE;
+        for region in &self.regions {
+            let group = fleet::sidecar::group(&region.name);
+            loop {
+                let xds = self.api("/api/xds").await?;
+                let of = &xds["groups"][&group];
+                if !of["served"].is_null() && of["served"] == of["last_good"] {
+                    break;
+                }
+                if tokio::time::Instant::now() > deadline {
+                    bail!("the sidecar of {} has no guards: {of}", region.name);
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
         Ok(())
@@ -305,6 +431,17 @@ impl Stage {
     pub fn region(&self, name: &str) -> anyhow::Result<&RegionStage> {
         self.regions
             .iter()
+            .find(|r| r.name == name)
+            .with_context(|| format!("no region {name}"))
+    }
+
+    /// The same, to change it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn region_mut(&mut self, name: &str) -> anyhow::Result<&mut RegionStage> {
+        self.regions
+            .iter_mut()
             .find(|r| r.name == name)
             .with_context(|| format!("no region {name}"))
     }
@@ -431,14 +568,21 @@ impl Stage {
     /// # Errors
     /// There is no such region.
     pub async fn stop_upstream(&mut self, name: &str) -> anyhow::Result<()> {
-        let region = self.regions.iter_mut().find(|r| r.name == name);
-        let upstream = region
-            .with_context(|| format!("no region {name}"))?
-            .upstream
-            .take();
+        let upstream = self.region_mut(name)?.upstream.take();
         if let Some(upstream) = upstream {
             upstream.shutdown().await;
         }
+        Ok(())
+    }
+
+    /// Starts a stopped upstream again, where it was.
+    ///
+    /// # Errors
+    /// There is no such region, or its port is taken.
+    pub async fn restart_upstream(&mut self, name: &str) -> anyhow::Result<()> {
+        let region = self.region_mut(name)?;
+        let upstream = Upstream::start(name.parse()?, region.address).await?;
+        region.upstream = Some(upstream);
         Ok(())
     }
 
@@ -482,6 +626,15 @@ impl Stage {
                         envoy.log_tail()
                     );
                 }
+                if let Some(envoy) = region.side.sidecar()
+                    && let Some(status) = envoy.exited()?
+                {
+                    bail!(
+                        "the sidecar of {} ended with {status}:\n{}",
+                        region.name,
+                        envoy.log_tail()
+                    );
+                }
             }
         }
     }
@@ -489,16 +642,13 @@ impl Stage {
     /// Ends everything and removes what the demo wrote.
     pub async fn stop(mut self) {
         tell("stopping");
-        let mut gateways = Vec::new();
-        for region in &mut self.regions {
-            gateways.extend(region.envoy.take());
-        }
-        for envoy in gateways {
-            let _ = envoy.stop(Duration::from_secs(3)).await;
-        }
         let _ = self.kill_conductor().await;
         for region in self.regions {
-            if let Some(upstream) = region.upstream {
+            let sidecar = region.side.stop().await;
+            for envoy in region.envoy.into_iter().chain(sidecar) {
+                let _ = envoy.stop(Duration::from_secs(3)).await;
+            }
+            for upstream in region.upstream.into_iter().chain(region.secondary) {
                 upstream.shutdown().await;
             }
         }
@@ -556,36 +706,76 @@ fn checkout() -> anyhow::Result<PathBuf> {
 }
 
 fn configuration(
-    args: &DemoArgs,
+    setup: &Setup,
     xds: SocketAddr,
     api: SocketAddr,
     traces: SocketAddr,
     regions: &[RegionStage],
 ) -> anyhow::Result<String> {
-    let delivery = match args.delivery {
+    let delivery = match setup.delivery {
         Delivery::Path => "path",
         Delivery::Http => "http",
     };
     let mut text = format!(
         "policies = \"policies\"\nstate = \"state\"\n\n\
          [filters]\nresidency = \"filters/residency.wasm\"\nmasking = \"filters/masking.wasm\"\n\
-         delivery = \"{delivery}\"\n\n[xds]\nlisten = \"{xds}\"\n\n[api]\nlisten = \"{api}\"\n\n\
+         guard = \"filters/guard.wasm\"\ndelivery = \"{delivery}\"\n\n\
+         [xds]\nlisten = \"{xds}\"\n\n[api]\nlisten = \"{api}\"\n\n\
          [traces]\nlisten = \"{traces}\"\nsampling_percent = 100.0\n\n\
          [jwt]\nissuer = \"{ISSUER}\"\naudiences = [\"{AUDIENCE}\"]\njwks_file = \"jwks.json\"\n"
     );
     for region in regions {
+        let primary = region.upstream()?.address();
+        let endpoints = match &region.secondary {
+            None => format!("[{{ address = \"{primary}\" }}]"),
+            Some(secondary) => format!(
+                "[{{ address = \"{primary}\" }}, {{ address = \"{}\", priority = 1 }}]\n\
+                 health_check = {HEALTH_CHECK}",
+                secondary.address()
+            ),
+        };
         let _ = write!(
             text,
             "\n[[gateways]]\nregion = \"{}\"\nlisten = \"{}\"\nadmin = \"{}\"\n\
-             endpoints = [{{ address = \"{}\" }}]\naccess_log = {:?}\n\
+             endpoints = {endpoints}\naccess_log = {:?}\n\
              response_headers = [\"x-upstream-region\"]\nxds_variant = \"{}\"\n",
-            region.name,
-            region.listen,
-            region.admin,
-            region.upstream()?.address(),
-            region.access_log,
-            args.xds,
+            region.name, region.listen, region.admin, region.access_log, setup.xds,
         );
+        text.push_str(&region.side.configuration(&setup.xds));
     }
     Ok(text)
+}
+
+/// The keys of the prober, and what it is told.
+struct Proving {
+    passphrase: String,
+    configuration: String,
+}
+
+impl Proving {
+    fn prepare(directory: &Path, issuer: &Issuer) -> anyhow::Result<Self> {
+        let token_key = directory.join("probe.pem");
+        let secret = p256::SecretKey::from_slice(&issuer.secret())?;
+        let pem = p256::pkcs8::EncodePrivateKey::to_pkcs8_pem(&secret, Default::default())?;
+        std::fs::write(&token_key, pem.as_bytes())?;
+        let passphrase = random()?;
+        let keys = proof::KeyFiles::current(&directory.join("keys"));
+        keys.generate(&Passphrase::new(passphrase.clone())?)?;
+        Ok(Self {
+            passphrase,
+            configuration: format!(
+                "\n[probe]\nproofs = \"proofs\"\nkeys = \"keys\"\ntoken_key = \"probe.pem\"\n\
+                 token_kid = \"{}\"\n\n[probe.schedule]\nevery_s = {PERIOD_S}\noffset_s = 0\n\
+                 jitter_s = 0\ngrace_s = {PERIOD_S}\nevidence_s = {PERIOD_S}\n",
+                issuer.kid()
+            ),
+        })
+    }
+}
+
+/// 32 bytes that nobody can guess, in base64.
+fn random() -> anyhow::Result<String> {
+    let mut random = [0; 32];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut random)?;
+    Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random))
 }

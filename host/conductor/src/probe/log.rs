@@ -97,7 +97,9 @@ fn read_line(line: &[u8]) -> Option<(String, Decision)> {
     // version-trace-span-flags (W3C Trace Context)
     let trace = line["traceparent"].as_str()?.split('-').nth(1)?;
     let record: Value = serde_json::from_str(line["residency"].as_str()?).ok()?;
-    let masked: Option<Value> = line["decision"].as_str().and_then(|d| serde_json::from_str(d).ok());
+    let masked: Option<Value> = line["decision"]
+        .as_str()
+        .and_then(|d| serde_json::from_str(d).ok());
     let refused = masked.is_some_and(|m| m["outcome"] == "denied");
     let decision = Decision {
         id: record["decisionId"].as_str()?.to_owned(),
@@ -130,7 +132,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         let append = |text: &str| {
-            let file = std::fs::File::options().create(true).append(true).open(&path);
+            let file = std::fs::File::options()
+                .create(true)
+                .append(true)
+                .open(&path);
             file.unwrap().write_all(text.as_bytes()).unwrap();
         };
         append(&line("before", "allowed"));

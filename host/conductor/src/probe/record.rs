@@ -58,7 +58,10 @@ impl Summary {
     pub fn take(&mut self, proofs: &[Proof]) {
         for proof in proofs {
             let statement = &proof.statement;
-            *self.issued.entry(name(statement.verdict).into()).or_default() += 1;
+            *self
+                .issued
+                .entry(name(statement.verdict).into())
+                .or_default() += 1;
             self.late += u64::from(statement.late);
             if statement.last {
                 self.tenants.remove(&statement.tenant);
@@ -76,7 +79,10 @@ impl Summary {
         }
         self.verdicts = BTreeMap::new();
         for tenant in self.tenants.values() {
-            *self.verdicts.entry(name(tenant.verdict).into()).or_default() += 1;
+            *self
+                .verdicts
+                .entry(name(tenant.verdict).into())
+                .or_default() += 1;
         }
     }
 }
@@ -116,7 +122,13 @@ pub fn add(
         let tenant = &probed.tenant;
         if let Some(gap) = journal.gap(&tenant.name, period) {
             let why = "no probe ran in this time";
-            batch.push(Statement::unknown(&tenant.name, &tenant.home, gap, why, now));
+            batch.push(Statement::unknown(
+                &tenant.name,
+                &tenant.home,
+                gap,
+                why,
+                now,
+            ));
         }
         batch.push(statement(probed, period, late, now));
     }

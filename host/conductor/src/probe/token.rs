@@ -30,7 +30,12 @@ impl Tokens {
     /// # Errors
     /// It can't be read, or is no EC P-256 key.
     pub fn read(path: &Path, kid: &str, role: &str, jwt: &Jwt) -> anyhow::Result<Self> {
-        let at = || format!("can't use the key of the prober's tokens {}", path.display());
+        let at = || {
+            format!(
+                "can't use the key of the prober's tokens {}",
+                path.display()
+            )
+        };
         let pem = std::fs::read_to_string(path).with_context(at)?;
         // The error of a key that can't be read says nothing of what is in it.
         let key = SigningKey::from_pkcs8_pem(&pem).with_context(at)?;
@@ -52,12 +57,17 @@ impl Tokens {
             "roles": [self.role], "purposes": [], "jti": jti, "iat": now_s, "exp": now_s + LIFETIME_S,
         }));
         let signature: Signature = self.key.sign(format!("{head}.{body}").as_bytes());
-        format!("{head}.{body}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+        format!(
+            "{head}.{body}.{}",
+            URL_SAFE_NO_PAD.encode(signature.to_bytes())
+        )
     }
 }
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokens").field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("Tokens")
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
     }
 }

@@ -64,7 +64,12 @@ impl Watch {
         for repair in journal.repairs() {
             tracing::warn!("proofs: {repair}");
         }
-        let latest: Vec<Proof> = journal.history().tenants().values().map(|t| t.proof.clone()).collect();
+        let latest: Vec<Proof> = journal
+            .history()
+            .tenants()
+            .values()
+            .map(|t| t.proof.clone())
+            .collect();
         summary.send_modify(|s| s.take(&latest));
         let conductor = match config.api.listen.ip().is_unspecified() {
             true => (std::net::Ipv4Addr::LOCALHOST, config.api.listen.port()).into(),
@@ -152,9 +157,18 @@ impl Watch {
         )?);
         self.alerts.resolve(MISSING, &BTreeMap::new());
         for proof in &proofs {
-            self.tell(proof, all.iter().any(|t| t.name == proof.statement.tenant && t.quarantined));
+            self.tell(
+                proof,
+                all.iter()
+                    .any(|t| t.name == proof.statement.tenant && t.quarantined),
+            );
         }
-        let count = |verdict| proofs.iter().filter(|p| p.statement.verdict == verdict).count();
+        let count = |verdict| {
+            proofs
+                .iter()
+                .filter(|p| p.statement.verdict == verdict)
+                .count()
+        };
         tracing::info!(
             %period,
             pass = count(Verdict::Pass),

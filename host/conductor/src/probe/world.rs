@@ -182,7 +182,9 @@ impl World for Fleet {
             ("authorization", format!("Bearer {token}")),
             ("traceparent", format!("00-{trace}-{}-01", self.digits(8))),
         ];
-        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let headers = headers
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
         match client::send(there.gateway, "POST", &path, &headers, String::new()).await {
             Ok(answer) if answer.status == 204 => sent(Self::told(there, &run).await),
             Ok(answer) => sent(Through::Refused(answer.status)),
@@ -264,7 +266,11 @@ impl World for Fleet {
             revision: text(&policies["revision"]),
             filters: filters.into_iter().collect(),
             // What is served and what all have accepted; while that differs there is no such thing.
-            xds_version: if served == good { text(good) } else { String::new() },
+            xds_version: if served == good {
+                text(good)
+            } else {
+                String::new()
+            },
             node: node.unwrap_or_default(),
         }
     }
