@@ -36,6 +36,7 @@ mod reply;
 mod rest;
 mod schema;
 mod server;
+mod serving;
 pub mod tokens;
 pub mod warrants;
 
