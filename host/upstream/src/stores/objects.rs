@@ -36,7 +36,8 @@ const BUCKET_REGION: &str = "x-amz-bucket-region";
 /// HEAD of a bucket, which the first PUT into it makes as well; `GET /BUCKET?location`, the region's
 /// name; `GET /BUCKET?list-type=2`, the keys. Everything else is refused: `NotImplemented`.
 ///
-/// No signature is checked, whoever asks is served, and an `ETag` is no MD5.
+/// No signature and no checksum is checked, whoever asks is served, and an `ETag` is no MD5. Reading
+/// takes no conditions and no ranges: it gives the whole object.
 pub type Objects = Store<Buckets>;
 
 impl Contents for Buckets {

@@ -92,6 +92,42 @@ async fn a_killed_store_closes_its_sessions_and_a_taken_port_is_an_error() {
 }
 
 #[tokio::test]
+async fn half_a_request_is_not_kept() {
+    let mut eu = Stores::start("eu").await.expect("ports");
+    let put = "PUT /acme/n1 HTTP/1.1\r\nhost: s3\r\ncontent-length: 10\r\n\r\nacme";
+    let post = "POST /db/acme/query/v2 HTTP/1.1\r\nhost: graph\r\ncontent-length: 99\r\n\r\n{";
+    for (address, half) in [(eu.objects.address(), put), (eu.graph.address(), post)] {
+        for said in [half, "GET", "no HTTP\r\n\r\n", "\0\0\0\x08\x04\x02"] {
+            let mut stream = TcpStream::connect(address).await.expect("open");
+            stream.write_all(said.as_bytes()).await.expect("open");
+            stream.shutdown().await.expect("open still");
+            let mut heard = Vec::new();
+            _ = stream.read_to_end(&mut heard).await;
+            let heard = String::from_utf8_lossy(&heard);
+            assert!(
+                heard.is_empty() || heard.starts_with("HTTP/1.1 400 "),
+                "{heard}"
+            );
+        }
+    }
+    // Nor does one that waits for its rest hold up the end. It is begun when it is told to go on.
+    let begun = put.replacen("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n", 1);
+    let objects = eu.objects.address();
+    let mut waiting = TcpStream::connect(objects).await.expect("open");
+    waiting.write_all(begun.as_bytes()).await.expect("open");
+    let mut told = [0; 12];
+    waiting.read_exact(&mut told).await.expect("an answer");
+    assert_eq!(&told, b"HTTP/1.1 100");
+    eu.objects.kill().await;
+    _ = waiting.read_to_end(&mut Vec::new()).await;
+    assert!(!eu.holds("n1"));
+    assert_eq!(
+        eu.objects.stats().connections + eu.graph.stats().connections,
+        9
+    );
+}
+
+#[tokio::test]
 async fn everything_is_counted() {
     let eu = Stores::start("eu").await.expect("ports");
     assert_eq!(eu.stats(), StoreStats::default());
