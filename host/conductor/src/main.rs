@@ -197,8 +197,10 @@ pub(crate) enum End {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CONDUCTOR_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,xds=error"));
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("CONDUCTOR_LOG").unwrap_or_else(|_| {
+            tracing_subscriber::EnvFilter::new("info,xds=error,tokio_postgres=warn")
+        });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))

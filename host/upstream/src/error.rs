@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-/// Why an upstream could not be started.
+/// Why an upstream or a store could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address is taken or not ours.

@@ -3,6 +3,7 @@
 //! - [`Upstream`]: a GraphQL server per [`Region`] over HTTP, with deterministic data whose personal
 //!   values a leak test can recognise ([`data::secrets`]), counters, a record of the last request,
 //!   and [`Fault`]s on demand.
+//! - [`stores`]: a PostgreSQL, an S3 and a Neo4j of a region, as far as a residency probe asks.
 //! - [`tokens`]: an issuer of ES256 tokens with its JWKS; [`personas`]: who calls in the demo.
 //! - [`queries`]: the operations that the demo sends.
 //!
@@ -36,6 +37,8 @@ mod reply;
 mod rest;
 mod schema;
 mod server;
+mod serving;
+pub mod stores;
 pub mod tokens;
 pub mod warrants;
 

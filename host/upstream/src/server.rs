@@ -1,11 +1,9 @@
 use std::{
-    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use async_graphql::{
@@ -19,17 +17,7 @@ use axum::{
     response::IntoResponse,
     routing::{get, post},
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
 use serde::Serialize;
-use tokio::{
-    net::TcpListener,
-    sync::oneshot,
-    task::{JoinHandle, JoinSet},
-};
 
 use crate::{
     Error, Fault, Region,
@@ -39,6 +27,7 @@ use crate::{
     reply::Reply,
     rest,
     schema::{Changes, Ear, Schema, Scope, schema},
+    serving::{self, Serving},
 };
 
 /// The request header that narrows the data to one tenant; the gateway sets it.
@@ -84,10 +73,8 @@ pub struct RecordedRequest {
 /// gateway: `/__fault` (POST a [`Fault`], GET, DELETE) and `/__stats` (GET).
 #[derive(Debug)]
 pub struct Upstream {
-    address: SocketAddr,
     shared: Arc<Shared>,
-    stop: oneshot::Sender<Infallible>,
-    serving: JoinHandle<()>,
+    serving: Serving,
 }
 
 pub(crate) struct Shared {
@@ -116,9 +103,6 @@ impl Upstream {
     ///
     /// [`Error::Listen`] if the address cannot be had.
     pub async fn start(region: Region, address: SocketAddr) -> Result<Self, Error> {
-        let listen = |source| Error::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
         let changes = Changes::new(CHANGES);
         let shared = Arc::new(Shared {
             region,
@@ -130,20 +114,16 @@ impl Upstream {
             received: AtomicU64::default(),
             served: Arc::default(),
         });
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(serve(listener, router(Arc::clone(&shared)), stopped));
-        Ok(Self {
-            address,
-            shared,
-            stop,
-            serving,
-        })
+        let router = router(Arc::clone(&shared));
+        let connection = move |stream| serving::http(stream, router.clone());
+        let serving = Serving::start(address, connection).await?;
+        Ok(Self { shared, serving })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.serving.address()
     }
 
     /// Whose data it serves.
@@ -177,9 +157,7 @@ impl Upstream {
 
     /// Stops at once: the port is free and every connection closed when this returns.
     pub async fn shutdown(self) {
-        drop(self.stop);
-        // A panic of the server is not the caller's: it is gone, as asked for.
-        _ = self.serving.await;
+        self.serving.stop().await;
     }
 }
 
@@ -302,7 +280,7 @@ fn is_subscription(operation: &mut Operation) -> bool {
         .is_some_and(|(_, operation)| operation.node.ty == OperationType::Subscription)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -332,36 +310,6 @@ fn router(shared: Arc<Shared>) -> Router {
 
 /// What defers fields.
 const DEFER: &str = "@defer";
-
-/// Accepts until stopped; then the set's end ends every connection.
-async fn serve(listener: TcpListener, router: Router, mut stopped: oneshot::Receiver<Infallible>) {
-    let mut connections = JoinSet::new();
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                // One connection failed, or the table of open files is full: it may empty.
-                Err(_) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            Some(_) = connections.join_next() => continue,
-            _ = &mut stopped => break,
-        };
-        // Without it a small piece waits for the acknowledgement of the one before.
-        _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        connections.spawn(async move {
-            // The peer's or a fault's broken connection ends here.
-            _ = auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
-    drop(listener);
-    connections.shutdown().await;
-}
 
 pub(crate) fn scope(headers: &HeaderMap) -> Scope {
     let tenant = headers.get(TENANT_HEADER);

@@ -58,9 +58,9 @@ pub struct Call {
 }
 
 pub fn post(address: SocketAddr, path: &str, body: impl Into<Bytes>) -> Call {
-    let mut call = call(Method::POST, address, path);
-    call.body = body.into();
-    call.with("content-type", "application/json")
+    call(Method::POST, address, path)
+        .carrying(body)
+        .with("content-type", "application/json")
 }
 
 pub fn call(method: Method, address: SocketAddr, path: &str) -> Call {
@@ -74,6 +74,11 @@ pub fn call(method: Method, address: SocketAddr, path: &str) -> Call {
 }
 
 impl Call {
+    pub fn carrying(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     pub fn with(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.insert(
             HeaderName::from_static(name),
