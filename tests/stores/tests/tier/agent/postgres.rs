@@ -93,6 +93,16 @@ async fn sentinels_are_written_read_and_deleted_in_the_tenants_own_region() {
     assert_eq!(line(&globex), "read refused OBJECT_FOREIGN - -");
     assert_eq!(before, [eu.connections(), us.connections()]);
 
+    // All at once, where no table is yet.
+    let globex = sign(&claims("globex", "eu"));
+    let writes = ["a", "b", "c", "d", "e", "f"];
+    let [a, b, c, d, e, f] =
+        writes.map(|n| agent.attempt("eu", "write", n, "globex", Some(&globex)));
+    let (a, b, c, d, e, f) = tokio::join!(a, b, c, d, e, f);
+    for outcome in [a, b, c, d, e, f] {
+        assert_eq!(line(&outcome), "write done - eu-central-1 eu", "{outcome}");
+    }
+
     // With a warrant the other region's store is open, and says what it is.
     let strong = sign(&warranted("acme", &["read", "write", "delete"]));
     for (op, want) in [
