@@ -8,6 +8,7 @@ mod region;
 mod s3;
 mod sigv4;
 mod told;
+mod xml;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stores::postgres::{Postgres, psql};
 use stores::sidecar::{Sidecar, Store};
-use stores::{claims, sign, warranted};
+use stores::{claims, sign, until, warranted};
 
 use super::{RUN, Running, expect_refusals, line};
 
@@ -18,10 +18,10 @@ fn store(name: &'static str, region: &str, server: &Postgres) -> Store {
     }
 }
 
-fn config(name: &str, address: std::net::SocketAddr) -> Value {
+fn config(name: &str, address: std::net::SocketAddr, password: &str) -> Value {
     json!({
         "kind": "postgres", "name": name, "address": address.to_string(),
-        "database": "{tenant}", "user": "app",
+        "database": "{tenant}", "user": "app", "password_env": password,
         "region_names": {"eu-central-1": "eu", "us-east-1": "us"},
     })
 }
@@ -33,8 +33,14 @@ async fn sentinels_are_written_read_and_deleted_in_the_tenants_own_region() {
         Postgres::start_as("us-east-1", [127, 0, 2, 2].into(), &["acme"]),
     );
     let sidecar = Sidecar::start(&[store("eu", "eu", &eu), store("us", "us", &us)], 10_000).await;
-    let listed = ["eu", "us"].map(|name| config(name, sidecar.address(name)));
-    let agent = Running::start(json!(listed), &[]).await;
+    let [to_eu, to_us] = ["eu", "us"].map(|name| sidecar.address(name));
+    let listed = json!([
+        config("eu", to_eu, "RIGHT"),
+        config("us", to_us, "RIGHT"),
+        config("wrong", to_eu, "WRONG"),
+    ]);
+    let environment = [("RIGHT", "correct horse"), ("WRONG", "battery staple")];
+    let agent = Running::start(listed, &environment).await;
     let acme = sign(&claims("acme", "eu"));
 
     // Through the gateway: the token says whose database it is.
@@ -169,5 +175,32 @@ async fn sentinels_are_written_read_and_deleted_in_the_tenants_own_region() {
         outcome["reason"].as_str().unwrap().contains("23505"),
         "{outcome}"
     );
+
+    // From now on the server wants a password (SCRAM), to which the guard is no hindrance.
+    let sql = "ALTER ROLE app PASSWORD 'correct horse'";
+    assert_eq!(psql(&direct, sql).await.1, "");
+    let (file, _) = psql(&direct, "SHOW hba_file").await;
+    let sql = format!(
+        "COPY (VALUES ('host all app all scram-sha-256'), ('host all all all trust')) TO '{file}'"
+    );
+    assert_eq!(psql(&direct, &sql).await.1, "");
+    assert_eq!(psql(&direct, "SELECT pg_reload_conf()").await.0, "t");
+    let wrong = until("a server that asks for passwords", async || {
+        let outcome = agent
+            .attempt("wrong", "read", "n-3", "acme", Some(&acme))
+            .await;
+        (outcome["result"] == "refused").then_some(outcome)
+    })
+    .await;
+    assert_eq!(line(&wrong), "read refused - - -");
+    let reason = wrong["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("28P01") && !reason.contains("battery"),
+        "{reason}"
+    );
+    let outcome = agent
+        .attempt("eu", "read", "n-3", "acme", Some(&acme))
+        .await;
+    assert_eq!(line(&outcome), "read found - eu-central-1 eu", "{outcome}");
     agent.end().await;
 }
