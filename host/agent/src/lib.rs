@@ -6,8 +6,17 @@
 //! It verifies no token and decides nothing: what a guard or a store says is what it reports, with what
 //! the store itself says of its region.
 //!
-//! Two listeners ([`run::serve`]): the public one, behind the gateway, does what it is asked and says
-//! nothing of it; the control one, for the prober alone, tells what came of it.
+//! Two listeners ([`run::serve`]):
+//!
+//! | | | |
+//! | --- | --- | --- |
+//! | public, behind the gateway | `POST /ig/probe?run=…&store=…&op=…&nonce=…` ([`Probe`]), the token in `x-ig-context` | 204, whatever came of it |
+//! | control, for the prober alone | `GET /results/RUN` | what came of it: [`Outcome`]s as they came, for ten minutes |
+//! | | `POST /attempt` ([`Attempt`]) | the [`Outcome`] of an operation with any token, or none |
+//! | | `GET /healthz` | 200 |
+//!
+//! What is no such request gets 400 and a problem document. An operation is done to its end even if
+//! who asked for it goes away.
 //!
 //! # Invariants
 //! - A connection is opened for one operation and closed after it.

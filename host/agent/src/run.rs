@@ -132,8 +132,7 @@ impl Agent {
         let shared = self.0.clone();
         let task = tokio::spawn(async move {
             let store = shared.stores.get(&store)?;
-            let _turn = shared.turns.acquire().await.ok()?;
-            let outcome = store.operate(&ask, shared.limit).await;
+            let outcome = store.operate(&ask, shared.limit, &shared.turns).await;
             tracing::debug!(?outcome, "an operation is over");
             if let Some(run) = run {
                 shared.book().note(&run, outcome.clone(), Instant::now());

@@ -8,9 +8,12 @@ mod region;
 mod s3;
 mod sigv4;
 mod told;
+mod xml;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
 
 use crate::config::StoreConfig;
 use crate::error::ConfigError;
@@ -80,10 +83,14 @@ impl Store {
         })
     }
 
-    /// Does it, in no more time than this.
-    pub(crate) async fn operate(&self, ask: &Ask, limit: Duration) -> Outcome {
+    /// Does it when it is its turn, in no more time than this.
+    pub(crate) async fn operate(&self, ask: &Ask, limit: Duration, turns: &Semaphore) -> Outcome {
         let start = Instant::now();
-        let told = tokio::time::timeout(limit, self.attempt(ask)).await;
+        let told = tokio::time::timeout(limit, async {
+            let _turn = turns.acquire().await;
+            self.attempt(ask).await
+        })
+        .await;
         let told = told.unwrap_or_else(|_| {
             Told::failed(format!(
                 "the store did not answer within {} ms",

@@ -13,7 +13,7 @@ for call in ask["calls"]:
     client = boto3.client(
         "s3",
         endpoint_url=ask["endpoint"],
-        region_name="eu-central-1",
+        region_name=call.get("region", "eu-central-1"),
         aws_access_key_id="test",
         aws_secret_access_key="test",
         config=botocore.config.Config(

@@ -12,11 +12,28 @@ use tokio::task::JoinHandle;
 /// # Panics
 /// There is no answer that is HTTP.
 pub async fn send(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    send_body(address, line, headers, "").await
+}
+
+/// The same with a body.
+///
+/// # Panics
+/// There is no answer that is HTTP.
+pub async fn send_body(
+    address: SocketAddr,
+    line: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
     let mut text = format!("{line} HTTP/1.1\r\nconnection: close\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
+    if !body.is_empty() {
+        text.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
     text.push_str("\r\n");
+    text.push_str(body);
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(text.as_bytes()).await.expect("it is read");
     let mut back = Vec::new();

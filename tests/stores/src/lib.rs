@@ -8,6 +8,7 @@ pub mod bolt;
 pub mod http;
 pub mod postgres;
 pub mod python;
+pub mod query;
 pub mod sidecar;
 
 use std::path::{Path, PathBuf};

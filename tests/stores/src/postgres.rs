@@ -89,6 +89,14 @@ impl Postgres {
     /// # Panics
     /// It can't be had or does not start; the message says why.
     pub async fn start(ip: IpAddr, databases: &[&str]) -> Self {
+        Self::start_as("", ip, databases).await
+    }
+
+    /// The same with a name of its own (`cluster_name`).
+    ///
+    /// # Panics
+    /// It can't be had or does not start; the message says why.
+    pub async fn start_as(name: &str, ip: IpAddr, databases: &[&str]) -> Self {
         let programs = programs();
         let directory = tempfile::tempdir().expect("a temporary directory");
         if let Some((uid, gid)) = user() {
@@ -132,6 +140,8 @@ impl Postgres {
             .arg(format!("listen_addresses={ip}"))
             .arg("-c")
             .arg(format!("port={}", free.port()))
+            .arg("-c")
+            .arg(format!("cluster_name={name}"))
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::http::{Answer, send};
 use super::sigv4::{Key, Unsigned, sign};
 use super::told::Told;
+use super::xml::element;
 use super::{Ask, refusal};
 use crate::config::{S3Config, fill};
 use crate::outcome::{Operation, OutcomeKind};
@@ -76,10 +77,7 @@ impl Client {
     async fn location(&self, ask: &Ask, bucket: &str) -> Result<String, Told> {
         let path = format!("/{bucket}");
         let answer = self.send(ask, "GET", &path, "location=", "").await?;
-        match (
-            answer.status,
-            refusal::element(&answer.body, "LocationConstraint"),
-        ) {
+        match (answer.status, element(&answer.body, "LocationConstraint")) {
             (200, Some(location)) => Ok(region(location)),
             (200, None) => Err(Told::failed("its answer names no location")),
             _ => Err(refusal::s3(answer.status, &answer.body)),
@@ -132,7 +130,7 @@ impl Client {
 }
 
 fn is_missing(answer: &Answer) -> bool {
-    let code = refusal::element(&answer.body, "Code");
+    let code = element(&answer.body, "Code");
     answer.status == 404 && code.as_deref() == Some("NoSuchKey")
 }
 

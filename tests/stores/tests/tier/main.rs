@@ -1,5 +1,6 @@
 //! Stores and clients as they are, guards as they are: what gets through, and what does not.
 
+mod agent;
 mod bolt;
 mod closed;
 mod neo4j;
