@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use stores::http::{send, send_body};
 use stores::postgres::Postgres;
 use stores::sidecar::{Fault, Sidecar, Store};
-use stores::{claims, sign};
+use stores::{claims, sign, until};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::{RUN, Running, line};
@@ -52,6 +53,19 @@ async fn a_store_that_does_not_answer_is_no_refusal() {
             assert!(start.elapsed() < Duration::from_secs(10), "{store}");
         }
     }
+    // What is begun is done and told, even if who asked is gone.
+    let mut asks = tokio::net::TcpStream::connect(agent.public).await.unwrap();
+    let text = format!(
+        "POST /ig/probe?run={RUN}&store=silent-s3&op=write&nonce=n HTTP/1.1\r\nhost: h\r\n\r\n"
+    );
+    asks.write_all(text.as_bytes()).await.unwrap();
+    // The three connections of before, and this one.
+    for _ in 0..4 {
+        silent.accept().await.unwrap();
+    }
+    drop(asks);
+    let told = until("an outcome", async || agent.results(RUN).await.pop()).await;
+    assert_eq!(line(&told), "write failed - - -");
     // It ends even while somebody keeps a request open.
     let _open = tokio::net::TcpStream::connect(agent.control).await.unwrap();
     agent.end().await;
