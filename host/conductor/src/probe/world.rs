@@ -287,7 +287,11 @@ fn seen(told: Told) -> StoreSeen {
             OutcomeKind::Done => Outcome::Done,
             OutcomeKind::Found => Outcome::Found,
             OutcomeKind::Absent => Outcome::Absent,
-            OutcomeKind::Refused => Outcome::Refused(told.code.unwrap_or(reason)),
+            // Without a code it is the store's own word: the guard let it through.
+            OutcomeKind::Refused => match told.code {
+                Some(code) => Outcome::Refused(code),
+                None => Outcome::Failed(format!("the store itself refused it: {reason}")),
+            },
             OutcomeKind::Failed => Outcome::Failed(reason),
         },
         identity: told.identity.unwrap_or_default(),
