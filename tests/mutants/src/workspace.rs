@@ -17,8 +17,8 @@ const TESTS: [&[&str]; 3] = [
     &["-p", "e2e", "--test", "cases", "the_engine_decides"],
 ];
 
-/// How long one run may take, building included.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long tests may run.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How a disabled guard was noticed.
 #[derive(Debug)]
@@ -120,8 +120,16 @@ impl Workspace {
         Ok(None)
     }
 
-    /// Runs cargo; `None` if it does not come to an end.
+    /// Builds tests, however long that takes, and runs them; `None` if they do not come to an end.
     fn cargo(&self, arguments: &[&str]) -> Result<Option<Run>> {
+        let built = self.run(&[arguments, &["--no-run"]].concat(), Duration::MAX)?;
+        match built {
+            Some(built) if built.passed => self.run(arguments, PATIENCE),
+            failed => Ok(failed),
+        }
+    }
+
+    fn run(&self, arguments: &[&str], patience: Duration) -> Result<Option<Run>> {
         let path = |name: &str| self.target.join(name);
         let (stdout, stderr) = (path("mutants.stdout"), path("mutants.stderr"));
         let mut child = Command::new(env!("CARGO"))
@@ -141,7 +149,7 @@ impl Workspace {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > patience {
                 // The test is cargo's child: the whole group goes.
                 let group = format!("-{}", child.id());
                 Command::new("kill")
