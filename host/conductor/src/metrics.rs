@@ -197,6 +197,14 @@ mod tests {
             policies: &policies,
             spans,
             alerts: &alerts,
+            proofs: &Summary {
+                issued_at: Some(jiff::Timestamp::UNIX_EPOCH),
+                verdicts: [("FAIL".to_owned(), 8)].into(),
+                issued: [("PASS".to_owned(), 9)].into(),
+                late: 10,
+                missed: 11,
+                ..Summary::default()
+            },
         }));
     }
 

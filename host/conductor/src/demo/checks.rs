@@ -5,6 +5,7 @@ mod callers;
 mod live;
 mod masked;
 mod outages;
+mod proofs;
 mod pushes;
 mod quarantine;
 mod records;
@@ -101,6 +102,7 @@ pub async fn run(stage: &mut Stage) -> anyhow::Result<Vec<Check>> {
     requests::bad_requests(stage, &mut seen).await?;
     upstreams::bad_upstreams(stage, &mut seen).await?;
     traces::traces(stage, &mut seen).await?;
+    proofs::proofs(stage, &mut seen).await?;
     records::records(stage, &mut seen).await?;
     pushes::pushes(stage, &mut seen).await?;
     quarantine::quarantine(stage, &mut seen).await?;

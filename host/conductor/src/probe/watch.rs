@@ -11,6 +11,7 @@ use alert::run::{Alerts, Receivers};
 use alert::{Alert, Book, Severity};
 use anyhow::Context;
 use jiff::Timestamp;
+use probe::plan::Tenant;
 use probe::schedule;
 use proof::Journal;
 use proof::residency::{Period, Proof, Verdict};
@@ -41,6 +42,8 @@ pub struct Watch {
     conductor: SocketAddr,
     alerts: Alerts,
     summary: watch::Sender<Summary>,
+    /// The tenants when the policies could last be read.
+    tenants: Vec<Tenant>,
 }
 
 impl Watch {
@@ -82,6 +85,7 @@ impl Watch {
             conductor,
             alerts,
             summary,
+            tenants: Vec::new(),
         }))
     }
 
@@ -129,8 +133,16 @@ impl Watch {
     }
 
     async fn probe(&mut self, period: Period) -> anyhow::Result<()> {
+        match tenants(&self.config) {
+            Ok(tenants) => self.tenants = tenants,
+            // What is in the directory is refused; what was there before is in force.
+            Err(error) if !self.tenants.is_empty() => {
+                tracing::warn!("probing the tenants of before: {error:#}");
+            }
+            Err(error) => return Err(error),
+        }
         let config = &self.settings.schedule;
-        let all = tenants(&self.config)?;
+        let all = self.tenants.clone();
         let mut due = all.clone();
         due.retain(|t| !self.journal.covers(&t.name, period));
         let fleet = Fleet::of(&self.config, self.conductor)?;

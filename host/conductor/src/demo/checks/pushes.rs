@@ -127,7 +127,7 @@ pub(super) async fn pushes(stage: &Stage, seen: &mut Seen) -> anyhow::Result<()>
 }
 
 /// Whether an alert comes to be firing, or no longer is.
-async fn alerting(stage: &Stage, name: &str, wanted: bool) -> anyhow::Result<bool> {
+pub(super) async fn alerting(stage: &Stage, name: &str, wanted: bool) -> anyhow::Result<bool> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let alerts = stage.api("/api/alerts").await?;
