@@ -15,7 +15,7 @@ use engine::schema::Schema;
 use crate::{Bundle, BundleError, data};
 use asked::Directory;
 
-pub use egress::examine_guard;
+pub use egress::examine_guards;
 
 /// What an examination tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,7 +270,7 @@ mod tests {
             ),
             (
                 "count(input.roles) == count(data.ig.roles)",
-                "roles admin and analyst and auditor and support",
+                "roles admin and analyst and auditor and probe and support",
             ),
             (
                 "input.operation == \"mutation\"\n\tinput.region == \"us\"\n\t\"support\" in input.roles",

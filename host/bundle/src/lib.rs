@@ -10,7 +10,7 @@ mod error;
 mod load;
 mod patch;
 
-pub use check::{Examined, examine, examine_guard};
+pub use check::{Examined, examine, examine_guards};
 pub use error::BundleError;
 pub use load::Bundle;
 pub use patch::Patch;

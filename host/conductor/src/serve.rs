@@ -202,11 +202,12 @@ impl Release {
                 ))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let mut guarded = 0;
+        let mut guards = Vec::new();
         for sidecar in &config.sidecars {
-            for guard in fleet::sidecar::guards(sidecar, &bundle) {
-                guarded += bundle::examine_guard(&bundle, &guard)?;
-            }
+            guards.extend(fleet::sidecar::guards(sidecar, &bundle));
+        }
+        let guarded = bundle::examine_guards(&bundle, &guards)?;
+        for sidecar in &config.sidecars {
             let spec = fleet::sidecar::spec(config, sidecar, &code, &bundle)?;
             let snapshot = fleet::sidecar::snapshot(&spec, &bundle.revision)?;
             snapshots.push((fleet::sidecar::group(&sidecar.region), snapshot));

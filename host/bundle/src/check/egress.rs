@@ -18,12 +18,25 @@ const OPERATIONS: [EgressOperation; 4] = [
 /// validated.
 const TENANTS: usize = 16;
 
-/// Loads the policy as a guard will, and asks it for decisions about tenants, regions and operations,
-/// with and without a warrant. Gives how many.
+/// Loads the policy as guards will, and asks it for each guard's decisions about tenants, regions and
+/// operations, with and without a warrant. Gives how many.
 ///
 /// # Errors
-/// The configuration or the policy can't be used, or a decision is missing or malformed.
-pub fn examine_guard(bundle: &Bundle, guard: &GuardConfig) -> Result<usize, BundleError> {
+/// A configuration or the policy can't be used, or a decision is missing or malformed.
+pub fn examine_guards(bundle: &Bundle, guards: &[GuardConfig]) -> Result<usize, BundleError> {
+    let mut policy = None;
+    let mut tried = 0;
+    for guard in guards {
+        tried += examine(bundle, guard, &mut policy)?;
+    }
+    Ok(tried)
+}
+
+fn examine(
+    bundle: &Bundle,
+    guard: &GuardConfig,
+    policy: &mut Option<Policy>,
+) -> Result<usize, BundleError> {
     let invalid = |reason: String| BundleError::Guard {
         path: bundle.path.clone(),
         store: guard.store.name.clone(),
@@ -40,8 +53,12 @@ pub fn examine_guard(bundle: &Bundle, guard: &GuardConfig) -> Result<usize, Bund
             return Err(invalid(format!("the policies have no region `{region}`")));
         }
     }
-    let mut policy =
-        Policy::load::<EgressDecision>(&bundle.policy).map_err(|e| invalid(e.to_string()))?;
+    let policy = match policy {
+        Some(policy) => policy,
+        None => policy.insert(
+            Policy::load::<EgressDecision>(&bundle.policy).map_err(|e| invalid(e.to_string()))?,
+        ),
+    };
     let known = data.pointer("/ig/tenants").and_then(Value::as_object);
     let known = known
         .into_iter()
@@ -118,7 +135,7 @@ mod tests {
     #[test]
     fn the_policies_of_this_repository_guard() {
         let bundle = bundle();
-        assert!(examine_guard(&bundle, &guard(&bundle)).unwrap() >= 50);
+        assert!(examine_guards(&bundle, &[guard(&bundle)]).unwrap() >= 50);
     }
 
     #[test]
@@ -163,7 +180,7 @@ mod tests {
             let mut guard = guard(&bundle);
             guard.store.region = "eu".into();
             spoil(&mut bundle, &mut guard);
-            let error = examine_guard(&bundle, &guard).unwrap_err().to_string();
+            let error = examine_guards(&bundle, &[guard]).unwrap_err().to_string();
             assert!(
                 error.contains("`main`") && error.contains(want),
                 "{want}: {error}"
