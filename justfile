@@ -24,6 +24,14 @@ stores *args:
 alerts:
     cargo test -p conductor --test alerts -- --ignored
 
+# Kills a region under load, twice, and counts what crosses its border.
+drill-failover *args:
+    cargo run --release -- probe drill {{args}}
+
+# Residency probes of 10,000 tenants and 3 stores in a simulated world, with real proofs.
+bench-probe *args:
+    cargo bench -p bench --bench probe -- {{args}}
+
 # What CI asks beside the tests.
 lint:
     cargo fmt --all --check
