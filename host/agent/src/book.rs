@@ -1,4 +1,4 @@
-//! The outcomes of runs, for a while.
+//! The runs that the prober has announced, and what came of them, for a while.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::names::Run;
 use crate::outcome::Outcome;
 
-/// How long a run is remembered after its first outcome.
+/// How long a run is remembered after it was first announced.
 const KEPT: Duration = Duration::from_secs(600);
 
 /// How many runs are remembered.
@@ -26,26 +26,44 @@ pub(crate) struct Book {
 #[derive(Debug)]
 struct Entry {
     began: Instant,
+    /// Whether a request of it is awaited.
+    awaited: bool,
     outcomes: VecDeque<Outcome>,
 }
 
 impl Book {
-    /// Notes an outcome that came at `now`.
-    pub(crate) fn note(&mut self, run: &Run, outcome: Outcome, now: Instant) {
+    /// Awaits a request of a run from `now` on.
+    pub(crate) fn expect(&mut self, run: &Run, now: Instant) {
         self.forget(now);
         let entry = self.runs.entry(run.clone()).or_insert_with(|| {
             self.order.push_back(run.clone());
             Entry {
                 began: now,
+                awaited: true,
                 outcomes: VecDeque::new(),
             }
         });
+        entry.awaited = true;
+        if self.runs.len() > RUNS {
+            self.forget_oldest();
+        }
+    }
+
+    /// Whether a request of a run is awaited; the next one is not, until it is announced.
+    pub(crate) fn take(&mut self, run: &Run, now: Instant) -> bool {
+        self.forget(now);
+        let entry = self.runs.get_mut(run);
+        entry.is_some_and(|entry| std::mem::take(&mut entry.awaited))
+    }
+
+    /// Notes an outcome of a run that is remembered.
+    pub(crate) fn note(&mut self, run: &Run, outcome: Outcome) {
+        let Some(entry) = self.runs.get_mut(run) else {
+            return;
+        };
         entry.outcomes.push_back(outcome);
         if entry.outcomes.len() > OUTCOMES {
             entry.outcomes.pop_front();
-        }
-        if self.runs.len() > RUNS {
-            self.forget_oldest();
         }
     }
 
@@ -100,12 +118,18 @@ mod tests {
         outcomes.iter().map(|o| o.ms).collect()
     }
 
+    fn note(book: &mut Book, number: usize, ms: u64, now: Instant) {
+        book.expect(&run(number), now);
+        assert!(book.take(&run(number), now));
+        book.note(&run(number), outcome(ms));
+    }
+
     #[test]
     fn outcomes_are_told_as_they_came_until_they_are_old() {
         let (mut book, start) = (Book::default(), Instant::now());
-        book.note(&run(1), outcome(1), start);
-        book.note(&run(2), outcome(2), start + KEPT / 2);
-        book.note(&run(1), outcome(3), start + KEPT / 2);
+        note(&mut book, 1, 1, start);
+        note(&mut book, 2, 2, start + KEPT / 2);
+        note(&mut book, 1, 3, start + KEPT / 2);
         let late = start + KEPT - Duration::from_millis(1);
         assert_eq!(seen(&mut book, 1, late), [1, 3]);
         assert_eq!(seen(&mut book, 3, late), [0; 0]);
@@ -115,20 +139,35 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_awaited_once() {
+        let (mut book, now) = (Book::default(), Instant::now());
+        assert!(!book.take(&run(1), now));
+        book.expect(&run(1), now);
+        assert!(!book.take(&run(2), now));
+        assert!(book.take(&run(1), now));
+        assert!(!book.take(&run(1), now));
+        book.expect(&run(1), now);
+        assert!(!book.take(&run(1), now + KEPT));
+        // What nobody announced is not remembered.
+        book.note(&run(3), outcome(1));
+        assert_eq!(seen(&mut book, 3, now), [0; 0]);
+    }
+
+    #[test]
     fn the_oldest_runs_and_outcomes_go() {
         let (mut book, now) = (Book::default(), Instant::now());
         for number in 0..RUNS {
-            book.note(&run(number), outcome(0), now);
+            note(&mut book, number, 0, now);
         }
         assert_eq!(seen(&mut book, 0, now), [0]);
         // An old run does not grow young.
-        book.note(&run(0), outcome(0), now);
-        book.note(&run(RUNS), outcome(0), now);
+        note(&mut book, 0, 0, now);
+        note(&mut book, RUNS, 0, now);
         assert_eq!(seen(&mut book, 0, now), [0; 0]);
         assert_eq!(seen(&mut book, 1, now), [0]);
         assert_eq!((book.runs.len(), book.order.len()), (RUNS, RUNS));
         for ms in 1..=300 {
-            book.note(&run(RUNS), outcome(ms), now);
+            note(&mut book, RUNS, ms, now);
         }
         let kept = seen(&mut book, RUNS, now);
         assert_eq!((kept.len(), kept.last()), (OUTCOMES, Some(&300)));

@@ -49,6 +49,9 @@ pub enum RequestError {
     /// There is no such operation.
     #[error("`op` is none of write, read and delete")]
     Operation,
+    /// The prober has not announced it.
+    #[error("no probe of this run is awaited")]
+    Unexpected,
     /// There is no such store.
     #[error("no store of this name is configured")]
     Store,

@@ -97,6 +97,7 @@ impl Agent {
             .route("/ig/probe", post(probe))
             .with_state(self.clone());
         let inside = Router::new()
+            .route("/expect/{run}", post(expect))
             .route("/results/{run}", get(results))
             .route("/attempt", post(attempt))
             .route("/healthz", get(async || "ok\n"))
@@ -135,7 +136,7 @@ impl Agent {
             let outcome = store.operate(&ask, shared.limit, &shared.turns).await;
             tracing::debug!(?outcome, "an operation is over");
             if let Some(run) = run {
-                shared.book().note(&run, outcome.clone(), Instant::now());
+                shared.book().note(&run, outcome.clone());
             }
             Some(outcome)
         });
@@ -161,6 +162,10 @@ async fn probe(
     headers: HeaderMap,
 ) -> Result<StatusCode, Malformed> {
     let probe = Probe::parse(&query.unwrap_or_default())?;
+    // Whoever has a token of a gateway can ask; only the prober is answered.
+    if !agent.0.book().take(&probe.run, Instant::now()) {
+        return Err(RequestError::Unexpected.into());
+    }
     agent.known(&probe.store)?;
     let token = token(&headers)?;
     let ask = Ask {
@@ -173,6 +178,16 @@ async fn probe(
         token,
     };
     agent.operate(probe.store, ask, Some(probe.run)).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Awaits one request of a run.
+async fn expect(
+    State(agent): State<Agent>,
+    Path(run): Path<String>,
+) -> Result<StatusCode, Malformed> {
+    let run = Run::try_from(run).map_err(RequestError::from)?;
+    agent.0.book().expect(&run, Instant::now());
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -215,7 +230,7 @@ fn token(headers: &HeaderMap) -> Result<Option<Token>, RequestError> {
     }
 }
 
-/// The answer to what is no request: a problem document.
+/// The answer to what is not done: a problem document.
 struct Malformed(RequestError);
 
 impl From<RequestError> for Malformed {
@@ -226,8 +241,12 @@ impl From<RequestError> for Malformed {
 
 impl IntoResponse for Malformed {
     fn into_response(self) -> Response<axum::body::Body> {
-        let reply = Reply::problem(400, "PROBE_MALFORMED", &self.0.to_string());
-        let mut response = (StatusCode::BAD_REQUEST, reply.body).into_response();
+        let (status, code) = match self.0 {
+            RequestError::Unexpected => (StatusCode::NOT_FOUND, "PROBE_UNEXPECTED"),
+            _ => (StatusCode::BAD_REQUEST, "PROBE_MALFORMED"),
+        };
+        let reply = Reply::problem(status.as_u16(), code, &self.0.to_string());
+        let mut response = (status, reply.body).into_response();
         for (name, value) in reply.headers {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 response

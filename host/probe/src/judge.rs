@@ -104,7 +104,7 @@ impl Bench<'_> {
                     Verdict::Fail,
                     format!("the gateway of `{region}` let a request for the tenant's data pass"),
                 ),
-                Through::Refused(status) if *status < 500 => {}
+                Through::Refused(307 | 401 | 403 | 421) => {}
                 Through::Refused(status) => self.find(
                     Verdict::Unknown,
                     format!("the gateway of `{region}` answered {status}, which says nothing"),

@@ -169,6 +169,11 @@ impl World for Fleet {
         let Some(there) = self.regions.get(region) else {
             return sent(Through::Failed("there is no such region".into()));
         };
+        let announced = format!("/expect/{run}");
+        if let Err(error) = client::send(there.agent, "POST", &announced, &[], String::new()).await
+        {
+            return sent(Through::Failed(format!("no word of the agent: {error:#}")));
+        }
         let now = jiff::Timestamp::now().as_second();
         let token = self.tokens.token(&ask.tenant.name, &run, now);
         let path = format!(

@@ -164,6 +164,8 @@ fn whatever_is_not_is_named() {
             "the gateway of `us` let",
         ),
         (gateway(Through::Refused(503)), unknown, "answered 503"),
+        // The word of whatever is behind the gateway.
+        (gateway(Through::Refused(404)), unknown, "answered 404"),
         (
             gateway(Through::Failed("no route".into())),
             unknown,

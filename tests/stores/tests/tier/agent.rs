@@ -55,8 +55,15 @@ impl Running {
         }
     }
 
+    /// Announces a request.
+    async fn expect(&self) {
+        let line = format!("POST /expect/{RUN}");
+        assert_eq!(send(self.control, &line, &[("host", "agent")]).await.0, 204);
+    }
+
     /// Asks as the gateway does: nothing comes back.
     async fn probe(&self, store: &str, op: &str, nonce: &str, token: Option<&str>) {
+        self.expect().await;
         let line = format!("POST /ig/probe?run={RUN}&store={store}&op={op}&nonce={nonce}");
         let mut headers = vec![("host", "api.test")];
         headers.extend(token.map(|token| ("x-ig-context", token)));

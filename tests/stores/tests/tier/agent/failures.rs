@@ -54,6 +54,7 @@ async fn a_store_that_does_not_answer_is_no_refusal() {
         }
     }
     // What is begun is done and told, even if who asked is gone.
+    agent.expect().await;
     let mut asks = tokio::net::TcpStream::connect(agent.public).await.unwrap();
     let text = format!(
         "POST /ig/probe?run={RUN}&store=silent-s3&op=write&nonce=n HTTP/1.1\r\nhost: h\r\n\r\n"
@@ -151,6 +152,7 @@ async fn what_is_no_request_is_told_as_a_problem() {
         (format!("{good}&tenant=globex"), "something else"),
     ] {
         let line = format!("POST /ig/probe?{query}");
+        agent.expect().await;
         let (status, body) = send(agent.public, &line, &[("host", "api.test")]).await;
         let problem: Value = serde_json::from_str(&body).unwrap();
         assert_eq!((status, &problem["code"]), (400, &json!("PROBE_MALFORMED")));
@@ -159,7 +161,15 @@ async fn what_is_no_request_is_told_as_a_problem() {
     }
     let line = format!("POST /ig/probe?{good}");
     let twice = [("host", "h"), ("x-ig-context", "a"), ("x-ig-context", "b")];
+    agent.expect().await;
     assert_eq!(send(agent.public, &line, &twice).await.0, 400);
+    // What nobody has announced is not done, nor what was announced once a second time.
+    let (status, body) = send(agent.public, &line, &[("host", "h")]).await;
+    let problem: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (status, &problem["code"]),
+        (404, &json!("PROBE_UNEXPECTED"))
+    );
     assert_eq!(
         send(agent.public, &line.replace("POST", "GET"), &[("host", "h")])
             .await
