@@ -290,6 +290,22 @@ hosts = ["127.0.0.1"]
 buckets = [{ name = "data-{tenant}" }]
 "#;
 
+    const PROBE: &str = r#"
+[traces]
+[[agents]]
+region = "eu"
+listen = "127.0.0.1:7180"
+control = "127.0.0.1:7190"
+stores = [{ name = "people", kind = "postgres", address = "127.0.0.1:15432", database = "{tenant}", user = "probe" }]
+[probe]
+proofs = "proofs"
+keys = "/keys"
+token_key = "probe.pem"
+token_kid = "probe"
+[probe.schedule]
+every_s = 600
+"#;
+
     fn read(text: &str) -> anyhow::Result<Config> {
         let dir = tempfile::tempdir()?;
         let file = dir.path().join("conductor.toml");
@@ -365,5 +381,49 @@ buckets = [{ name = "data-{tenant}" }]
                 .to_string()
                 .contains("two [[gateways]]")
         );
+    }
+
+    #[test]
+    fn a_prober_has_somebody_to_ask() {
+        let good = format!("{GOOD}{PROBE}");
+        let config = read(&good).unwrap();
+        let probe = config.probe.unwrap();
+        assert!(probe.proofs.is_absolute() && probe.keys == Path::new("/keys"));
+        assert_eq!(
+            (probe.role.as_str(), probe.schedule.every_s),
+            ("probe", 600)
+        );
+        assert_eq!(config.agents[0].stores[0].name(), "people");
+        for (from, to, says) in [
+            ("every_s = 600", "every_s = 60", "begin after their period"),
+            ("every_s = 600", "every = 600", "every"),
+            ("[traces]", "", "without spans nothing can be proven"),
+            (
+                "control = \"127.0.0.1:7190\"",
+                "control = \"127.0.0.1:0\"",
+                "need a port",
+            ),
+            (
+                "region = \"eu\"\nlisten = \"127.0.0.1:7180\"",
+                "region = \"us\"\nlisten = \"127.0.0.1:7180\"",
+                "no [[gateways]]",
+            ),
+            ("kind = \"postgres\"", "kind = \"mysql\"", "mysql"),
+            ("user = \"probe\"", "", "user"),
+            ("token_kid = \"probe\"", "", "token_kid"),
+        ] {
+            let text = good.replacen(from, to, 1);
+            assert_ne!(text, good, "{from}");
+            let error = format!("{:#}", read(&text).unwrap_err());
+            assert!(error.contains(says), "{to}: {error}");
+        }
+        let nobody = format!("{GOOD}{PROBE}");
+        let (before, after) = nobody.split_once("[[agents]]").unwrap();
+        let (_, after) = after.split_once("[probe]").unwrap();
+        let error = format!(
+            "{:#}",
+            read(&format!("{before}[probe]{after}")).unwrap_err()
+        );
+        assert!(error.contains("no [[agents]]"), "{error}");
     }
 }

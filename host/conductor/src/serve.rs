@@ -48,6 +48,11 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
                 config.sidecars.len()
             ))?;
         }
+        if config.probe.is_some() {
+            crate::probe::Fleet::of(&config, config.api.listen)?;
+            let tenants = crate::probe::tenants(&config)?.len();
+            crate::say(&format!("and probes of {tenants} tenants\n"))?;
+        }
         return Ok(End::Done);
     }
 

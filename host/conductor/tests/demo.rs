@@ -22,7 +22,7 @@ fn demo(args: &[&str]) {
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}\n{log}"));
     let failed: Vec<&Value> = checks.iter().filter(|c| c["passed"] != true).collect();
     assert!(failed.is_empty(), "{failed:#?}");
-    assert!(checks.len() >= 110, "only {} checks ran", checks.len());
+    assert!(checks.len() >= 114, "only {} checks ran", checks.len());
     assert_eq!(output.status.code(), Some(0));
 }
 

@@ -9,6 +9,8 @@ pub struct Config {
     /// How long a period is: each tenant has a proof of each. Periods begin at multiples of it since
     /// 1970.
     pub every_s: u32,
+    /// How long the prober waits before its first period: gateways and agents may be starting too.
+    pub settle_s: u32,
     /// When in a period its probes begin.
     pub offset_s: u32,
     /// At most how much later they begin, by chance, so that many conductors do not begin at once.
@@ -25,6 +27,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             every_s: 3600,
+            settle_s: 30,
             offset_s: 60,
             jitter_s: 300,
             grace_s: 300,

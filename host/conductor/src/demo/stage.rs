@@ -149,6 +149,9 @@ fn tell(message: &str) {
 /// How long the filters' code may take to arrive and to be compiled.
 const FILTERS_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Seconds until gateways and sidecars have their filters.
+const SETTLE_S: u32 = 15;
+
 /// Seconds between proofs.
 pub const PERIOD_S: u32 = 10;
 
@@ -765,7 +768,7 @@ impl Proving {
             passphrase,
             configuration: format!(
                 "\n[probe]\nproofs = \"proofs\"\nkeys = \"keys\"\ntoken_key = \"probe.pem\"\n\
-                 token_kid = \"{}\"\n\n[probe.schedule]\nevery_s = {PERIOD_S}\noffset_s = 0\n\
+                 token_kid = \"{}\"\n\n[probe.schedule]\nevery_s = {PERIOD_S}\nsettle_s = {SETTLE_S}\noffset_s = 0\n\
                  jitter_s = 0\ngrace_s = {PERIOD_S}\nevidence_s = {PERIOD_S}\n",
                 issuer.kid()
             ),

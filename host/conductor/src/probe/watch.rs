@@ -60,6 +60,8 @@ impl Watch {
         let Some(settings) = config.probe.clone() else {
             return Ok(None);
         };
+        // What it will need each time can be had.
+        Fleet::of(config, config.api.listen)?;
         let key = proof::KeyFiles::current(&settings.keys)
             .read(&passphrase(passphrase_file)?)
             .context("the key that signs proofs")?;
@@ -92,6 +94,11 @@ impl Watch {
     /// Probes once a period until `stop` is done.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
+        let settle = Duration::from_secs(self.settings.schedule.settle_s.into());
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(settle) => {}
+        }
         let mut done = self.covered();
         loop {
             let chance = chance();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proof::folder::Contents;
 use proof::verify::{Given, verify};
 use serde_json::Value;
-use upstream::stores::Data;
+use upstream::stores::{Data, Postgres};
 
 use super::pushes::alerting;
 use super::{Seen, at};
@@ -56,6 +56,28 @@ pub(super) async fn proofs(stage: &mut Stage, seen: &mut Seen) -> anyhow::Result
         "no fault, then one that names the file",
         format!("{count} {first}, then {changed}: {named}"),
         count == 0 && changed > 0 && named.contains("acme.payload.json"),
+    );
+
+    let postgres = &mut stage.region_mut("us")?.side.stores.postgres;
+    postgres.kill().await;
+    let impostor = Postgres::start("apac", postgres.address()).await?;
+    let bad = summary(stage, |s| s["verdicts"]["FAIL"] == 2).await?;
+    let breach = alerting(stage, "ResidencyBreach", true).await?;
+    impostor.shutdown().await;
+    let postgres = &mut stage.region_mut("us")?.side.stores.postgres;
+    postgres.restart(Data::Kept).await?;
+    seen.note(
+        "a database of APAC where that of the US should be",
+        "2 tenants FAIL, the reason, and an alert",
+        format!(
+            "{} {} firing={breach}",
+            bad["verdicts"], bad["tenants"]["initech"]["findings"]
+        ),
+        bad["verdicts"] == serde_json::json!({"FAIL": 2, "PASS": 4})
+            && bad["tenants"]["initech"]["findings"]
+                .to_string()
+                .contains("says that it is in `apac`")
+            && breach,
     );
 
     let graph = &mut stage.region_mut("us")?.side.stores.graph;
