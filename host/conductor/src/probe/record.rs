@@ -200,3 +200,6 @@ fn statement(probed: Probed, period: Period, late: bool, now: Timestamp) -> Stat
         issued_at: now,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,11 +176,9 @@ impl Watch {
         )?);
         self.alerts.resolve(MISSING, &BTreeMap::new());
         for proof in &proofs {
-            self.tell(
-                proof,
-                all.iter()
-                    .any(|t| t.name == proof.statement.tenant && t.quarantined),
-            );
+            let of = |t: &&Tenant| t.name == proof.statement.tenant;
+            let quarantined = all.iter().find(of).is_some_and(|t| t.quarantined);
+            tell(&self.alerts, proof, quarantined);
         }
         let count = |verdict| {
             proofs
@@ -203,60 +201,59 @@ impl Watch {
         missing(&self.alerts, period, why);
         self.summary.send_modify(|s| s.missed += 1);
     }
+}
 
-    /// Raises and ends what is to say of a tenant.
-    fn tell(&self, proof: &Proof, quarantined: bool) {
-        let statement = &proof.statement;
-        let about = BTreeMap::from([("tenant".to_owned(), statement.tenant.clone())]);
-        let firing = match statement.verdict {
-            Verdict::Fail => Some((
-                BREACH,
-                Severity::Critical,
-                format!("residency of {} does not hold", statement.tenant),
-            )),
-            Verdict::Unknown if !quarantined && !statement.last => Some((
-                UNPROVEN,
-                Severity::Warning,
-                format!("residency of {} can't be proven", statement.tenant),
-            )),
-            _ => None,
-        };
-        let late = statement.late && !statement.last;
-        for name in [BREACH, UNPROVEN] {
-            if firing.as_ref().is_none_or(|(firing, ..)| *firing != name) {
-                self.alerts.resolve(name, &about);
-            }
+/// Raises and ends what is to say of a tenant.
+fn tell(alerts: &Alerts, proof: &Proof, quarantined: bool) {
+    let statement = &proof.statement;
+    let about = BTreeMap::from([("tenant".to_owned(), statement.tenant.clone())]);
+    let firing = match statement.verdict {
+        Verdict::Fail => Some((
+            BREACH,
+            Severity::Critical,
+            format!("residency of {} does not hold", statement.tenant),
+        )),
+        Verdict::Unknown if !quarantined && !statement.last => Some((
+            UNPROVEN,
+            Severity::Warning,
+            format!("residency of {} can't be proven", statement.tenant),
+        )),
+        _ => None,
+    };
+    let late = statement.late && !statement.last;
+    for name in [BREACH, UNPROVEN] {
+        if firing.as_ref().is_none_or(|(firing, ..)| *firing != name) {
+            alerts.resolve(name, &about);
         }
-        if let Some((name, severity, summary)) = firing {
-            let mut quoted: Vec<&str> = statement.findings.iter().map(String::as_str).collect();
-            quoted.truncate(QUOTED);
-            self.alerts.raise(Alert {
-                name: name.into(),
-                severity,
-                about: about.clone(),
-                summary,
-                description: format!(
-                    "{}, proof {} of {}: {}",
-                    statement.period,
-                    proof.sequence,
-                    self.settings.proofs.display(),
-                    quoted.join("; ")
-                ),
-                runbook: RUNBOOK.into(),
-            });
-        }
-        if late {
-            self.alerts.raise(Alert {
-                name: LATE.into(),
-                severity: Severity::Warning,
-                about,
-                summary: format!("a residency proof of {} is late", statement.tenant),
-                description: format!("{} was proven at {}", statement.period, statement.issued_at),
-                runbook: RUNBOOK.into(),
-            });
-        } else {
-            self.alerts.resolve(LATE, &about);
-        }
+    }
+    if let Some((name, severity, summary)) = firing {
+        let mut quoted: Vec<&str> = statement.findings.iter().map(String::as_str).collect();
+        quoted.truncate(QUOTED);
+        alerts.raise(Alert {
+            name: name.into(),
+            severity,
+            about: about.clone(),
+            summary,
+            description: format!(
+                "{}, proof {} of the tenant: {}",
+                statement.period,
+                proof.sequence,
+                quoted.join("; ")
+            ),
+            runbook: RUNBOOK.into(),
+        });
+    }
+    if late {
+        alerts.raise(Alert {
+            name: LATE.into(),
+            severity: Severity::Warning,
+            about,
+            summary: format!("a residency proof of {} is late", statement.tenant),
+            description: format!("{} was proven at {}", statement.period, statement.issued_at),
+            runbook: RUNBOOK.into(),
+        });
+    } else {
+        alerts.resolve(LATE, &about);
     }
 }
 
@@ -306,4 +303,53 @@ pub async fn alone(file: &Path, passphrase_file: Option<&Path>) -> anyhow::Resul
     let _ = watching.await;
     telling.abort();
     Ok(End::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use alert::Status;
+    use proof::key::SigningKey;
+    use proof::residency::Statement;
+
+    use super::*;
+
+    #[test]
+    fn a_tenant_has_the_alert_that_its_latest_proof_deserves() {
+        let alerts = Alerts::new(Book::unkept());
+        let key = SigningKey::generate().unwrap();
+        let period = Period::new(1_795_770_000, 3600).unwrap();
+        let told = |verdict, late, quarantined| {
+            let mut statement =
+                Statement::unknown("acme", "eu", period, "because", Timestamp::UNIX_EPOCH);
+            statement.verdict = verdict;
+            statement.late = late;
+            tell(
+                &alerts,
+                &Proof::sign(statement, 1, &key).unwrap(),
+                quarantined,
+            );
+            let entries = alerts.entries();
+            let firing = entries.iter().filter(|e| e.status == Status::Firing);
+            firing
+                .map(|e| e.alert.name.clone())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        use Verdict::{Fail, Pass, Unknown};
+        for (verdict, late, quarantined, want) in [
+            (Pass, false, false, ""),
+            (Fail, false, false, BREACH),
+            (Fail, true, true, "ResidencyBreach ResidencyProofLate"),
+            (Unknown, false, false, UNPROVEN),
+            (Unknown, false, true, ""),
+            (Pass, true, false, LATE),
+            (Pass, false, false, ""),
+        ] {
+            let mut firing = told(verdict, late, quarantined);
+            let mut names: Vec<&str> = firing.split(' ').collect();
+            names.sort_unstable();
+            firing = names.join(" ");
+            assert_eq!(firing, want, "{verdict:?} {late} {quarantined}");
+        }
+    }
 }

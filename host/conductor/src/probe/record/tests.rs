@@ -1,0 +1,139 @@
+use std::path::Path;
+
+use probe::Judgement;
+use probe::observe::InForce;
+use proof::key::SigningKey;
+use proof::{read_folder, verify};
+
+use super::*;
+
+const HOUR: u32 = 3600;
+
+fn config() -> probe::Config {
+    probe::Config {
+        grace_s: 60,
+        ..probe::Config::default()
+    }
+}
+
+fn tenant(name: &str) -> Tenant {
+    Tenant {
+        name: name.into(),
+        home: "eu".into(),
+        regions: ["eu".to_owned()].into(),
+        quarantined: false,
+    }
+}
+
+fn probed(name: &str, verdict: probe::Verdict) -> Probed {
+    Probed {
+        tenant: tenant(name),
+        nonce: "00".into(),
+        in_force: InForce::default(),
+        judgement: Judgement {
+            verdict,
+            reads: ("eu".into(), "eu".into()),
+            writes: ("eu".into(), "eu".into()),
+            stores: Vec::new(),
+            findings: Vec::new(),
+        },
+    }
+}
+
+/// The nth hour of a day.
+fn hour(n: i64) -> Period {
+    Period::new(1_795_737_600 + n * i64::from(HOUR), HOUR).unwrap()
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn journal(directory: &Path) -> Journal {
+    Journal::open(directory, SigningKey::generate().unwrap()).unwrap()
+}
+
+fn holds(directory: &Path) {
+    let contents = read_folder(directory).unwrap();
+    let report = verify::verify(&contents, Default::default());
+    assert!(report.holds(), "{:?}", report.faults);
+}
+
+#[test]
+fn hours_that_nobody_saw_are_said_to_be_unknown() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut journal = journal(directory.path());
+    let pass = |name| probed(name, probe::Verdict::Pass);
+    let first = hour(0);
+    add(
+        &config(),
+        vec![pass("acme")],
+        first,
+        &mut journal,
+        at(first.end_s()),
+    )
+    .unwrap();
+    let third = hour(2);
+    let now = at(third.end_s());
+    let both = vec![pass("acme"), pass("globex")];
+    let proofs = add(&config(), both, third, &mut journal, now).unwrap();
+    let said: Vec<String> = proofs
+        .iter()
+        .map(|p| {
+            let s = &p.statement;
+            format!("{} {} {} {}", s.tenant, s.period, name(s.verdict), s.late)
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            format!("acme {} UNKNOWN true", hour(1)),
+            format!("acme {third} PASS false"),
+            // New: nothing was expected of it before.
+            format!("globex {third} PASS false"),
+        ]
+    );
+    holds(directory.path());
+}
+
+#[test]
+fn what_comes_after_the_grace_is_late() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut journal = journal(directory.path());
+    for (n, after, late) in [(0, 60, false), (1, 61, true)] {
+        let period = hour(n);
+        let seen = vec![probed("acme", probe::Verdict::Fail)];
+        let now = at(period.end_s() + after);
+        let proofs = add(&config(), seen, period, &mut journal, now).unwrap();
+        let statement = &proofs[0].statement;
+        assert_eq!((statement.late, statement.verdict), (late, Verdict::Fail));
+    }
+    holds(directory.path());
+}
+
+#[test]
+fn a_tenant_that_is_gone_has_a_last_proof() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut journal = journal(directory.path());
+    let seen = ["acme", "globex"].map(|name| probed(name, probe::Verdict::Pass));
+    let mut summary = Summary::default();
+    let first = hour(0);
+    let now = at(first.end_s());
+    summary.take(&add(&config(), seen.into(), first, &mut journal, now).unwrap());
+    assert_eq!(summary.verdicts, BTreeMap::from([("PASS".to_owned(), 2)]));
+
+    let third = hour(2);
+    let now = at(third.end_s());
+    let last = end_others(&[tenant("acme")], third, &mut journal, now).unwrap();
+    assert_eq!(last.len(), 1);
+    let statement = &last[0].statement;
+    assert!(statement.last && statement.tenant == "globex");
+    assert_eq!(statement.period.end_s(), third.end_s());
+    summary.take(&last);
+    assert_eq!(summary.verdicts, BTreeMap::from([("PASS".to_owned(), 1)]));
+    assert_eq!(summary.issued["UNKNOWN"], 1);
+    // Once.
+    let again = end_others(&[tenant("acme")], hour(3), &mut journal, now).unwrap();
+    assert!(again.is_empty());
+    holds(directory.path());
+}
