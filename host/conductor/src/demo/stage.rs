@@ -1,27 +1,29 @@
 //! Setting the demo up and taking it down.
 
-use std::fmt::Write as _;
+mod ask;
+mod setup;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use base64::Engine as _;
-use gateway::run::{Envoy, EnvoyOptions, free_port_or};
-use proof::key::Passphrase;
+use gateway::run::{Envoy, EnvoyOptions};
 use tokio::process::{Child, Command};
-use upstream::personas::{self, Persona};
-use upstream::tokens::{AUDIENCE, ISSUER, Issuer};
+use upstream::personas;
+use upstream::tokens::Issuer;
 use upstream::{Region, Upstream};
 
-use super::now;
+pub use ask::Caller;
+pub use setup::{PERIOD_S, Setup};
+
 use super::side::Side;
-use crate::DemoArgs;
-use crate::client::{self, Answer, Live};
-use crate::config::{Config, Delivery};
+use crate::client;
+use crate::config::Config;
 use crate::fleet;
 use crate::proofs::passphrase::PASSPHRASE_ENV;
+use setup::{Proving, checkout, configuration, port, random, turn};
 
 /// One region of the demo.
 pub struct RegionStage {
@@ -62,68 +64,6 @@ impl RegionStage {
     }
 }
 
-const JSON: (&str, &str) = ("content-type", "application/json");
-
-/// Who asks, and for what purpose; empty for none.
-#[derive(Clone, Copy)]
-pub struct Caller<'a> {
-    /// The persona.
-    pub persona: &'a Persona,
-    /// The purpose that it states.
-    pub purpose: &'a str,
-}
-
-impl Caller<'_> {
-    /// Its token, as a request presents it.
-    pub fn token(&self, issuer: &Issuer) -> String {
-        format!("Bearer {}", self.persona.token(issuer, now()))
-    }
-
-    fn headers<'a>(&'a self, token: &'a str) -> Vec<(&'a str, &'a str)> {
-        let mut headers = vec![("authorization", token)];
-        if !self.purpose.is_empty() {
-            headers.push(("x-ig-purpose", self.purpose));
-        }
-        headers
-    }
-}
-
-/// What a demo has.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// How gateways get the filters' code.
-    pub delivery: Delivery,
-    /// The variant of the xDS protocol.
-    pub xds: String,
-    /// Whether the conductor that serves probes too.
-    pub proves: bool,
-    /// Whether each region has a second server.
-    pub secondaries: bool,
-}
-
-impl Setup {
-    /// What a caller wants that probes by itself.
-    pub fn unproven() -> Self {
-        Self {
-            delivery: Delivery::Path,
-            xds: "delta".into(),
-            proves: false,
-            secondaries: false,
-        }
-    }
-}
-
-impl From<&DemoArgs> for Setup {
-    fn from(args: &DemoArgs) -> Self {
-        Self {
-            delivery: args.delivery,
-            xds: args.xds.clone(),
-            proves: true,
-            secondaries: false,
-        }
-    }
-}
-
 /// The running demo.
 pub struct Stage {
     directory: tempfile::TempDir,
@@ -148,19 +88,6 @@ fn tell(message: &str) {
 
 /// How long the filters' code may take to arrive and to be compiled.
 const FILTERS_PATIENCE: Duration = Duration::from_secs(60);
-
-/// Seconds until gateways and sidecars have their filters.
-const SETTLE_S: u32 = 15;
-
-/// Seconds between proofs.
-pub const PERIOD_S: u32 = 10;
-
-/// How gateways find out which server is down.
-const HEALTH_CHECK: &str = "{ interval_ms = 250, timeout_ms = 250 }";
-
-fn port(wanted: u16) -> anyhow::Result<SocketAddr> {
-    Ok((Ipv4Addr::LOCALHOST, free_port_or(wanted)?).into())
-}
 
 impl Stage {
     /// Builds, finds and starts everything.
@@ -449,112 +376,6 @@ impl Stage {
             .with_context(|| format!("no region {name}"))
     }
 
-    /// Asks a gateway as a persona, for a purpose: GraphQL by POST.
-    ///
-    /// # Errors
-    /// There is no answer.
-    pub async fn ask(
-        &self,
-        region: &str,
-        persona: &Persona,
-        purpose: &str,
-        body: String,
-        extra: &[(&str, &str)],
-    ) -> anyhow::Result<Answer> {
-        let headers = [&[JSON], extra].concat();
-        let caller = Caller { persona, purpose };
-        self.send(region, caller, "POST", "/graphql", &headers, body)
-            .await
-    }
-
-    /// Asks a gateway for a path.
-    ///
-    /// # Errors
-    /// There is no answer.
-    pub async fn get(
-        &self,
-        persona: &Persona,
-        purpose: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-    ) -> anyhow::Result<Answer> {
-        let caller = Caller { persona, purpose };
-        self.send("eu", caller, "GET", path, headers, String::new())
-            .await
-    }
-
-    /// Sends a gateway a request of a caller.
-    ///
-    /// # Errors
-    /// There is no answer.
-    pub async fn send(
-        &self,
-        region: &str,
-        caller: Caller<'_>,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: String,
-    ) -> anyhow::Result<Answer> {
-        let token = caller.token(&self.issuer);
-        let headers = [&caller.headers(&token), headers].concat();
-        let listen = self.region(region)?.listen;
-        client::send(listen, method, path, &headers, body).await
-    }
-
-    /// Asks a gateway for an answer that comes bit by bit.
-    ///
-    /// # Errors
-    /// There is no answer.
-    pub async fn open(
-        &self,
-        persona: &Persona,
-        purpose: &str,
-        accept: &str,
-        body: String,
-    ) -> anyhow::Result<Live> {
-        let caller = Caller { persona, purpose };
-        let token = caller.token(&self.issuer);
-        let headers = [&caller.headers(&token)[..], &[JSON, ("accept", accept)]].concat();
-        let listen = self.region("eu")?.listen;
-        client::open(listen, "POST", "/graphql", &headers, body).await
-    }
-
-    /// Asks a gateway, reads the first of the answer's body, and hangs up.
-    ///
-    /// # Errors
-    /// There is no answer.
-    pub async fn abandon(
-        &self,
-        region: &str,
-        persona: &Persona,
-        purpose: &str,
-        body: String,
-    ) -> anyhow::Result<()> {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let token = persona.token(&self.issuer, now());
-        let mut stream = tokio::net::TcpStream::connect(self.region(region)?.listen).await?;
-        let request = format!(
-            "POST /graphql HTTP/1.1\r\nhost: demo\r\nauthorization: Bearer {token}\r\n\
-             x-ig-purpose: {purpose}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut first = vec![0; 200_000];
-        stream.read_exact(&mut first).await?;
-        Ok(())
-    }
-
-    /// Asks the conductor's HTTP port.
-    ///
-    /// # Errors
-    /// There is no answer.
-    pub async fn api(&self, path: &str) -> anyhow::Result<serde_json::Value> {
-        Ok(client::send(self.api, "GET", path, &[], String::new())
-            .await?
-            .json())
-    }
-
     /// Kills the conductor, as a crash would.
     ///
     /// # Errors
@@ -658,22 +479,6 @@ impl Stage {
     }
 }
 
-/// Waits for other demos of this machine to have taken their ports. Held for as long as the file is
-/// open; without the file (another user's, say) there is no turn to wait for.
-fn turn() -> Option<std::fs::File> {
-    let path = std::env::temp_dir().join("maestro-demo.lock");
-    let file = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(path)
-        .ok()?;
-    if file.try_lock().is_err() {
-        tell("another demo is starting: waiting for it");
-        file.lock().ok()?;
-    }
-    Some(file)
-}
-
 /// Waits until a gateway has taken its listener: one whose port was taken meanwhile is ready too,
 /// but refuses its configuration.
 async fn listening(envoy: &Envoy, api: SocketAddr) -> anyhow::Result<()> {
@@ -698,87 +503,4 @@ async fn listening(envoy: &Envoy, api: SocketAddr) -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-}
-
-/// The checkout that the demo builds from: around the working directory, else where this program
-/// was built.
-fn checkout() -> anyhow::Result<PathBuf> {
-    let here = std::env::current_dir()?;
-    Ok(artifacts::checkout(&here)
-        .or_else(|_| artifacts::checkout(Path::new(env!("CARGO_MANIFEST_DIR"))))?)
-}
-
-fn configuration(
-    setup: &Setup,
-    xds: SocketAddr,
-    api: SocketAddr,
-    traces: SocketAddr,
-    regions: &[RegionStage],
-) -> anyhow::Result<String> {
-    let delivery = match setup.delivery {
-        Delivery::Path => "path",
-        Delivery::Http => "http",
-    };
-    let mut text = format!(
-        "policies = \"policies\"\nstate = \"state\"\n\n\
-         [filters]\nresidency = \"filters/residency.wasm\"\nmasking = \"filters/masking.wasm\"\n\
-         guard = \"filters/guard.wasm\"\ndelivery = \"{delivery}\"\n\n\
-         [xds]\nlisten = \"{xds}\"\n\n[api]\nlisten = \"{api}\"\n\n\
-         [traces]\nlisten = \"{traces}\"\nsampling_percent = 100.0\n\n\
-         [jwt]\nissuer = \"{ISSUER}\"\naudiences = [\"{AUDIENCE}\"]\njwks_file = \"jwks.json\"\n"
-    );
-    for region in regions {
-        let primary = region.upstream()?.address();
-        let endpoints = match &region.secondary {
-            None => format!("[{{ address = \"{primary}\" }}]"),
-            Some(secondary) => format!(
-                "[{{ address = \"{primary}\" }}, {{ address = \"{}\", priority = 1 }}]\n\
-                 health_check = {HEALTH_CHECK}",
-                secondary.address()
-            ),
-        };
-        let _ = write!(
-            text,
-            "\n[[gateways]]\nregion = \"{}\"\nlisten = \"{}\"\nadmin = \"{}\"\n\
-             endpoints = {endpoints}\naccess_log = {:?}\n\
-             response_headers = [\"x-upstream-region\"]\nxds_variant = \"{}\"\n",
-            region.name, region.listen, region.admin, region.access_log, setup.xds,
-        );
-        text.push_str(&region.side.configuration(&setup.xds));
-    }
-    Ok(text)
-}
-
-/// The keys of the prober, and what it is told.
-struct Proving {
-    passphrase: String,
-    configuration: String,
-}
-
-impl Proving {
-    fn prepare(directory: &Path, issuer: &Issuer) -> anyhow::Result<Self> {
-        let token_key = directory.join("probe.pem");
-        let secret = p256::SecretKey::from_slice(&issuer.secret())?;
-        let pem = p256::pkcs8::EncodePrivateKey::to_pkcs8_pem(&secret, Default::default())?;
-        std::fs::write(&token_key, pem.as_bytes())?;
-        let passphrase = random()?;
-        let keys = proof::KeyFiles::current(&directory.join("keys"));
-        keys.generate(&Passphrase::new(passphrase.clone())?)?;
-        Ok(Self {
-            passphrase,
-            configuration: format!(
-                "\n[probe]\nproofs = \"proofs\"\nkeys = \"keys\"\ntoken_key = \"probe.pem\"\n\
-                 token_kid = \"{}\"\n\n[probe.schedule]\nevery_s = {PERIOD_S}\nsettle_s = {SETTLE_S}\noffset_s = 0\n\
-                 jitter_s = 0\ngrace_s = {PERIOD_S}\nevidence_s = {PERIOD_S}\n",
-                issuer.kid()
-            ),
-        })
-    }
-}
-
-/// 32 bytes that nobody can guess, in base64.
-fn random() -> anyhow::Result<String> {
-    let mut random = [0; 32];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut random)?;
-    Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random))
 }
