@@ -170,6 +170,16 @@ fn introduce(stage: &Stage) -> anyhow::Result<()> {
             example.more
         );
     }
+    let [_, objects, _] = stage.region("eu")?.side.listeners();
+    println!("  # a service that passes no context token on opens no store: 403");
+    println!("  curl -si http://{objects}/acme-files/report");
+    println!("  # how the proofs stand, and the openssl line that checks one");
+    println!("  curl -s http://{}/api/proofs", stage.api);
+    println!(
+        "  cd {} && base64 -d acme.sig | openssl dgst -sha256 -verify conductor.pub -signature \
+         /dev/stdin acme.payload.json",
+        stage.proofs().display()
+    );
     println!("\nCtrl-C ends it and cleans up.");
     Ok(())
 }

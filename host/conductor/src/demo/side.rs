@@ -60,6 +60,11 @@ impl Side {
         format!("postgres {postgres}  s3 http://{objects}  neo4j http://{graph}")
     }
 
+    /// Where services find PostgreSQL, the object store and the graph.
+    pub fn listeners(&self) -> [SocketAddr; 3] {
+        self.listeners
+    }
+
     /// The part of the configuration that is about them.
     pub fn configuration(&self, xds_variant: &str) -> String {
         let stores = &self.stores;
