@@ -76,8 +76,9 @@ fuzz-case seed:
 mutants *args:
     cargo run -q -p mutants -- {{args}}
 
-# Fuzzes one of rewriter, graphql, bodies, requests (libFuzzer, nightly, `cargo install cargo-fuzz`);
-# what it finds worth keeping goes to target/fuzz/corpus, what fails to target/fuzz/found.
+# Fuzzes one of rewriter, graphql, bodies, requests, shell, postgres, bolt, stores, tokens (libFuzzer,
+# nightly, `cargo install cargo-fuzz`); what it finds worth keeping goes to target/fuzz/corpus, what
+# fails to target/fuzz/found.
 fuzz target="rewriter" seconds="300":
     @mkdir -p target/fuzz/corpus/{{target}} target/fuzz/found/{{target}}
     CARGO_TARGET_DIR=target/fuzz cargo +nightly fuzz run --fuzz-dir tests/fuzz/libfuzzer --sanitizer none \
