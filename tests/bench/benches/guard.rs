@@ -297,10 +297,10 @@ fn report(checkout: &Path, tables: &[Table], loading: &[(&str, Times)]) -> anyho
             of(connects, "guard", 0),
         ),
         aim(
-            "query: guard, added p50 to no-op Wasm",
-            0.0,
+            "query: guard, added p50 (none, but for noise)",
+            1.0,
             "µs",
-            of(queries, "guard", 1),
+            of(queries, "guard", 0),
         ),
         aim(
             "request: residency, added p50 to no-op Wasm",
