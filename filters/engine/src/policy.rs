@@ -130,8 +130,8 @@ impl Policy {
                 })?;
         }
         // From value to value: a text between them would cost a large directory as much again.
-        let data = regorus::Value::deserialize(&source.data)
-            .map_err(|e| PolicyError::Data(clean(&e)))?;
+        let data =
+            regorus::Value::deserialize(&source.data).map_err(|e| PolicyError::Data(clean(&e)))?;
         engine
             .add_data(data)
             .map_err(|e| PolicyError::Data(clean(&e)))?;
