@@ -62,6 +62,11 @@ bench: (bench-envoy "--quick")
 bench-envoy *args:
     cargo bench -p bench --bench envoy -- {{args}}
 
+# What the guard adds to a PostgreSQL connection and residency to a request, in a whole Envoy, and how
+# long 10,000 tenants take to load: about three minutes; `--quick`: less of each.
+bench-guard *args:
+    cargo bench -p bench --bench guard -- {{args}}
+
 # What would be masked for this caller and query, and why.
 explain query claims *args:
     cargo run -q --release -- explain --query '{{query}}' --claims '{{claims}}' {{args}}
@@ -84,8 +89,9 @@ fuzz-case seed:
 mutants *args:
     cargo run -q -p mutants -- {{args}}
 
-# Fuzzes one of rewriter, graphql, bodies, requests (libFuzzer, nightly, `cargo install cargo-fuzz`);
-# what it finds worth keeping goes to target/fuzz/corpus, what fails to target/fuzz/found.
+# Fuzzes one of rewriter, graphql, bodies, requests, shell, postgres, bolt, stores, tokens (libFuzzer,
+# nightly, `cargo install cargo-fuzz`); what it finds worth keeping goes to target/fuzz/corpus, what
+# fails to target/fuzz/found.
 fuzz target="rewriter" seconds="300":
     @mkdir -p target/fuzz/corpus/{{target}} target/fuzz/found/{{target}}
     CARGO_TARGET_DIR=target/fuzz cargo +nightly fuzz run --fuzz-dir tests/fuzz/libfuzzer --sanitizer none \

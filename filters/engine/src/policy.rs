@@ -129,8 +129,11 @@ impl Policy {
                     message: clean(&e),
                 })?;
         }
+        // From value to value: a text between them would cost a large directory as much again.
+        let data =
+            regorus::Value::deserialize(&source.data).map_err(|e| PolicyError::Data(clean(&e)))?;
         engine
-            .add_data_json(&source.data.to_string())
+            .add_data(data)
             .map_err(|e| PolicyError::Data(clean(&e)))?;
         let mut policy = Self {
             engine,

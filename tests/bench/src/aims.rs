@@ -85,7 +85,10 @@ pub fn all(results: &Results) -> Vec<Aim> {
         let megabytes = *bytes as f64 / 1e6;
         aims.push(plain(&format!("module {name}"), 1.5, "MB", Some(megabytes)));
     }
-    let slowest = results.loading.as_ref().and_then(|l| l.envoy.iter().max());
+    let slowest = results
+        .loading
+        .as_ref()
+        .and_then(|l| l.times.envoy.iter().max());
     aims.push(plain(
         "GitHub's schema and 500 rules, loading in Envoy",
         100.0,

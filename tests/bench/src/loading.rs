@@ -6,7 +6,7 @@
 //! level `trace` has of the call, with microseconds. Compiling the module is none of them.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -35,6 +35,13 @@ pub struct Loading {
     pub bytes: usize,
     /// Types that its schema defines.
     pub types: usize,
+    /// How long it took.
+    pub times: Times,
+}
+
+/// How long a configuration took to load.
+#[derive(Debug, Clone)]
+pub struct Times {
     /// By the engine, natively.
     pub native: Duration,
     /// By the filter on wasmtime.
@@ -53,22 +60,51 @@ pub fn measure(
     runtime: &Runtime,
     binary: &Path,
     checkout: &Path,
-    module: &PathBuf,
+    module: &Path,
     schema: &Path,
 ) -> anyhow::Result<Loading> {
     let sdl = std::fs::read_to_string(schema).context("reading GitHub's schema")?;
     let config = configuration(checkout, &sdl)?;
-    let native = median(|| {
-        let started = Instant::now();
-        Masking::configure(config.as_bytes(), |_| Some(MASK_KEYS.1.into()))?;
-        Ok(started.elapsed())
-    })?;
-    let wasm = std::fs::read(module)?;
-    let harness = median(|| in_harness(&wasm, &config))?;
-    let (envoy, compiling) = in_envoy(runtime, binary, module, &config)?;
+    let listener = Listener {
+        filter: Some(proxy::wasm(module, "masking", &config)),
+        cluster: "upstream".into(),
+        buffer_limit: None,
+    };
+    let times = times(
+        (runtime, binary),
+        (module, &config),
+        || {
+            Masking::configure(config.as_bytes(), |_| Some(MASK_KEYS.1.into()))?;
+            Ok(())
+        },
+        |address| proxy::resource(&listener, address),
+    )?;
     Ok(Loading {
         bytes: config.len(),
         types: types(&sdl),
+        times,
+    })
+}
+
+/// Times one configuration, which `native` loads into the engine and `listener` writes for Envoy.
+///
+/// # Errors
+/// As [`measure`].
+pub fn times(
+    (runtime, binary): (&Runtime, &Path),
+    (module, config): (&Path, &str),
+    mut native: impl FnMut() -> anyhow::Result<()>,
+    listener: impl Fn(SocketAddr) -> Value,
+) -> anyhow::Result<Times> {
+    let wasm = std::fs::read(module)?;
+    let native = median(|| {
+        let started = Instant::now();
+        native()?;
+        Ok(started.elapsed())
+    })?;
+    let harness = median(|| in_harness(&wasm, config))?;
+    let (envoy, compiling) = in_envoy(runtime, binary, listener)?;
+    Ok(Times {
         native,
         harness,
         envoy,
@@ -84,7 +120,7 @@ fn median(mut time: impl FnMut() -> anyhow::Result<Duration>) -> anyhow::Result<
 
 fn in_harness(wasm: &[u8], config: &str) -> anyhow::Result<Duration> {
     let options = VmOptions {
-        env: vec![(MASK_KEYS.0.into(), MASK_KEYS.1.into())],
+        env: proxy::env(),
         ..VmOptions::default()
     };
     let vm = Vm::load(wasm, options)?;
@@ -101,22 +137,16 @@ fn in_harness(wasm: &[u8], config: &str) -> anyhow::Result<Duration> {
 fn in_envoy(
     runtime: &Runtime,
     binary: &Path,
-    module: &PathBuf,
-    config: &str,
+    listener: impl Fn(SocketAddr) -> Value,
 ) -> anyhow::Result<(Vec<Duration>, Duration)> {
     let directory = tempfile::tempdir()?;
     let [port, admin] = free_ports()?;
     let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listener = Listener {
-        filter: Some(proxy::wasm(module, "masking", config)),
-        cluster: "upstream".into(),
-        buffer_limit: None,
-    };
     let bootstrap = json!({
         "admin": {"address": proxy::socket(at(admin))},
         "application_log_config": {"log_format": {"text_format": "%H:%M:%S.%f %t %n %v"}},
         "static_resources": {
-            "listeners": [proxy::resource(&listener, at(port))],
+            "listeners": [listener(at(port))],
             "clusters": [{"name": "upstream"}],
         },
     });
@@ -124,7 +154,7 @@ fn in_envoy(
     options.log_level = "trace".into();
     let envoy = runtime
         .block_on(Envoy::start(&options))
-        .context("starting Envoy with GitHub's schema")?;
+        .context("starting Envoy with a large configuration")?;
     runtime.block_on(envoy.stop(Duration::from_secs(3)))?;
     let log = std::fs::read_to_string(directory.path().join("envoy.log"))?;
     let calls = calls(&log, "proxy_on_configure")?;

@@ -1,7 +1,7 @@
 //! The Envoy under test: one worker, one listener a variant.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,7 +9,7 @@ use gateway::run::{Envoy, EnvoyOptions, free_ports};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::load;
+use crate::{load, tenants};
 
 /// What a listener does with its requests.
 #[derive(Debug, Clone)]
@@ -52,6 +52,20 @@ impl Proxy {
         listeners: &[Listener],
         clusters: &[Cluster],
     ) -> anyhow::Result<Self> {
+        Self::with(runtime, binary, listeners, resource, clusters)
+    }
+
+    /// Starts one with a listener for each of these, as `resource` writes it for an address.
+    ///
+    /// # Errors
+    /// As [`Proxy::start`].
+    pub fn with<L>(
+        runtime: &Runtime,
+        binary: &Path,
+        listeners: &[L],
+        resource: impl Fn(&L, SocketAddr) -> Value,
+        clusters: &[Cluster],
+    ) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let mut addresses = Vec::new();
         for _ in listeners {
@@ -86,6 +100,15 @@ impl Proxy {
         &self.addresses
     }
 
+    /// A counter or gauge; 0 if it has not been used.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub fn stat(&self, runtime: &Runtime, name: &str) -> anyhow::Result<u64> {
+        let stats = runtime.block_on(self.envoy.stats())?;
+        Ok(stats.get(name).copied().unwrap_or(0))
+    }
+
     /// Its resident memory in bytes; `None` where the operating system does not say so in `/proc`.
     pub fn resident(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.envoy.pid()?)).ok()?;
@@ -117,16 +140,34 @@ pub fn options(
         admin,
     );
     options.concurrency = 1;
-    options.env = vec![(load::MASK_KEYS.0.into(), load::MASK_KEYS.1.into())];
+    options.env = env();
     options
 }
 
-/// A Wasm filter in a VM of its own, by the name of the VM.
-pub fn wasm(module: &PathBuf, vm: &str, config: &str) -> Value {
+/// The filters' keys, as an environment.
+pub fn env() -> Vec<(String, String)> {
+    let keys = [load::MASK_KEYS, tenants::CONTEXT_KEYS];
+    keys.map(|(name, value)| (name.into(), value.into())).into()
+}
+
+/// A Wasm filter of requests in a VM of its own, by the name of the VM.
+pub fn wasm(module: &Path, vm: &str, config: &str) -> Value {
+    let of = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+    plugin(of, module, vm, config)
+}
+
+/// The same of connections.
+pub fn network_wasm(module: &Path, vm: &str, config: &str) -> Value {
+    let of = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm";
+    plugin(of, module, vm, config)
+}
+
+fn plugin(of: &str, module: &Path, vm: &str, config: &str) -> Value {
+    let keys: Vec<String> = env().into_iter().map(|(name, _)| name).collect();
     json!({
         "name": vm,
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "@type": of,
             "config": {
                 "name": vm,
                 "allow_on_headers_stop_iteration": true,
@@ -134,7 +175,7 @@ pub fn wasm(module: &PathBuf, vm: &str, config: &str) -> Value {
                     "vm_id": vm,
                     "runtime": "envoy.wasm.runtime.v8",
                     "code": {"local": {"filename": module}},
-                    "environment_variables": {"host_env_keys": [load::MASK_KEYS.0]},
+                    "environment_variables": {"host_env_keys": keys},
                 },
                 "configuration": {
                     "@type": "type.googleapis.com/google.protobuf.StringValue",

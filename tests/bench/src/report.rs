@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::aims::{self, Aim};
 use crate::load::Load;
+use crate::loading::Times;
 use crate::results::{Results, Row, ratio};
 use crate::variants::{Masked, Way};
 
@@ -76,7 +77,8 @@ fn print_ratios(results: &Results, load: Load) {
     }
 }
 
-fn print_aims(aims: &[Aim]) {
+/// Prints aims, and what was seen.
+pub fn print_aims(aims: &[Aim]) {
     println!("\nAims\n");
     println!("{:62} {:>10} {:>10}", "", "at most", "seen");
     for aim in aims {
@@ -198,19 +200,20 @@ fn print_loading(results: &Results) {
     let Some(loading) = &results.loading else {
         return;
     };
-    let ms = |d: &std::time::Duration| format!("{:.1}", d.as_secs_f64() * 1000.0);
     println!(
         "\nLoading a configuration of {} KB: {} types, 500 rules; ms\n",
         loading.bytes / 1000,
         loading.types
     );
-    println!("{:44} {:>8}", "the engine, natively", ms(&loading.native));
-    println!(
-        "{:44} {:>8}",
-        "on_configure, wasmtime",
-        ms(&loading.harness)
-    );
-    let threads: Vec<String> = loading.envoy.iter().map(ms).collect();
+    print_times(&loading.times);
+}
+
+/// Prints how long a configuration took to load.
+pub fn print_times(times: &Times) {
+    let ms = |d: &std::time::Duration| format!("{:.1}", d.as_secs_f64() * 1000.0);
+    println!("{:44} {:>8}", "the engine, natively", ms(&times.native));
+    println!("{:44} {:>8}", "on_configure, wasmtime", ms(&times.harness));
+    let threads: Vec<String> = times.envoy.iter().map(ms).collect();
     println!(
         "{:44} {:>8}",
         "on_configure, Envoy (once a thread)",
@@ -219,8 +222,18 @@ fn print_loading(results: &Results) {
     println!(
         "{:44} {:>8}",
         "before that: V8 compiles the module",
-        ms(&loading.compiling)
+        ms(&times.compiling)
     );
+}
+
+/// The same as JSON.
+pub fn times_json(times: &Times) -> Value {
+    let ms = |d: &std::time::Duration| d.as_secs_f64() * 1000.0;
+    json!({
+        "native_ms": ms(&times.native), "wasmtime_ms": ms(&times.harness),
+        "envoy_ms": times.envoy.iter().map(ms).collect::<Vec<_>>(),
+        "v8_compiles_ms": ms(&times.compiling),
+    })
 }
 
 fn mib(bytes: usize) -> String {
@@ -229,15 +242,7 @@ fn mib(bytes: usize) -> String {
 
 /// Everything as JSON.
 pub fn json(results: &Results) -> Value {
-    let aims: Vec<Value> = aims::all(results)
-        .iter()
-        .map(|aim| {
-            json!({
-                "what": aim.what, "at_most": aim.most, "unit": aim.unit, "seen": aim.seen,
-                "quartiles": aim.quartiles, "verdict": aim.verdict(),
-            })
-        })
-        .collect();
+    let aims: Vec<Value> = aims::all(results).iter().map(aim_json).collect();
     let rows: Vec<Value> = results
         .rows
         .iter()
@@ -276,17 +281,23 @@ pub fn json(results: &Results) -> Value {
         })
         .collect();
     let loading = results.loading.as_ref().map(|l| {
-        let ms = |d: &std::time::Duration| d.as_secs_f64() * 1000.0;
-        json!({
-            "bytes": l.bytes, "types": l.types, "rules": crate::loading::RULES,
-            "native_ms": ms(&l.native), "wasmtime_ms": ms(&l.harness),
-            "envoy_ms": l.envoy.iter().map(ms).collect::<Vec<_>>(),
-            "v8_compiles_ms": ms(&l.compiling),
-        })
+        let mut json = times_json(&l.times);
+        json["bytes"] = l.bytes.into();
+        json["types"] = l.types.into();
+        json["rules"] = crate::loading::RULES.into();
+        json
     });
     json!({
         "aims": aims, "rows": rows, "resident": resident, "streams": streams,
         "costs": costs, "modules": modules, "loading": loading, "missing": results.missing,
+    })
+}
+
+/// An aim as JSON.
+pub fn aim_json(aim: &Aim) -> Value {
+    json!({
+        "what": aim.what, "at_most": aim.most, "unit": aim.unit, "seen": aim.seen,
+        "quartiles": aim.quartiles, "verdict": aim.verdict(),
     })
 }
 

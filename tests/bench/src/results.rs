@@ -127,7 +127,8 @@ pub struct Ratio {
     pub quartiles: (f64, f64),
 }
 
-fn median(mut numbers: Vec<f64>) -> f64 {
+/// The middle one.
+pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     quantile(&numbers, 0.5)
 }

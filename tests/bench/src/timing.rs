@@ -82,36 +82,53 @@ pub fn time(
         }
         clients.push(client);
     }
-    let mut series: Vec<Series> = variants
-        .iter()
-        .map(|_| Series {
-            sorted: Vec::new(),
-            rounds: Vec::new(),
-            per_second: None,
-        })
+    let mut turns: Vec<Turn<'_>> = clients
+        .iter_mut()
+        .map(|client| Box::new(|| client.ask()) as Turn<'_>)
         .collect();
-    let mut order = Order::new(clients.len());
+    let mut series = in_turns(&mut turns, budget)?;
+    drop(turns);
+    for (((variant, address), client), series) in variants.iter().zip(&mut clients).zip(&mut series)
+    {
+        answers_right(client, &body, variant)?;
+        if load.bytes <= Load::MB {
+            series.per_second = Some(throughput(*address, load)?);
+        }
+    }
+    Ok(series)
+}
+
+/// What is timed of a variant, once.
+pub type Turn<'a> = Box<dyn FnMut() -> anyhow::Result<Duration> + 'a>;
+
+/// Times each of several things in turn, for about as long as said.
+///
+/// # Errors
+/// One of them fails.
+pub fn in_turns(turns: &mut [Turn<'_>], budget: Duration) -> anyhow::Result<Vec<Series>> {
+    let empty = || Series {
+        sorted: Vec::new(),
+        rounds: Vec::new(),
+        per_second: None,
+    };
+    let mut series: Vec<Series> = turns.iter().map(|_| empty()).collect();
+    let mut order = Order::new(turns.len());
     let started = Instant::now();
     let mut round = 0;
     while started.elapsed() < budget || round < 3 {
         for at in order.next_round() {
-            let (Some(client), Some(series)) = (clients.get_mut(at), series.get_mut(at)) else {
+            let (Some(turn), Some(series)) = (turns.get_mut(at), series.get_mut(at)) else {
                 continue;
             };
-            let mut times = slice(client)?;
+            let mut times = slice(turn)?;
             series.sorted.extend_from_slice(&times);
             times.sort_by(f64::total_cmp);
             series.rounds.push(quantile(&times, 0.5));
         }
         round += 1;
     }
-    for (((variant, address), client), series) in variants.iter().zip(&mut clients).zip(&mut series)
-    {
-        answers_right(client, &body, variant)?;
+    for series in &mut series {
         series.sorted.sort_by(f64::total_cmp);
-        if load.bytes <= Load::MB {
-            series.per_second = Some(throughput(*address, load)?);
-        }
     }
     Ok(series)
 }
@@ -144,16 +161,16 @@ impl Order {
     }
 }
 
-fn slice(client: &mut Client) -> anyhow::Result<Vec<f64>> {
+fn slice(turn: &mut Turn<'_>) -> anyhow::Result<Vec<f64>> {
     // The first ones find caches that others have filled.
     let started = Instant::now();
     while started.elapsed() < SLICE / 10 {
-        client.ask()?;
+        turn()?;
     }
     let started = Instant::now();
     let mut times = Vec::new();
     while times.is_empty() || started.elapsed() < SLICE {
-        times.push(client.ask()?.as_nanos() as f64 / 1000.0);
+        times.push(turn()?.as_nanos() as f64 / 1000.0);
     }
     Ok(times)
 }

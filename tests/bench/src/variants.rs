@@ -1,6 +1,6 @@
 //! What is compared: ways to mask the same values, and the floors below them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -178,11 +178,11 @@ fn plain(way: Way, masked: Masked, filter: Option<Value>) -> Variant {
     }
 }
 
-fn wasm(way: Way, masked: Masked, module: &PathBuf, config: String) -> Variant {
+fn wasm(way: Way, masked: Masked, module: &Path, config: String) -> Variant {
     let vm = name(way, masked).replace([' ', ','], "-");
     let filter = proxy::wasm(module, &vm, &config);
     Variant {
-        plugin: Some((module.clone(), config)),
+        plugin: Some((module.to_owned(), config)),
         ..plain(way, masked, Some(filter))
     }
 }

@@ -11,6 +11,8 @@ mod rewriter;
 mod setting;
 #[cfg(feature = "shell")]
 mod shell;
+mod stores;
+mod tokens;
 
 pub use bodies::bodies;
 pub use graphql::graphql;
@@ -18,6 +20,8 @@ pub use requests::requests;
 pub use rewriter::rewriter;
 #[cfg(feature = "shell")]
 pub use shell::shell;
+pub use stores::{bolt, postgres, stores};
+pub use tokens::tokens;
 
 /// A function that is fuzzed.
 pub type Target = fn(&[u8]);
@@ -28,6 +32,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("graphql", graphql),
     ("bodies", bodies),
     ("requests", requests),
+    ("postgres", postgres),
+    ("bolt", bolt),
+    ("stores", stores),
+    ("tokens", tokens),
     #[cfg(feature = "shell")]
     ("shell", shell),
 ];

@@ -61,6 +61,10 @@ impl Opening {
         matches!(self.state, State::Admitted | State::Refused)
     }
 
+    pub(super) fn held(&self) -> usize {
+        self.kept.len()
+    }
+
     pub(super) fn has_spoken(&self) -> bool {
         self.state != State::Handshake || !self.kept.is_empty()
     }
@@ -70,9 +74,6 @@ impl Opening {
             State::Admitted => return FromClient::pass(bytes.to_vec()),
             State::Refused => return FromClient::default(),
             _ => self.kept.extend_from_slice(bytes),
-        }
-        if self.kept.len() > guard.config().limits.opening_bytes {
-            return self.malformed(guard, "the client sent too much before it said who it is");
         }
         match self.state {
             State::Handshake => self.handshake(guard),
@@ -112,11 +113,22 @@ impl Opening {
 
     /// Looks for messages behind `start`, the size of the client's choice where it has not gone on.
     fn greeting(&mut self, guard: &mut Guard, start: usize, now_s: u64) -> FromClient {
+        let limit = guard.config().limits.opening_bytes;
         let mut end = start;
         let mut greeted = self.greeted;
         loop {
             let rest = self.kept.get(end..).unwrap_or_default();
-            let (greeting, size) = match message::read(rest) {
+            let read = message::read(rest);
+            // A message of its own, so that it makes no difference what has come with it.
+            let size = match &read {
+                Ok(Some((_, size))) => *size,
+                _ => rest.len(),
+            };
+            if size > limit {
+                let reason = "the client sent too much before it said who it is";
+                return self.malformed(guard, reason);
+            }
+            let (greeting, size) = match read {
                 Ok(Some(read)) => read,
                 Ok(None) => return self.hold(end, greeted),
                 Err(error) => return self.malformed(guard, &error.to_string()),

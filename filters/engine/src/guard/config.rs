@@ -67,6 +67,17 @@ impl StoreKind {
     pub fn is_http(self) -> bool {
         matches!(self, Self::S3 | Self::Neo4j)
     }
+
+    /// Bytes of the longest name of a bucket, database or user. Clients choose names, and decisions are
+    /// remembered under what they name.
+    pub(super) fn longest_name(self) -> usize {
+        match self {
+            // NAMEDATALEN without its zero byte. Servers cut what is longer, and open what has the rest
+            // for its name.
+            Self::Postgres => 63,
+            Self::Bolt | Self::S3 | Self::Neo4j => 255,
+        }
+    }
 }
 
 /// Whose a bucket, database or user is, by its name.

@@ -111,6 +111,14 @@ impl Connection {
         }
     }
 
+    /// Bytes of the client's that wait for a decision.
+    pub fn held(&self) -> usize {
+        match &self.0 {
+            Protocol::Postgres(opening) => opening.held(),
+            Protocol::Bolt(opening) => opening.held(),
+        }
+    }
+
     /// The client's next bytes. `now_s` is the time in seconds since 1970.
     pub fn client(&mut self, guard: &mut Guard, bytes: &[u8], now_s: u64) -> FromClient {
         match &mut self.0 {

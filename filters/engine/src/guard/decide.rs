@@ -9,9 +9,6 @@ use super::config::{GuardConfig, GuardError};
 use super::objects::{Owner, owner};
 use super::record::{EgressRecord, StoreRecord};
 
-/// Bytes of the name of a bucket, database or user.
-const LONGEST_NAME: usize = 255;
-
 /// A loaded configuration.
 #[derive(Debug)]
 pub struct Guard {
@@ -132,7 +129,10 @@ impl Guard {
     ) -> Ruling {
         let mut record = self.record(operation);
         let object = ask.objects.first().map(|(name, _)| *name);
-        record.store.object = object.filter(|n| is_short(n)).map(str::to_owned);
+        let longest = self.config.store.kind.longest_name();
+        record.store.object = object
+            .filter(|name| name.len() <= longest)
+            .map(str::to_owned);
         match self.admit(token, ask, operation, now_s, &mut record) {
             Ok(()) => {
                 record.outcome = Outcome::Allowed;
@@ -159,15 +159,15 @@ impl Guard {
         record.context = Some(token.jti.clone());
         record.warrant = token.warrant.as_ref().map(|w| w.id.clone());
         let store = &self.config.store;
+        let longest = store.kind.longest_name();
         let mut asked: Vec<(Option<Owner>, EgressOperation)> = Vec::new();
         for (name, operation) in &ask.objects {
-            asked.push((
-                find(&store.objects, name, "bucket or database")?,
-                *operation,
-            ));
+            let owner = find(&store.objects, name, longest, "bucket or database")?;
+            asked.push((owner, *operation));
         }
         if let Some(user) = ask.user {
-            asked.push((find(&store.users, user, "user")?, operation));
+            let owner = find(&store.users, user, longest, "user")?;
+            asked.push((owner, operation));
         }
         if asked.is_empty() {
             asked.push((None, operation));
@@ -305,14 +305,15 @@ impl Guard {
     }
 }
 
-/// Clients choose names, and decisions are remembered under what they name. No store has longer ones.
-fn is_short(name: &str) -> bool {
-    name.len() <= LONGEST_NAME
-}
-
-fn find(rules: &[super::ObjectRule], name: &str, what: &str) -> Result<Option<Owner>, Refusal> {
-    if !is_short(name) {
-        let message = format!("the name of the {what} has more than {LONGEST_NAME} bytes");
+/// Whose it is, by rules; `None` where there are none.
+fn find(
+    rules: &[super::ObjectRule],
+    name: &str,
+    longest: usize,
+    what: &str,
+) -> Result<Option<Owner>, Refusal> {
+    if name.len() > longest {
+        let message = format!("the name of the {what} has more than {longest} bytes");
         let kind = DenialKind::Malformed;
         return Err(Refusal::new(kind, "OBJECT_NAME_LONG", message));
     }

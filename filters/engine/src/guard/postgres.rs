@@ -52,6 +52,10 @@ impl Opening {
         self.state != State::Opening
     }
 
+    pub(super) fn held(&self) -> usize {
+        self.kept.len()
+    }
+
     pub(super) fn has_spoken(&self) -> bool {
         !self.kept.is_empty() || self.negotiating()
     }
@@ -73,9 +77,15 @@ impl Opening {
 
     fn read(&mut self, guard: &mut Guard, now_s: u64) -> FromClient {
         let limit = guard.config().limits.opening_bytes;
-        match startup::read(&self.kept) {
+        let read = startup::read(&self.kept);
+        // What follows a whole packet is not the packet's: it may have come with it or not.
+        let size = match &read {
+            Ok(Some((_, size))) => *size,
+            _ => self.kept.len(),
+        };
+        match read {
             Err(error) => self.malformed(guard, error),
-            Ok(_) if self.kept.len() > limit => self.malformed(guard, StartupError::Long),
+            Ok(_) if size > limit => self.malformed(guard, StartupError::Long),
             Ok(None) => FromClient::default(),
             // A client may not go on before it has its answer: what it sent could be anyone's.
             Ok(Some((Packet::Tls | Packet::Gss, size))) if size != self.kept.len() => {

@@ -84,7 +84,7 @@ fn of_host(authority: &str, hosts: &[String]) -> Result<Option<String>, Unserved
         .filter(|b| before(b).is_some_and(|bucket| bucket.is_empty() || bucket.ends_with('.')));
     match base.max_by_key(|b| b.len()).and_then(before) {
         Some("") => Ok(None),
-        Some(bucket) => Ok(Some(bucket.trim_end_matches('.').to_owned())),
+        Some(bucket) => Ok(Some(bucket.strip_suffix('.').unwrap_or(bucket).to_owned())),
         None => Err(Unserved {
             code: "S3_HOST_UNKNOWN",
             reason: "the request is for a host that is none of this store",
@@ -92,10 +92,11 @@ fn of_host(authority: &str, hosts: &[String]) -> Result<Option<String>, Unserved
     }
 }
 
-/// A bucket's name by S3's rules, and those of before 2018: no escape is ever needed in one.
+/// A bucket's name by S3's rules, and those of before 2018: no escape is ever needed in one, and what
+/// stands between dots is never empty.
 fn is_bucket(name: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    (1..=255).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('.')
+    name.len() <= 255 && name.bytes().all(legal) && !name.split('.').any(str::is_empty)
 }
 
 /// Whether a server could take the key for a way out of the bucket.

@@ -33,12 +33,17 @@ fn policy() -> Value {
 
 /// The guard of region `eu` before a store there.
 fn guard(store: Value) -> Guard {
+    guard_within(store, GuardLimits::default())
+}
+
+fn guard_within(store: Value, limits: GuardLimits) -> Guard {
     let mut all = json!({"name": "main", "region": "eu"});
     for (key, value) in store.as_object().unwrap() {
         all[key] = value.clone();
     }
     let config = json!({
         "revision": "r-1", "region": "eu", "policy": policy(), "store": all, "cluster": "store-main",
+        "limits": limits,
     });
     Guard::configure(config.to_string().as_bytes(), |_| Some(KEYS.into())).unwrap()
 }

@@ -41,7 +41,7 @@ pub(super) struct Startup<'a> {
 pub(super) enum StartupError {
     #[error("this is not PostgreSQL's protocol")]
     Alien,
-    #[error("the startup packet is longer than {LONGEST} bytes, or something follows it too early")]
+    #[error("the startup packet is longer than it may be here")]
     Long,
     #[error("the client went on before it was answered, or asked for encryption twice")]
     Unasked,

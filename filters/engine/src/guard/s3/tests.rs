@@ -112,6 +112,10 @@ fn what_could_lead_elsewhere_is_not_passed_on() {
         ("GET", "", "/b/k", "S3_HOST_UNKNOWN"),
         ("GET", "s3.test.", "/b/k", "S3_HOST_UNKNOWN"),
         ("GET", "..s3.test", "/k", MALFORMED),
+        // For the store this is the bucket `acme-data.`, whatever it does with that.
+        ("GET", "acme-data..s3.test", "/k", MALFORMED),
+        ("GET", "acme..data.s3.test", "/k", MALFORMED),
+        ("GET", "s3.test", "/acme-data./k", MALFORMED),
         ("PUT", "s3.test", "/b?replication", "S3_SENDS_ELSEWHERE"),
         ("PUT", "b.s3.test", "/?notification=", "S3_SENDS_ELSEWHERE"),
         (

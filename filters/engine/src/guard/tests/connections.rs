@@ -208,6 +208,58 @@ fn postgres_passes_a_cancel_request_to_its_own_region_only() {
     assert_eq!(code(&moved), Some("CANCEL_REFUSED"));
 }
 
+/// Fewer bytes than openings have.
+const FEW: GuardLimits = GuardLimits {
+    opening_bytes: 600,
+    opening_ms: 10_000,
+    cache_entries: 16,
+};
+
+/// Found by fuzzing: what came in one piece with an opening was held against it.
+#[test]
+fn what_follows_an_opening_makes_no_difference_to_it() {
+    let after = vec![b'x'; 50_000];
+    let token = token("acme", "eu");
+    let mut guard = guard_within(json!({"kind": "postgres"}), FEW);
+    let bytes = [&postgres_of(&token)[..], &after].concat();
+    let moved = open(&guard).client(&mut guard, &bytes, NOW);
+    assert_eq!(moved.forward, bytes);
+    let mut guard = guard_within(json!({"kind": "bolt"}), FEW);
+    let hello = bolt_message(1, &[("user_agent", &"x".repeat(500))]);
+    let logon = bolt_message(0x6a, &[("user_agent", &agent(&token))]);
+    let bytes = [&hello[..], &logon, &after].concat();
+    let mut connection = shaken(&mut guard, b"\0\0\x04\x05");
+    assert_eq!(connection.client(&mut guard, &bytes, NOW).forward, bytes);
+    // Each message by itself is bounded, whole or not.
+    let long = bolt_message(0x6a, &[("user_agent", &"x".repeat(700))]);
+    for long in [&long[..], &long[..650]] {
+        let mut connection = shaken(&mut guard, b"\0\0\x04\x05");
+        let moved = connection.client(&mut guard, &[&hello[..], long].concat(), NOW);
+        assert_eq!(code(&moved), Some("BOLT_MALFORMED"));
+        assert_eq!(connection.held(), 0);
+    }
+}
+
+/// Found by fuzzing: a server cuts longer names, and opens what is called as their beginning.
+#[test]
+fn a_name_that_postgres_would_cut_is_refused() {
+    let longer = "x".repeat(64);
+    for (name, want) in [
+        (&longer[..63], "TENANT_UNKNOWN"),
+        (&longer, "OBJECT_NAME_LONG"),
+    ] {
+        let mut guard = guard(json!({"kind": "postgres", "objects": [{"name": "{tenant}"}]}));
+        let token = token(name, "eu");
+        let bytes = startup(&[
+            ("user", "app"),
+            ("database", name),
+            ("application_name", &token),
+        ]);
+        let moved = open(&guard).client(&mut guard, &bytes, NOW);
+        assert_eq!(code(&moved), Some(want));
+    }
+}
+
 #[test]
 fn what_is_no_postgres_is_closed_and_endless_openings_end() {
     for bytes in [
@@ -223,12 +275,14 @@ fn what_is_no_postgres_is_closed_and_endless_openings_end() {
             DenialKind::Malformed
         );
     }
-    let mut guard = postgres();
-    let mut connection = open(&guard);
-    let mut bytes = postgres_of(&token("acme", "eu"));
-    bytes.resize(20_000, 0);
-    let moved = connection.client(&mut guard, &bytes, NOW);
-    assert_eq!(code(&moved), Some("STARTUP_MALFORMED"));
+    let mut guard = guard_within(json!({"kind": "postgres"}), FEW);
+    let long = startup(&[("user", "app"), ("options", &"x".repeat(1_000))]);
+    for bytes in [&long[..], &long[..900]] {
+        let mut connection = open(&guard);
+        let moved = connection.client(&mut guard, bytes, NOW);
+        assert_eq!(code(&moved), Some("STARTUP_MALFORMED"));
+        assert_eq!(connection.held(), 0);
+    }
     assert_eq!(
         guard.expired().record.code.as_deref(),
         Some("OPENING_TIMEOUT")

@@ -124,12 +124,12 @@ fn names_that_no_store_has_are_refused_before_the_rules_are_asked() {
     let name = |size: usize| "x".repeat(size);
     for objects in [json!([]), json!([{"name": "{tenant}"}])] {
         let mut own = guard(json!({"kind": "postgres", "objects": objects, "users": objects}));
-        let wide = claims(&name(255), "eu");
+        let wide = claims(&name(63), "eu");
         let unknown = Some("TENANT_UNKNOWN".to_owned());
-        assert_eq!(code(&mut own, &wide, Some(&name(255)), Connect), unknown);
+        assert_eq!(code(&mut own, &wide, Some(&name(63)), Connect), unknown);
         let ask = Ask {
             objects: vec![("acme", Connect)],
-            user: Some(&name(256)),
+            user: Some(&name(64)),
         };
         let acme = sign(&claims("acme", "eu"));
         let by_user = own.decide(Some(acme.as_bytes()), &ask, Connect, NOW);
