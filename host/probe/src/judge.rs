@@ -42,6 +42,10 @@ pub struct Judgement {
     pub findings: Vec<String>,
 }
 
+/// Statuses by which a gateway denies a request for where its tenant's data is, or says where to ask.
+/// Any other (no token, no such path, nobody there) says nothing about that.
+const DENIALS: [u16; 3] = [403, 421, 307];
+
 /// Findings that a judgement lists; how many more there are is said.
 const FINDINGS: usize = 20;
 
@@ -97,14 +101,14 @@ impl Bench<'_> {
                         return;
                     }
                 }
-                self.evidence(matches!(through, Through::Passed(_)), evidence);
+                self.evidence(through, evidence);
             }
             Seen::Gateway { region, through } => match through {
                 Through::Passed(_) => self.find(
                     Verdict::Fail,
                     format!("the gateway of `{region}` let a request for the tenant's data pass"),
                 ),
-                Through::Refused(status) if *status < 500 => {}
+                Through::Refused(status) if DENIALS.contains(status) => {}
                 Through::Refused(status) => self.find(
                     Verdict::Unknown,
                     format!("the gateway of `{region}` answered {status}, which says nothing"),
@@ -200,8 +204,14 @@ impl Bench<'_> {
         }
     }
 
-    fn evidence(&mut self, passed: bool, evidence: &Evidence) {
+    fn evidence(&mut self, through: &Through, evidence: &Evidence) {
         let home = &self.tenant.home;
+        // What was allowed and then not answered, the services being down, is no contradiction.
+        let opposite = match through {
+            Through::Passed(_) => Some(false),
+            Through::Refused(status) if DENIALS.contains(status) => Some(true),
+            Through::Refused(_) | Through::Failed(_) => None,
+        };
         match &evidence.span {
             None => self.find(Verdict::Unknown, "a request's span did not arrive".into()),
             Some((from, to)) if from != home || !self.tenant.regions.contains(to) => self.find(
@@ -222,7 +232,7 @@ impl Bench<'_> {
                     decision.id, decision.tenant
                 ),
             ),
-            Some(decision) if decision.allowed != passed => self.find(
+            Some(decision) if Some(decision.allowed) == opposite => self.find(
                 Verdict::Fail,
                 format!(
                     "{} says `allowed: {}`, and the opposite happened",

@@ -128,16 +128,16 @@ impl Fleet {
     }
 
     /// What the agent of a region remembers of a run.
-    async fn told(region: &Region, run: &str) -> Through {
+    async fn told(region: &Region, run: &str) -> StoreSeen {
         let path = format!("/results/{run}");
         let answer = match client::send(region.agent, "GET", &path, &[], String::new()).await {
             Ok(answer) => answer,
-            Err(error) => return Through::Failed(format!("no word of the agent: {error:#}")),
+            Err(error) => return unseen(format!("no word of the agent: {error:#}")),
         };
         let told: Result<Vec<Told>, _> = serde_json::from_str(&answer.body);
         match told.ok().and_then(|told| told.into_iter().next()) {
-            Some(told) => Through::Passed(seen(told)),
-            None => Through::Failed("the region's agent knows nothing of it".into()),
+            Some(told) => seen(told),
+            None => unseen("the region's agent knows nothing of it".into()),
         }
     }
 
@@ -186,20 +186,18 @@ impl World for Fleet {
             .each_ref()
             .map(|(name, value)| (*name, value.as_str()));
         match client::send(there.gateway, "POST", &path, &headers, String::new()).await {
-            Ok(answer) if answer.status == 204 => sent(Self::told(there, &run).await),
+            // Whatever the agent says of it: the gateway has let it pass.
+            Ok(answer) if answer.status == 204 => {
+                sent(Through::Passed(Self::told(there, &run).await))
+            }
             Ok(answer) => sent(Through::Refused(answer.status)),
             Err(error) => sent(Through::Failed(format!("{error:#}"))),
         }
     }
 
     async fn attempt(&self, region: &str, ask: Ask<'_>) -> StoreSeen {
-        let failed = |why: String| StoreSeen {
-            outcome: Outcome::Failed(why),
-            identity: String::new(),
-            region: None,
-        };
         let (Some(there), home) = (self.regions.get(region), &ask.tenant.home) else {
-            return failed("there is no such region".into());
+            return unseen("there is no such region".into());
         };
         let keys = self.regions.get(home).and_then(|r| r.keys.as_ref());
         let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
@@ -225,9 +223,9 @@ impl World for Fleet {
         match answer {
             Ok(answer) => match serde_json::from_str::<Told>(&answer.body) {
                 Ok(told) => seen(told),
-                Err(_) => failed(format!("the agent answered {}", answer.status)),
+                Err(_) => unseen(format!("the agent answered {}", answer.status)),
             },
-            Err(error) => failed(format!("no word of the agent: {error:#}")),
+            Err(error) => unseen(format!("no word of the agent: {error:#}")),
         }
     }
 
@@ -277,6 +275,15 @@ impl World for Fleet {
 
     fn nonce(&self) -> String {
         self.digits(16)
+    }
+}
+
+/// What nobody can tell, and why.
+fn unseen(why: String) -> StoreSeen {
+    StoreSeen {
+        outcome: Outcome::Failed(why),
+        identity: String::new(),
+        region: None,
     }
 }
 
