@@ -58,6 +58,8 @@ pub fn judge(tenant: &Tenant, seen: &[Seen]) -> Judgement {
         stores: BTreeSet::new(),
         reads: BTreeSet::new(),
         writes: BTreeSet::new(),
+        written: BTreeSet::new(),
+        deleted: BTreeSet::new(),
     };
     for seen in seen {
         bench.hear(seen);
@@ -71,6 +73,9 @@ struct Bench<'t> {
     stores: BTreeSet<Store>,
     reads: BTreeSet<String>,
     writes: BTreeSet<String>,
+    /// The stores that said that they wrote the sentinel, and that they deleted it.
+    written: BTreeSet<String>,
+    deleted: BTreeSet<String>,
 }
 
 impl Bench<'_> {
@@ -90,7 +95,9 @@ impl Bench<'_> {
             } => {
                 let what = format!("{} in {kind} `{store}`", operation.name());
                 match through {
-                    Through::Passed(seen) => self.at_home(&what, kind, *operation, *deleted, seen),
+                    Through::Passed(seen) => {
+                        self.at_home(&what, store, kind, *operation, *deleted, seen);
+                    }
                     Through::Refused(_) if self.tenant.quarantined => {}
                     Through::Refused(status) => self.find(
                         Verdict::Unknown,
@@ -142,6 +149,7 @@ impl Bench<'_> {
     fn at_home(
         &mut self,
         what: &str,
+        store: &str,
         kind: &str,
         operation: Operation,
         deleted: bool,
@@ -153,11 +161,19 @@ impl Bench<'_> {
                 format!("{what}: it was let through, though the tenant is in quarantine"),
             );
         }
+        // What was not written can't be lost, and what was not deleted may stay.
+        let written = self.written.contains(store);
         let problem = match (operation, &seen.outcome) {
-            (Operation::Write, Outcome::Done) => None,
+            (Operation::Write, Outcome::Done) => {
+                self.written.insert(store.to_owned());
+                None
+            }
             (Operation::Read, Outcome::Found) if !deleted => None,
             (Operation::Read, Outcome::Absent) if deleted => None,
-            (Operation::Delete, Outcome::Done) => None,
+            (Operation::Delete, Outcome::Done) => {
+                self.deleted.insert(store.to_owned());
+                None
+            }
             (_, Outcome::Refused(code)) => {
                 self.find(
                     Verdict::Unknown,
@@ -169,8 +185,18 @@ impl Bench<'_> {
                 self.find(Verdict::Unknown, format!("{what}: {why}"));
                 return;
             }
+            (Operation::Read, Outcome::Found) if !self.deleted.contains(store) => {
+                let what = format!("{what}: the sentinel could not be deleted and is still there");
+                self.find(Verdict::Unknown, what);
+                None
+            }
             (Operation::Read, Outcome::Found) => {
                 Some("the sentinel is still there after it was deleted")
+            }
+            (Operation::Read | Operation::Delete, Outcome::Absent) if !written => {
+                let what = format!("{what}: the sentinel was not written, and is not there");
+                self.find(Verdict::Unknown, what);
+                None
             }
             (Operation::Read, _) => Some("the sentinel was written and is not there"),
             (Operation::Delete, _) => Some("the sentinel to delete was not there"),

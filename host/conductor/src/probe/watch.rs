@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use probe::plan::Tenant;
 use probe::schedule;
 use proof::Journal;
-use proof::residency::{Period, Proof, Verdict};
+use proof::residency::{Period, Proof, Statement, Verdict};
 use tokio::sync::{Notify, watch};
 
 use super::record::{self, Summary};
@@ -214,11 +214,12 @@ impl Watch {
             )),
             _ => None,
         };
+        if quarantined && statement.verdict == Verdict::Unknown {
+            self.alerts.resolve(UNPROVEN, &about);
+        }
         let late = statement.late && !statement.last;
-        for name in [BREACH, UNPROVEN] {
-            if firing.as_ref().is_none_or(|(firing, ..)| *firing != name) {
-                self.alerts.resolve(name, &about);
-            }
+        for name in over(statement) {
+            self.alerts.resolve(name, &about);
         }
         if let Some((name, severity, summary)) = firing {
             let mut quoted: Vec<&str> = statement.findings.iter().map(String::as_str).collect();
@@ -250,6 +251,17 @@ impl Watch {
         } else {
             self.alerts.resolve(LATE, &about);
         }
+    }
+}
+
+/// The alerts that a statement ends. A breach is over when a proof says so, not when nothing can be
+/// seen any more.
+fn over(statement: &Statement) -> &'static [&'static str] {
+    match statement.verdict {
+        Verdict::Pass => &[BREACH, UNPROVEN],
+        Verdict::Fail => &[UNPROVEN],
+        Verdict::Unknown if statement.last => &[BREACH, UNPROVEN],
+        Verdict::Unknown => &[],
     }
 }
 
@@ -299,4 +311,25 @@ pub async fn alone(file: &Path, passphrase_file: Option<&Path>) -> anyhow::Resul
     let _ = watching.await;
     telling.abort();
     Ok(End::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_breach_is_not_over_because_nothing_is_seen() {
+        let period = Period::new(0, 3600).unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let mut statement = Statement::unknown("acme", "eu", period, "nobody was there", now);
+        for (verdict, last, ends) in [
+            (Verdict::Pass, false, &[BREACH, UNPROVEN][..]),
+            (Verdict::Fail, false, &[UNPROVEN]),
+            (Verdict::Unknown, false, &[]),
+            (Verdict::Unknown, true, &[BREACH, UNPROVEN]),
+        ] {
+            (statement.verdict, statement.last) = (verdict, last);
+            assert_eq!(over(&statement), ends, "{verdict:?} {last}");
+        }
+    }
 }

@@ -255,6 +255,25 @@ fn what_was_allowed_and_not_answered_is_no_contradiction() {
 }
 
 #[test]
+fn what_was_not_written_is_not_lost() {
+    let lost = [
+        home(Operation::Write, false, Through::Refused(503)),
+        passed(Operation::Read, false, Outcome::Absent),
+        passed(Operation::Delete, false, Outcome::Absent),
+        passed(Operation::Read, true, Outcome::Absent),
+    ];
+    let judgement = judge(&acme(), &lost);
+    assert_eq!(judgement.verdict, Verdict::Unknown, "{judgement:?}");
+    let stays = [
+        passed(Operation::Write, false, Outcome::Done),
+        passed(Operation::Delete, false, Outcome::Failed("down".into())),
+        passed(Operation::Read, true, Outcome::Found),
+    ];
+    let judgement = judge(&acme(), &stays);
+    assert_eq!(judgement.verdict, Verdict::Unknown, "{judgement:?}");
+}
+
+#[test]
 fn other_gateways_deny_or_send_home() {
     for status in [403, 421, 307] {
         let mut all = good();
