@@ -120,6 +120,14 @@ pub fn add(
     let mut batch = Vec::new();
     for probed in seen {
         let tenant = &probed.tenant;
+        if !can_be_proven(&tenant.name) {
+            // The others have their proofs all the same.
+            tracing::error!(
+                tenant = tenant.name,
+                "the name is empty or too long for a file: no proof"
+            );
+            continue;
+        }
         if let Some(gap) = journal.gap(&tenant.name, period) {
             let why = "no probe ran in this time";
             batch.push(Statement::unknown(
@@ -133,6 +141,11 @@ pub fn add(
         batch.push(statement(probed, period, late, now));
     }
     journal.append(batch)
+}
+
+/// Whether there can be files of a tenant of this name.
+pub fn can_be_proven(tenant: &str) -> bool {
+    proof::folder::stem(tenant).is_some()
 }
 
 /// Ends the proofs of tenants that the directory has no longer.
@@ -198,5 +211,41 @@ fn statement(probed: Probed, period: Period, late: bool, now: Timestamp) -> Stat
         last: false,
         findings: judgement.findings,
         issued_at: now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use probe::judge::judge;
+
+    use super::*;
+
+    fn probed(name: &str) -> Probed {
+        let tenant = Tenant {
+            name: name.into(),
+            home: "eu".into(),
+            regions: ["eu".to_owned()].into(),
+            quarantined: false,
+        };
+        Probed {
+            nonce: "0".repeat(32),
+            in_force: Default::default(),
+            judgement: judge(&tenant, &[]),
+            tenant,
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_file_can_have_keeps_nobody_from_a_proof() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = proof::key::SigningKey::generate().unwrap();
+        let mut journal = Journal::open(directory.path(), key).unwrap();
+        let period = Period::new(0, 3600).unwrap();
+        let seen = vec![probed(""), probed("acme"), probed(&"x".repeat(300))];
+        let config = probe::Config::default();
+        let now = Timestamp::from_second(60).unwrap();
+        let proofs = add(&config, seen, period, &mut journal, now).unwrap();
+        let tenants: Vec<&str> = proofs.iter().map(|p| &*p.statement.tenant).collect();
+        assert_eq!(tenants, ["acme"]);
     }
 }

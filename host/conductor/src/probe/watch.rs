@@ -167,7 +167,15 @@ impl Watch {
             &mut self.journal,
             Timestamp::now(),
         )?);
-        self.alerts.resolve(MISSING, &BTreeMap::new());
+        let nameless = all.iter().filter(|t| !record::can_be_proven(&t.name));
+        match nameless.count() {
+            0 => self.alerts.resolve(MISSING, &BTreeMap::new()),
+            n => missing(
+                &self.alerts,
+                period,
+                &format!("{n} tenants have a name that is empty or too long for a file"),
+            ),
+        }
         for proof in &proofs {
             self.tell(
                 proof,

@@ -45,37 +45,43 @@ struct Region {
 
 impl Fleet {
     /// As the configuration names it. Keys of context tokens come from the environment, as for
-    /// gateways: with them other regions' services are played who hold a tenant's genuine token.
+    /// gateways, a region's own from a variable that ends with its name (`IG_CONTEXT_KEYS_EU`): with
+    /// them other regions' services are played who hold a tenant's genuine token.
     ///
     /// # Errors
     /// A key can't be used.
     pub fn of(config: &Config, conductor: SocketAddr) -> anyhow::Result<Self> {
-        let keys = std::env::var(CONTEXT_KEYS_ENV).ok();
-        if keys.is_none() {
-            tracing::warn!(
-                "{CONTEXT_KEYS_ENV} is not set: other regions' services are played without a tenant's token"
-            );
-        }
-        Self::with_keys(config, conductor, keys.as_deref())
+        Self::with_keys(config, conductor, |region| {
+            let own = format!("{CONTEXT_KEYS_ENV}_{}", variable(region));
+            let all = || std::env::var(CONTEXT_KEYS_ENV).ok();
+            let keys = std::env::var(&own).ok().or_else(all);
+            if keys.is_none() {
+                tracing::warn!(
+                    "neither {own} nor {CONTEXT_KEYS_ENV} is set: no genuine token is tried at the guards \
+                     of `{region}`, and nothing is proven"
+                );
+            }
+            keys
+        })
     }
 
-    /// The same, with these keys of context tokens.
+    /// The same, with these keys of the regions' context tokens.
     ///
     /// # Errors
     /// A key can't be used.
     pub fn with_keys(
         config: &Config,
         conductor: SocketAddr,
-        keys: Option<&str>,
+        keys: impl Fn(&str) -> Option<String>,
     ) -> anyhow::Result<Self> {
         let settings = config.probe.as_ref().context("there is no [probe]")?;
         let mut regions = BTreeMap::new();
         for agent in &config.agents {
             let gateway = config.gateways.iter().find(|g| g.region == agent.region);
             let Some(gateway) = gateway else { continue };
-            let keys = match keys {
+            let keys = match keys(&agent.region) {
                 Some(text) => Some(
-                    ContextKeys::parse(text, &agent.region)
+                    ContextKeys::parse(&text, &agent.region)
                         .with_context(|| format!("can't use {CONTEXT_KEYS_ENV}"))?,
                 ),
                 None => None,
@@ -121,7 +127,7 @@ impl Fleet {
         match client::send(self.conductor, "GET", path, &[], String::new()).await {
             Ok(answer) => answer.json(),
             Err(error) => {
-                tracing::warn!("asking the conductor: {error:#}");
+                tracing::debug!("asking the conductor: {error:#}");
                 Value::Null
             }
         }
@@ -156,6 +162,45 @@ impl Fleet {
         log.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .decision(trace)
+    }
+}
+
+impl Fleet {
+    /// A tenant's context token as a region's gateway signs it, if that region's keys are known.
+    fn token(&self, region: &str, ask: Ask<'_>) -> Option<String> {
+        let keys = self.regions.get(region)?.keys.as_ref()?;
+        let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+        let token = ContextToken {
+            jti: format!("dec_{}", self.digits(16)),
+            tenant: ask.tenant.name.clone(),
+            home: ask.tenant.home.clone(),
+            region: region.to_owned(),
+            iat: now,
+            exp: now.saturating_add(engine::context::LIFETIME_S),
+            warrant: None,
+        };
+        token.sign(keys)
+    }
+
+    /// Lets a region's agent try what is asked, with this token.
+    async fn attempt_with(&self, region: &str, ask: Ask<'_>, token: Option<String>) -> StoreSeen {
+        let Some(there) = self.regions.get(region) else {
+            return unseen("there is no such region".into());
+        };
+        let body = json!({
+            "store": ask.store.name, "op": ask.operation.name(), "nonce": ask.nonce,
+            "context": token, "tenant": ask.tenant.name,
+        });
+        let headers = [("content-type", "application/json")];
+        let answer =
+            client::send(there.agent, "POST", "/attempt", &headers, body.to_string()).await;
+        match answer {
+            Ok(answer) => match serde_json::from_str::<Told>(&answer.body) {
+                Ok(told) => seen(told),
+                Err(_) => unseen(format!("the agent answered {}", answer.status)),
+            },
+            Err(error) => unseen(format!("no word of the agent: {error:#}")),
+        }
     }
 }
 
@@ -196,36 +241,24 @@ impl World for Fleet {
     }
 
     async fn attempt(&self, region: &str, ask: Ask<'_>) -> StoreSeen {
-        let (Some(there), home) = (self.regions.get(region), &ask.tenant.home) else {
-            return unseen("there is no such region".into());
+        let home = &ask.tenant.home;
+        // A service that was sent to the wrong region with what the home's gateway had signed, and one
+        // whose own region's gateway let the tenant in: there it is for the guard's policy to say no.
+        let genuine = self.attempt_with(region, ask, self.token(home, ask)).await;
+        if !matches!(genuine.outcome, Outcome::Refused(_)) {
+            return genuine;
+        }
+        let Some(token) = self.token(region, ask) else {
+            return unseen(
+                "it was refused, but without the region's keys no token was tried".into(),
+            );
         };
-        let keys = self.regions.get(home).and_then(|r| r.keys.as_ref());
-        let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
-        let context = keys.and_then(|keys| {
-            let token = ContextToken {
-                jti: format!("dec_{}", self.digits(16)),
-                tenant: ask.tenant.name.clone(),
-                home: home.clone(),
-                region: home.clone(),
-                iat: now,
-                exp: now.saturating_add(engine::context::LIFETIME_S),
-                warrant: None,
-            };
-            token.sign(keys)
-        });
-        let body = json!({
-            "store": ask.store.name, "op": ask.operation.name(), "nonce": ask.nonce,
-            "context": context, "tenant": ask.tenant.name,
-        });
-        let headers = [("content-type", "application/json")];
-        let answer =
-            client::send(there.agent, "POST", "/attempt", &headers, body.to_string()).await;
-        match answer {
-            Ok(answer) => match serde_json::from_str::<Told>(&answer.body) {
-                Ok(told) => seen(told),
-                Err(_) => unseen(format!("the agent answered {}", answer.status)),
-            },
-            Err(error) => unseen(format!("no word of the agent: {error:#}")),
+        let own = self.attempt_with(region, ask, Some(token)).await;
+        match &own.outcome {
+            Outcome::Refused(code) if code.starts_with("CONTEXT_") => unseen(format!(
+                "it does not take the prober's token ({code}): has the prober the region's keys?"
+            )),
+            _ => own,
         }
     }
 
@@ -276,6 +309,15 @@ impl World for Fleet {
     fn nonce(&self) -> String {
         self.digits(16)
     }
+}
+
+/// A region's name as it stands in a variable's.
+fn variable(region: &str) -> String {
+    let plain = |c: char| match c.is_ascii_alphanumeric() {
+        true => c.to_ascii_uppercase(),
+        false => '_',
+    };
+    region.chars().map(plain).collect()
 }
 
 /// What nobody can tell, and why.
