@@ -147,14 +147,9 @@ impl Fleet {
         }
     }
 
-    /// The regions of a request's span, if it has arrived: those of a gateway's span of the whole
-    /// request, which comes last.
-    async fn span(&self, trace: &str) -> Option<(String, String)> {
-        let spans = self.api(&format!("/api/traces/{trace}")).await;
-        spans.as_array()?.iter().find_map(|span| {
-            let text = |key: &str| span[key].as_str().map(str::to_owned);
-            Some((text("region_src")?, text("region_dst")?))
-        })
+    /// The regions of a request's span, if it has arrived.
+    async fn span(&self, region: &str, trace: &str) -> Option<(String, String)> {
+        regions_of(region, &self.api(&format!("/api/traces/{trace}")).await)
     }
 
     fn decision(&self, region: &str, trace: &str) -> Option<Decision> {
@@ -267,7 +262,7 @@ impl World for Fleet {
         let mut evidence = Evidence::default();
         loop {
             if evidence.span.is_none() {
-                evidence.span = self.span(trace).await;
+                evidence.span = self.span(region, trace).await;
             }
             if evidence.decision.is_none() {
                 evidence.decision = self.decision(region, trace);
@@ -311,6 +306,20 @@ impl World for Fleet {
     }
 }
 
+/// The regions of a trace's spans, which have both: those of one that tells of another region than this
+/// one, if there is any.
+fn regions_of(region: &str, spans: &Value) -> Option<(String, String)> {
+    let pairs = spans.as_array()?.iter().filter_map(|span| {
+        let text = |key: &str| span[key].as_str().map(str::to_owned);
+        Some((text("region_src")?, text("region_dst")?))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    let strange = pairs
+        .iter()
+        .find(|(src, dst)| src != region || dst != region);
+    strange.or(pairs.first()).cloned()
+}
+
 /// A region's name as it stands in a variable's.
 fn variable(region: &str) -> String {
     let plain = |c: char| match c.is_ascii_alphanumeric() {
@@ -345,5 +354,39 @@ fn seen(told: Told) -> StoreSeen {
         },
         identity: told.identity.unwrap_or_default(),
         region: told.region,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_of_another_region_is_not_hidden_by_one_of_this() {
+        let span = |src: &str, dst: &str| json!({"region_src": src, "region_dst": dst});
+        let pair = |src: &str, dst: &str| Some((src.to_owned(), dst.to_owned()));
+        for (spans, want) in [
+            (json!(null), None),
+            (json!([{"region_src": "eu"}]), None),
+            (
+                json!([{"region_src": "eu"}, span("eu", "eu")]),
+                pair("eu", "eu"),
+            ),
+            (
+                json!([span("eu", "eu"), span("eu", "us")]),
+                pair("eu", "us"),
+            ),
+            (
+                json!([span("eu", "eu"), span("us", "us")]),
+                pair("us", "us"),
+            ),
+        ] {
+            assert_eq!(regions_of("eu", &spans), want, "{spans}");
+        }
+    }
+
+    #[test]
+    fn a_regions_keys_have_a_variable_of_their_own() {
+        assert_eq!(variable("eu-central.1"), "EU_CENTRAL_1");
     }
 }
