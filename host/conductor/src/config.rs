@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+pub(crate) use probe::probe_role;
 pub use probe::{Agent, Probe};
 pub use sidecar::{Listener, Sidecar};
 

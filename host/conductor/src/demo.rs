@@ -78,7 +78,7 @@ async fn probe_stage(
 ) -> anyhow::Result<End> {
     let config = stage.prober()?;
     let settings = config.probe.as_ref().context("there is no [probe]")?;
-    let fleet = Fleet::with_keys(&config, stage.api, Some(&stage.context_keys()))?;
+    let fleet = Fleet::with_keys(&config, stage.api, |_| Some(stage.context_keys()))?;
     let period = Period::at(jiff::Timestamp::now(), HOUR_S)?;
     let schedule = ::probe::Config {
         every_s: HOUR_S,

@@ -145,6 +145,7 @@ pub fn spec(
         paths: gateway.graphql_paths.clone(),
         routes,
         agents,
+        probe_role: crate::config::probe_role(config),
         endpoints: gateway.endpoints.clone(),
         health_check: gateway.health_check.clone(),
         jwt: JwtSpec {

@@ -39,6 +39,9 @@ pub struct GatewaySpec {
     /// The region's probe agents, which [`crate::PROBE_PATH`] leads to; without any it leads nowhere.
     #[serde(default)]
     pub agents: Vec<EndpointSpec>,
+    /// The role that a caller's token must list for its requests to lead to the agents.
+    #[serde(default = "probe_role")]
+    pub probe_role: String,
     /// Whether and how endpoints are checked.
     #[serde(default)]
     pub health_check: Option<HealthCheckSpec>,
@@ -54,6 +57,10 @@ pub struct GatewaySpec {
     /// Sizes and times.
     #[serde(default)]
     pub limits: Limits,
+}
+
+fn probe_role() -> String {
+    "probe".to_owned()
 }
 
 /// Where and how often spans of requests are reported.

@@ -42,6 +42,10 @@ pub struct Judgement {
     pub findings: Vec<String>,
 }
 
+/// Statuses by which a gateway denies a request for where its tenant's data is, or says where to ask.
+/// Any other (no token, no such path, nobody there) says nothing about that.
+const DENIALS: [u16; 3] = [403, 421, 307];
+
 /// Findings that a judgement lists; how many more there are is said.
 const FINDINGS: usize = 20;
 
@@ -54,6 +58,8 @@ pub fn judge(tenant: &Tenant, seen: &[Seen]) -> Judgement {
         stores: BTreeSet::new(),
         reads: BTreeSet::new(),
         writes: BTreeSet::new(),
+        written: BTreeSet::new(),
+        deleted: BTreeSet::new(),
     };
     for seen in seen {
         bench.hear(seen);
@@ -67,6 +73,9 @@ struct Bench<'t> {
     stores: BTreeSet<Store>,
     reads: BTreeSet<String>,
     writes: BTreeSet<String>,
+    /// The stores that said that they wrote the sentinel, and that they deleted it.
+    written: BTreeSet<String>,
+    deleted: BTreeSet<String>,
 }
 
 impl Bench<'_> {
@@ -86,7 +95,9 @@ impl Bench<'_> {
             } => {
                 let what = format!("{} in {kind} `{store}`", operation.name());
                 match through {
-                    Through::Passed(seen) => self.at_home(&what, kind, *operation, *deleted, seen),
+                    Through::Passed(seen) => {
+                        self.at_home(&what, store, kind, *operation, *deleted, seen);
+                    }
                     Through::Refused(_) if self.tenant.quarantined => {}
                     Through::Refused(status) => self.find(
                         Verdict::Unknown,
@@ -97,14 +108,14 @@ impl Bench<'_> {
                         return;
                     }
                 }
-                self.evidence(matches!(through, Through::Passed(_)), evidence);
+                self.evidence(through, evidence);
             }
             Seen::Gateway { region, through } => match through {
                 Through::Passed(_) => self.find(
                     Verdict::Fail,
                     format!("the gateway of `{region}` let a request for the tenant's data pass"),
                 ),
-                Through::Refused(307 | 401 | 403 | 421) => {}
+                Through::Refused(status) if DENIALS.contains(status) => {}
                 Through::Refused(status) => self.find(
                     Verdict::Unknown,
                     format!("the gateway of `{region}` answered {status}, which says nothing"),
@@ -138,6 +149,7 @@ impl Bench<'_> {
     fn at_home(
         &mut self,
         what: &str,
+        store: &str,
         kind: &str,
         operation: Operation,
         deleted: bool,
@@ -149,11 +161,19 @@ impl Bench<'_> {
                 format!("{what}: it was let through, though the tenant is in quarantine"),
             );
         }
+        // What was not written can't be lost, and what was not deleted may stay.
+        let written = self.written.contains(store);
         let problem = match (operation, &seen.outcome) {
-            (Operation::Write, Outcome::Done) => None,
+            (Operation::Write, Outcome::Done) => {
+                self.written.insert(store.to_owned());
+                None
+            }
             (Operation::Read, Outcome::Found) if !deleted => None,
             (Operation::Read, Outcome::Absent) if deleted => None,
-            (Operation::Delete, Outcome::Done) => None,
+            (Operation::Delete, Outcome::Done) => {
+                self.deleted.insert(store.to_owned());
+                None
+            }
             (_, Outcome::Refused(code)) => {
                 self.find(
                     Verdict::Unknown,
@@ -165,8 +185,18 @@ impl Bench<'_> {
                 self.find(Verdict::Unknown, format!("{what}: {why}"));
                 return;
             }
+            (Operation::Read, Outcome::Found) if !self.deleted.contains(store) => {
+                let what = format!("{what}: the sentinel could not be deleted and is still there");
+                self.find(Verdict::Unknown, what);
+                None
+            }
             (Operation::Read, Outcome::Found) => {
                 Some("the sentinel is still there after it was deleted")
+            }
+            (Operation::Read | Operation::Delete, Outcome::Absent) if !written => {
+                let what = format!("{what}: the sentinel was not written, and is not there");
+                self.find(Verdict::Unknown, what);
+                None
             }
             (Operation::Read, _) => Some("the sentinel was written and is not there"),
             (Operation::Delete, _) => Some("the sentinel to delete was not there"),
@@ -200,8 +230,14 @@ impl Bench<'_> {
         }
     }
 
-    fn evidence(&mut self, passed: bool, evidence: &Evidence) {
+    fn evidence(&mut self, through: &Through, evidence: &Evidence) {
         let home = &self.tenant.home;
+        // What was allowed and then not answered, the services being down, is no contradiction.
+        let opposite = match through {
+            Through::Passed(_) => Some(false),
+            Through::Refused(status) if DENIALS.contains(status) => Some(true),
+            Through::Refused(_) | Through::Failed(_) => None,
+        };
         match &evidence.span {
             None => self.find(Verdict::Unknown, "a request's span did not arrive".into()),
             Some((from, to)) if from != home || !self.tenant.regions.contains(to) => self.find(
@@ -222,7 +258,7 @@ impl Bench<'_> {
                     decision.id, decision.tenant
                 ),
             ),
-            Some(decision) if decision.allowed != passed => self.find(
+            Some(decision) if Some(decision.allowed) == opposite => self.find(
                 Verdict::Fail,
                 format!(
                     "{} says `allowed: {}`, and the opposite happened",

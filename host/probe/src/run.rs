@@ -183,13 +183,16 @@ async fn look<W: World>(
             }
         }
     }
+    // One wait for all: where nothing arrives, it is not waited for each of them anew.
+    let began = tokio::time::Instant::now();
     for (place, trace) in traces {
         if let Some(Seen::Home {
             through, evidence, ..
         }) = seen.get_mut(place)
             && !matches!(through, Through::Failed(_))
         {
-            *evidence = world.evidence(&tenant.home, &trace, within).await;
+            let left = within.saturating_sub(began.elapsed());
+            *evidence = world.evidence(&tenant.home, &trace, left).await;
         }
     }
     seen

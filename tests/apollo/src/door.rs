@@ -102,6 +102,7 @@ impl Door {
                 priority: 0,
             }],
             agents: Vec::new(),
+            probe_role: "probe".to_owned(),
             health_check: None,
             jwt: JwtSpec {
                 issuer: ISSUER.to_owned(),

@@ -21,7 +21,7 @@ pub struct Probe {
     pub token_key: PathBuf,
     /// Under which id it stands there.
     pub token_kid: String,
-    /// The role that the tokens state.
+    /// The role that the tokens state; gateways lead nobody else to the agents.
     #[serde(default = "default_role")]
     pub role: String,
     /// When and how probes run.
@@ -51,6 +51,12 @@ pub struct Agent {
 
 fn default_role() -> String {
     "probe".into()
+}
+
+/// The role whose tokens gateways lead to the agents.
+pub(crate) fn probe_role(config: &Config) -> String {
+    let probe = config.probe.as_ref();
+    probe.map_or_else(default_role, |probe| probe.role.clone())
 }
 
 fn default_limit_ms() -> u64 {
@@ -106,6 +112,15 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
             !config.agents.is_empty(),
             "there is a [probe], but no [[agents]] to ask through"
         );
+        for gateway in &config.gateways {
+            let region = &gateway.region;
+            let agent = config.agents.iter().find(|a| a.region == *region);
+            ensure!(
+                agent.is_some_and(|a| !a.stores.is_empty()),
+                "there is a [probe], but region `{region}` has no [[agents]] with `stores`: nobody would \
+                 try from there what must be refused"
+            );
+        }
         ensure!(
             config.traces.is_some(),
             "there is a [probe], but no [traces]: without spans nothing can be proven"

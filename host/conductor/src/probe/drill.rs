@@ -139,7 +139,7 @@ fn elsewhere(stage: &Stage) -> Elsewhere {
 /// Probes the region's tenants, and notes their sentinels.
 async fn probes(stage: &Stage, nonces: &mut Vec<String>) -> anyhow::Result<Vec<Verdict>> {
     let config = stage.prober()?;
-    let fleet = Fleet::with_keys(&config, stage.api, Some(&stage.context_keys()))?;
+    let fleet = Fleet::with_keys(&config, stage.api, |_| Some(stage.context_keys()))?;
     let schedule = config.probe.as_ref().map(|p| p.schedule.clone());
     let prober = Prober::new(schedule.unwrap_or_default(), regions(&config), fleet);
     let mut ours = tenants(&config)?;

@@ -120,6 +120,14 @@ pub fn add(
     let mut batch = Vec::new();
     for probed in seen {
         let tenant = &probed.tenant;
+        if !can_be_proven(&tenant.name) {
+            // The others have their proofs all the same.
+            tracing::error!(
+                tenant = tenant.name,
+                "the name is empty or too long for a file: no proof"
+            );
+            continue;
+        }
         if let Some(gap) = journal.gap(&tenant.name, period) {
             let why = "no probe ran in this time";
             batch.push(Statement::unknown(
@@ -133,6 +141,11 @@ pub fn add(
         batch.push(statement(probed, period, late, now));
     }
     journal.append(batch)
+}
+
+/// Whether there can be files of a tenant of this name.
+pub fn can_be_proven(tenant: &str) -> bool {
+    proof::folder::stem(tenant).is_some()
 }
 
 /// Ends the proofs of tenants that the directory has no longer.

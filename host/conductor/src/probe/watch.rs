@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use probe::plan::Tenant;
 use probe::schedule;
 use proof::Journal;
-use proof::residency::{Period, Proof, Verdict};
+use proof::residency::{Period, Proof, Statement, Verdict};
 use tokio::sync::{Notify, watch};
 
 use super::record::{self, Summary};
@@ -174,7 +174,15 @@ impl Watch {
             &mut self.journal,
             Timestamp::now(),
         )?);
-        self.alerts.resolve(MISSING, &BTreeMap::new());
+        let nameless = all.iter().filter(|t| !record::can_be_proven(&t.name));
+        match nameless.count() {
+            0 => self.alerts.resolve(MISSING, &BTreeMap::new()),
+            n => missing(
+                &self.alerts,
+                period,
+                &format!("{n} tenants have a name that is empty or too long for a file"),
+            ),
+        }
         for proof in &proofs {
             let of = |t: &&Tenant| t.name == proof.statement.tenant;
             let quarantined = all.iter().find(of).is_some_and(|t| t.quarantined);
@@ -220,11 +228,12 @@ fn tell(alerts: &Alerts, proof: &Proof, quarantined: bool) {
         )),
         _ => None,
     };
+    if quarantined && statement.verdict == Verdict::Unknown {
+        alerts.resolve(UNPROVEN, &about);
+    }
     let late = statement.late && !statement.last;
-    for name in [BREACH, UNPROVEN] {
-        if firing.as_ref().is_none_or(|(firing, ..)| *firing != name) {
-            alerts.resolve(name, &about);
-        }
+    for name in over(statement) {
+        alerts.resolve(name, &about);
     }
     if let Some((name, severity, summary)) = firing {
         let mut quoted: Vec<&str> = statement.findings.iter().map(String::as_str).collect();
@@ -254,6 +263,17 @@ fn tell(alerts: &Alerts, proof: &Proof, quarantined: bool) {
         });
     } else {
         alerts.resolve(LATE, &about);
+    }
+}
+
+/// The alerts that a statement ends. A breach is over when a proof says so, not when nothing can be
+/// seen any more.
+fn over(statement: &Statement) -> &'static [&'static str] {
+    match statement.verdict {
+        Verdict::Pass => &[BREACH, UNPROVEN],
+        Verdict::Fail => &[UNPROVEN],
+        Verdict::Unknown if statement.last => &[BREACH, UNPROVEN],
+        Verdict::Unknown => &[],
     }
 }
 
@@ -340,9 +360,12 @@ mod tests {
             (Pass, false, false, ""),
             (Fail, false, false, BREACH),
             (Fail, true, true, "ResidencyBreach ResidencyProofLate"),
+            // A breach is not over because nothing is seen.
+            (Unknown, false, false, "ResidencyBreach ResidencyUnproven"),
+            (Unknown, false, true, BREACH),
+            (Pass, true, false, LATE),
             (Unknown, false, false, UNPROVEN),
             (Unknown, false, true, ""),
-            (Pass, true, false, LATE),
             (Pass, false, false, ""),
         ] {
             let mut firing = told(verdict, late, quarantined);

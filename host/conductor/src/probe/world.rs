@@ -45,37 +45,43 @@ struct Region {
 
 impl Fleet {
     /// As the configuration names it. Keys of context tokens come from the environment, as for
-    /// gateways: with them other regions' services are played who hold a tenant's genuine token.
+    /// gateways, a region's own from a variable that ends with its name (`IG_CONTEXT_KEYS_EU`): with
+    /// them other regions' services are played who hold a tenant's genuine token.
     ///
     /// # Errors
     /// A key can't be used.
     pub fn of(config: &Config, conductor: SocketAddr) -> anyhow::Result<Self> {
-        let keys = std::env::var(CONTEXT_KEYS_ENV).ok();
-        if keys.is_none() {
-            tracing::warn!(
-                "{CONTEXT_KEYS_ENV} is not set: other regions' services are played without a tenant's token"
-            );
-        }
-        Self::with_keys(config, conductor, keys.as_deref())
+        Self::with_keys(config, conductor, |region| {
+            let own = format!("{CONTEXT_KEYS_ENV}_{}", variable(region));
+            let all = || std::env::var(CONTEXT_KEYS_ENV).ok();
+            let keys = std::env::var(&own).ok().or_else(all);
+            if keys.is_none() {
+                tracing::warn!(
+                    "neither {own} nor {CONTEXT_KEYS_ENV} is set: no genuine token is tried at the guards \
+                     of `{region}`, and nothing is proven"
+                );
+            }
+            keys
+        })
     }
 
-    /// The same, with these keys of context tokens.
+    /// The same, with these keys of the regions' context tokens.
     ///
     /// # Errors
     /// A key can't be used.
     pub fn with_keys(
         config: &Config,
         conductor: SocketAddr,
-        keys: Option<&str>,
+        keys: impl Fn(&str) -> Option<String>,
     ) -> anyhow::Result<Self> {
         let settings = config.probe.as_ref().context("there is no [probe]")?;
         let mut regions = BTreeMap::new();
         for agent in &config.agents {
             let gateway = config.gateways.iter().find(|g| g.region == agent.region);
             let Some(gateway) = gateway else { continue };
-            let keys = match keys {
+            let keys = match keys(&agent.region) {
                 Some(text) => Some(
-                    ContextKeys::parse(text, &agent.region)
+                    ContextKeys::parse(&text, &agent.region)
                         .with_context(|| format!("can't use {CONTEXT_KEYS_ENV}"))?,
                 ),
                 None => None,
@@ -121,34 +127,29 @@ impl Fleet {
         match client::send(self.conductor, "GET", path, &[], String::new()).await {
             Ok(answer) => answer.json(),
             Err(error) => {
-                tracing::warn!("asking the conductor: {error:#}");
+                tracing::debug!("asking the conductor: {error:#}");
                 Value::Null
             }
         }
     }
 
     /// What the agent of a region remembers of a run.
-    async fn told(region: &Region, run: &str) -> Through {
+    async fn told(region: &Region, run: &str) -> StoreSeen {
         let path = format!("/results/{run}");
         let answer = match client::send(region.agent, "GET", &path, &[], String::new()).await {
             Ok(answer) => answer,
-            Err(error) => return Through::Failed(format!("no word of the agent: {error:#}")),
+            Err(error) => return unseen(format!("no word of the agent: {error:#}")),
         };
         let told: Result<Vec<Told>, _> = serde_json::from_str(&answer.body);
         match told.ok().and_then(|told| told.into_iter().next()) {
-            Some(told) => Through::Passed(seen(told)),
-            None => Through::Failed("the region's agent knows nothing of it".into()),
+            Some(told) => seen(told),
+            None => unseen("the region's agent knows nothing of it".into()),
         }
     }
 
-    /// The regions of a request's span, if it has arrived: those of a gateway's span of the whole
-    /// request, which comes last.
-    async fn span(&self, trace: &str) -> Option<(String, String)> {
-        let spans = self.api(&format!("/api/traces/{trace}")).await;
-        spans.as_array()?.iter().find_map(|span| {
-            let text = |key: &str| span[key].as_str().map(str::to_owned);
-            Some((text("region_src")?, text("region_dst")?))
-        })
+    /// The regions of a request's span, if it has arrived.
+    async fn span(&self, region: &str, trace: &str) -> Option<(String, String)> {
+        regions_of(region, &self.api(&format!("/api/traces/{trace}")).await)
     }
 
     fn decision(&self, region: &str, trace: &str) -> Option<Decision> {
@@ -156,6 +157,45 @@ impl Fleet {
         log.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .decision(trace)
+    }
+}
+
+impl Fleet {
+    /// A tenant's context token as a region's gateway signs it, if that region's keys are known.
+    fn token(&self, region: &str, ask: Ask<'_>) -> Option<String> {
+        let keys = self.regions.get(region)?.keys.as_ref()?;
+        let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+        let token = ContextToken {
+            jti: format!("dec_{}", self.digits(16)),
+            tenant: ask.tenant.name.clone(),
+            home: ask.tenant.home.clone(),
+            region: region.to_owned(),
+            iat: now,
+            exp: now.saturating_add(engine::context::LIFETIME_S),
+            warrant: None,
+        };
+        token.sign(keys)
+    }
+
+    /// Lets a region's agent try what is asked, with this token.
+    async fn attempt_with(&self, region: &str, ask: Ask<'_>, token: Option<String>) -> StoreSeen {
+        let Some(there) = self.regions.get(region) else {
+            return unseen("there is no such region".into());
+        };
+        let body = json!({
+            "store": ask.store.name, "op": ask.operation.name(), "nonce": ask.nonce,
+            "context": token, "tenant": ask.tenant.name,
+        });
+        let headers = [("content-type", "application/json")];
+        let answer =
+            client::send(there.agent, "POST", "/attempt", &headers, body.to_string()).await;
+        match answer {
+            Ok(answer) => match serde_json::from_str::<Told>(&answer.body) {
+                Ok(told) => seen(told),
+                Err(_) => unseen(format!("the agent answered {}", answer.status)),
+            },
+            Err(error) => unseen(format!("no word of the agent: {error:#}")),
+        }
     }
 }
 
@@ -191,48 +231,34 @@ impl World for Fleet {
             .each_ref()
             .map(|(name, value)| (*name, value.as_str()));
         match client::send(there.gateway, "POST", &path, &headers, String::new()).await {
-            Ok(answer) if answer.status == 204 => sent(Self::told(there, &run).await),
+            // Whatever the agent says of it: the gateway has let it pass.
+            Ok(answer) if answer.status == 204 => {
+                sent(Through::Passed(Self::told(there, &run).await))
+            }
             Ok(answer) => sent(Through::Refused(answer.status)),
             Err(error) => sent(Through::Failed(format!("{error:#}"))),
         }
     }
 
     async fn attempt(&self, region: &str, ask: Ask<'_>) -> StoreSeen {
-        let failed = |why: String| StoreSeen {
-            outcome: Outcome::Failed(why),
-            identity: String::new(),
-            region: None,
+        let home = &ask.tenant.home;
+        // A service that was sent to the wrong region with what the home's gateway had signed, and one
+        // whose own region's gateway let the tenant in: there it is for the guard's policy to say no.
+        let genuine = self.attempt_with(region, ask, self.token(home, ask)).await;
+        if !matches!(genuine.outcome, Outcome::Refused(_)) {
+            return genuine;
+        }
+        let Some(token) = self.token(region, ask) else {
+            return unseen(
+                "it was refused, but without the region's keys no token was tried".into(),
+            );
         };
-        let (Some(there), home) = (self.regions.get(region), &ask.tenant.home) else {
-            return failed("there is no such region".into());
-        };
-        let keys = self.regions.get(home).and_then(|r| r.keys.as_ref());
-        let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
-        let context = keys.and_then(|keys| {
-            let token = ContextToken {
-                jti: format!("dec_{}", self.digits(16)),
-                tenant: ask.tenant.name.clone(),
-                home: home.clone(),
-                region: home.clone(),
-                iat: now,
-                exp: now.saturating_add(engine::context::LIFETIME_S),
-                warrant: None,
-            };
-            token.sign(keys)
-        });
-        let body = json!({
-            "store": ask.store.name, "op": ask.operation.name(), "nonce": ask.nonce,
-            "context": context, "tenant": ask.tenant.name,
-        });
-        let headers = [("content-type", "application/json")];
-        let answer =
-            client::send(there.agent, "POST", "/attempt", &headers, body.to_string()).await;
-        match answer {
-            Ok(answer) => match serde_json::from_str::<Told>(&answer.body) {
-                Ok(told) => seen(told),
-                Err(_) => failed(format!("the agent answered {}", answer.status)),
-            },
-            Err(error) => failed(format!("no word of the agent: {error:#}")),
+        let own = self.attempt_with(region, ask, Some(token)).await;
+        match &own.outcome {
+            Outcome::Refused(code) if code.starts_with("CONTEXT_") => unseen(format!(
+                "it does not take the prober's token ({code}): has the prober the region's keys?"
+            )),
+            _ => own,
         }
     }
 
@@ -241,7 +267,7 @@ impl World for Fleet {
         let mut evidence = Evidence::default();
         loop {
             if evidence.span.is_none() {
-                evidence.span = self.span(trace).await;
+                evidence.span = self.span(region, trace).await;
             }
             if evidence.decision.is_none() {
                 evidence.decision = self.decision(region, trace);
@@ -285,6 +311,38 @@ impl World for Fleet {
     }
 }
 
+/// The regions of a trace's spans, which have both: those of one that tells of another region than this
+/// one, if there is any.
+fn regions_of(region: &str, spans: &Value) -> Option<(String, String)> {
+    let pairs = spans.as_array()?.iter().filter_map(|span| {
+        let text = |key: &str| span[key].as_str().map(str::to_owned);
+        Some((text("region_src")?, text("region_dst")?))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    let strange = pairs
+        .iter()
+        .find(|(src, dst)| src != region || dst != region);
+    strange.or(pairs.first()).cloned()
+}
+
+/// A region's name as it stands in a variable's.
+fn variable(region: &str) -> String {
+    let plain = |c: char| match c.is_ascii_alphanumeric() {
+        true => c.to_ascii_uppercase(),
+        false => '_',
+    };
+    region.chars().map(plain).collect()
+}
+
+/// What nobody can tell, and why.
+fn unseen(why: String) -> StoreSeen {
+    StoreSeen {
+        outcome: Outcome::Failed(why),
+        identity: String::new(),
+        region: None,
+    }
+}
+
 fn seen(told: Told) -> StoreSeen {
     let reason = told.reason.unwrap_or_default();
     StoreSeen {
@@ -301,5 +359,39 @@ fn seen(told: Told) -> StoreSeen {
         },
         identity: told.identity.unwrap_or_default(),
         region: told.region,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_of_another_region_is_not_hidden_by_one_of_this() {
+        let span = |src: &str, dst: &str| json!({"region_src": src, "region_dst": dst});
+        let pair = |src: &str, dst: &str| Some((src.to_owned(), dst.to_owned()));
+        for (spans, want) in [
+            (json!(null), None),
+            (json!([{"region_src": "eu"}]), None),
+            (
+                json!([{"region_src": "eu"}, span("eu", "eu")]),
+                pair("eu", "eu"),
+            ),
+            (
+                json!([span("eu", "eu"), span("eu", "us")]),
+                pair("eu", "us"),
+            ),
+            (
+                json!([span("eu", "eu"), span("us", "us")]),
+                pair("us", "us"),
+            ),
+        ] {
+            assert_eq!(regions_of("eu", &spans), want, "{spans}");
+        }
+    }
+
+    #[test]
+    fn a_regions_keys_have_a_variable_of_their_own() {
+        assert_eq!(variable("eu-central.1"), "EU_CENTRAL_1");
     }
 }

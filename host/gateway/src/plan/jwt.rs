@@ -10,6 +10,9 @@ use crate::spec::GatewaySpec;
 /// The filter's name, and the namespace of its metadata.
 pub(super) const NAME: &str = "envoy.filters.http.jwt_authn";
 
+/// Under which the verified claims stand in the filter's metadata.
+pub(super) const PAYLOAD: &str = "payload";
+
 const PROVIDER: &str = "issuer";
 
 /// Tokens whose signature need not be checked again.
@@ -25,7 +28,7 @@ pub(super) fn filter(spec: &GatewaySpec) -> jwt::JwtAuthentication {
             name: "authorization".to_owned(),
             value_prefix: "Bearer ".to_owned(),
         }],
-        payload_in_metadata: "payload".to_owned(),
+        payload_in_metadata: PAYLOAD.to_owned(),
         jwt_cache_config: Some(jwt::JwtCacheConfig {
             jwt_cache_size: CACHED_TOKENS,
             ..Default::default()

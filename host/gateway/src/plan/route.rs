@@ -14,7 +14,7 @@ use envoy_types::pb::envoy::config::core::v3::{
 use envoy_types::pb::envoy::config::route::v3 as route;
 use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 
-use super::{AGENTS, CLUSTER_HEADER, PROBE_PATH, ROUTE_HEADER, cluster_name, millis, no};
+use super::{AGENTS, CLUSTER_HEADER, PROBE_PATH, ROUTE_HEADER, cluster_name, jwt, millis, no};
 use crate::spec::{GatewaySpec, Limits, RouteSpec};
 
 /// The route configuration's name.
@@ -117,12 +117,13 @@ fn to_cluster(
     }
 }
 
-/// Probes that the residency filter has sent to this region. The agent answers nothing that could be
+/// The prober's requests that the residency filter has sent to this region. The agent answers nothing that could be
 /// masked: it says what it saw to who asks it directly.
 fn to_agents(spec: &GatewaySpec) -> route::Route {
     let mut matches = exactly(PROBE_PATH);
     let region = literally(&cluster_name(&spec.region));
     matches.headers = vec![header(CLUSTER_HEADER, &region)];
+    matches.dynamic_metadata = vec![has_role(&spec.probe_role)];
     route::Route {
         name: "probe".to_owned(),
         r#match: Some(matches),
@@ -134,6 +135,32 @@ fn to_agents(spec: &GatewaySpec) -> route::Route {
             timeout: millis(spec.limits.response_timeout_ms),
             ..Default::default()
         })),
+        ..Default::default()
+    }
+}
+
+/// That the verified token lists a role.
+fn has_role(role: &str) -> matcher::MetadataMatcher {
+    use matcher::{list_matcher, metadata_matcher, string_matcher, value_matcher};
+    let value = |pattern| matcher::ValueMatcher {
+        match_pattern: Some(pattern),
+    };
+    let exact = value(value_matcher::MatchPattern::StringMatch(
+        matcher::StringMatcher {
+            match_pattern: Some(string_matcher::MatchPattern::Exact(role.to_owned())),
+            ..Default::default()
+        },
+    ));
+    let any = matcher::ListMatcher {
+        match_pattern: Some(list_matcher::MatchPattern::OneOf(Box::new(exact))),
+    };
+    let segment = |key: &str| metadata_matcher::PathSegment {
+        segment: Some(metadata_matcher::path_segment::Segment::Key(key.to_owned())),
+    };
+    matcher::MetadataMatcher {
+        filter: jwt::NAME.to_owned(),
+        path: vec![segment(jwt::PAYLOAD), segment("roles")],
+        value: Some(value(value_matcher::MatchPattern::ListMatch(Box::new(any)))),
         ..Default::default()
     }
 }

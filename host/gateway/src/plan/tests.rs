@@ -71,6 +71,7 @@ pub(crate) fn sample() -> GatewaySpec {
             address: local(20003),
             priority: 0,
         }],
+        probe_role: "prober".to_owned(),
         health_check: None,
         jwt: JwtSpec {
             issuer: "https://issuer.example".to_owned(),
@@ -241,6 +242,13 @@ fn probes_lead_to_agents_by_the_word_of_the_residency_filter_only() {
     let probe = probe.clone().find(|r| r.name == "probe").unwrap();
     let header = &probe.r#match.as_ref().unwrap().headers[0];
     assert_eq!(header.name, CLUSTER_HEADER);
+    // Of the prober only: whoever else has a token has no business in the stores.
+    let metadata = &probe.r#match.as_ref().unwrap().dynamic_metadata;
+    assert_eq!(metadata.len(), 1);
+    let text = format!("{:?}", metadata[0]);
+    for part in ["jwt_authn", "payload", "roles", "OneOf", "prober"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
     let mut without = sample();
     without.agents.clear();
     let planned = plan(&without).unwrap();

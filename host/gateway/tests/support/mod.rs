@@ -81,6 +81,7 @@ impl World {
                 priority: 0,
             }],
             agents: Vec::new(),
+            probe_role: "probe".to_owned(),
             health_check: None,
             jwt: JwtSpec {
                 issuer: "https://issuer.test".to_owned(),

@@ -164,7 +164,9 @@ fn whatever_is_not_is_named() {
             "the gateway of `us` let",
         ),
         (gateway(Through::Refused(503)), unknown, "answered 503"),
-        // The word of whatever is behind the gateway.
+        // Something else than a gateway answers there, or the prober is not known to it.
+        (gateway(Through::Refused(200)), unknown, "answered 200"),
+        (gateway(Through::Refused(401)), unknown, "answered 401"),
         (gateway(Through::Refused(404)), unknown, "answered 404"),
         (
             gateway(Through::Failed("no route".into())),
@@ -226,6 +228,57 @@ fn whatever_is_not_is_named() {
         let judgement = judge(&acme(), &all);
         assert_eq!(judgement.verdict, verdict, "{step:?}: {judgement:?}");
         assert!(judgement.findings[0].contains(says), "{judgement:?}");
+    }
+}
+
+#[test]
+fn what_was_allowed_and_not_answered_is_no_contradiction() {
+    let refused = |status, evidence| Seen::Home {
+        store: "people".into(),
+        kind: "postgres".into(),
+        operation: Operation::Write,
+        deleted: false,
+        through: Through::Refused(status),
+        evidence,
+    };
+    for (status, allowed, verdict) in [
+        (503, true, Verdict::Unknown),
+        (400, true, Verdict::Unknown),
+        (403, false, Verdict::Unknown),
+        (403, true, Verdict::Fail),
+    ] {
+        let mut all = good();
+        all.push(refused(status, evidence(allowed)));
+        let judgement = judge(&acme(), &all);
+        assert_eq!(judgement.verdict, verdict, "{status}: {judgement:?}");
+    }
+}
+
+#[test]
+fn what_was_not_written_is_not_lost() {
+    let lost = [
+        home(Operation::Write, false, Through::Refused(503)),
+        passed(Operation::Read, false, Outcome::Absent),
+        passed(Operation::Delete, false, Outcome::Absent),
+        passed(Operation::Read, true, Outcome::Absent),
+    ];
+    let judgement = judge(&acme(), &lost);
+    assert_eq!(judgement.verdict, Verdict::Unknown, "{judgement:?}");
+    let stays = [
+        passed(Operation::Write, false, Outcome::Done),
+        passed(Operation::Delete, false, Outcome::Failed("down".into())),
+        passed(Operation::Read, true, Outcome::Found),
+    ];
+    let judgement = judge(&acme(), &stays);
+    assert_eq!(judgement.verdict, Verdict::Unknown, "{judgement:?}");
+}
+
+#[test]
+fn other_gateways_deny_or_send_home() {
+    for status in [403, 421, 307] {
+        let mut all = good();
+        all.push(gateway(Through::Refused(status)));
+        assert_eq!(judge(&acme(), &all).verdict, Verdict::Pass, "{status}");
     }
 }
 

@@ -14,6 +14,8 @@ struct Toy {
     astray: Option<&'static str>,
     /// Whether a guard lets everybody in.
     open: bool,
+    /// Whether spans and log lines get lost.
+    mute: bool,
     running: Mutex<(usize, usize)>,
 }
 
@@ -73,7 +75,11 @@ impl World for Toy {
         }
     }
 
-    async fn evidence(&self, region: &str, trace: &str, _: Duration) -> Evidence {
+    async fn evidence(&self, region: &str, trace: &str, within: Duration) -> Evidence {
+        if self.mute {
+            tokio::time::sleep(within).await;
+            return Evidence::default();
+        }
         Evidence {
             span: Some((region.to_owned(), region.to_owned())),
             decision: Some(Decision {
@@ -160,4 +166,17 @@ async fn a_guard_that_lets_everybody_in_fails() {
     let (all, _) = probe(world, 1).await;
     assert_eq!(all[0].judgement.verdict, Verdict::Fail);
     assert!(all[0].judgement.findings[0].contains("was let in"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_arrive_is_waited_for_once() {
+    let world = Toy {
+        mute: true,
+        ..Toy::default()
+    };
+    let began = tokio::time::Instant::now();
+    let (all, _) = probe(world, 1).await;
+    assert_eq!(all[0].judgement.verdict, Verdict::Unknown);
+    let within = Duration::from_secs(Config::default().evidence_s.into());
+    assert!(began.elapsed() < within + Duration::from_secs(1));
 }

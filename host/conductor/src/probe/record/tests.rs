@@ -137,3 +137,16 @@ fn a_tenant_that_is_gone_has_a_last_proof() {
     assert!(again.is_empty());
     holds(directory.path());
 }
+
+#[test]
+fn a_name_that_no_file_can_have_keeps_nobody_from_a_proof() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut journal = journal(directory.path());
+    let long = "x".repeat(300);
+    let seen = ["", "acme", &long].map(|name| probed(name, probe::Verdict::Pass));
+    let period = hour(0);
+    let now = at(period.end_s());
+    let proofs = add(&config(), seen.into(), period, &mut journal, now).unwrap();
+    let tenants: Vec<&str> = proofs.iter().map(|p| &*p.statement.tenant).collect();
+    assert_eq!(tenants, ["acme"]);
+}
