@@ -47,16 +47,3 @@ pub fn all(read: impl Fn(&str) -> Result<String>) -> Result<Vec<Guard>> {
     }
     Ok(table.guard)
 }
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn every_guard_stands_where_the_table_says() {
-        let filters = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../filters");
-        all(|file| Ok(std::fs::read_to_string(filters.join(file))?)).unwrap();
-    }
-}
