@@ -84,8 +84,11 @@ async fn probe_stage(
         every_s: HOUR_S,
         ..settings.schedule.clone()
     };
-    let (tenants, regions) = (probes::tenants(&config)?, probes::regions(&config));
-    probes::probe_once(&schedule, fleet, tenants, regions, period, journal, as_json).await
+    let directory = probes::directory(&config)?;
+    probes::probe_once(
+        &schedule, fleet, directory, &config, period, journal, as_json,
+    )
+    .await
 }
 
 /// What a proof is of.

@@ -131,7 +131,8 @@ async fn once(args: &RunArgs) -> anyhow::Result<End> {
         .read(&passphrase(args.passphrase_file.as_deref())?)?;
     let mut journal = Journal::open(&settings.proofs, key)?;
     let fleet = Fleet::of(&config, config.api.listen)?;
-    let mut tenants = tenants(&config)?;
+    let mut directory = directory(&config)?;
+    let tenants = &mut directory.tenants;
     if !args.tenants.is_empty() {
         for name in &args.tenants {
             if !tenants.iter().any(|t| t.name == *name) {
@@ -145,8 +146,8 @@ async fn once(args: &RunArgs) -> anyhow::Result<End> {
     let ended = probe_once(
         &settings.schedule,
         fleet,
-        tenants,
-        regions(&config),
+        directory,
+        &config,
         period,
         &mut journal,
         args.json,
@@ -165,8 +166,8 @@ async fn once(args: &RunArgs) -> anyhow::Result<End> {
 pub(crate) async fn probe_once(
     schedule: &probe::Config,
     fleet: Fleet,
-    tenants: Vec<probe::plan::Tenant>,
-    regions: probe::plan::Regions,
+    mut directory: Directory,
+    config: &Config,
     period: Period,
     journal: &mut Journal,
     as_json: bool,
@@ -174,7 +175,7 @@ pub(crate) async fn probe_once(
     let mut due = Vec::new();
     // What was not probed now holds or does not as it was found before.
     let mut before_passed = true;
-    for tenant in tenants {
+    for tenant in std::mem::take(&mut directory.tenants) {
         before_passed &= record::can_be_proven(&tenant.name);
         if journal.covers(&tenant.name, period) {
             let verdict = journal.latest(&tenant.name).map(|p| p.statement.verdict);
@@ -188,7 +189,10 @@ pub(crate) async fn probe_once(
             due.push(tenant);
         }
     }
-    let all = record::probe(schedule, fleet, due, regions, period, journal).await?;
+    directory.tenants = due;
+    let again = || self::directory(config);
+    let regions = regions(config);
+    let all = record::probe(schedule, fleet, directory, again, regions, period, journal).await?;
     if as_json {
         say(&format!("{}\n", serde_json::to_string_pretty(&all)?))?;
     } else {
@@ -218,11 +222,20 @@ pub(crate) async fn probe_once(
     }
 }
 
+/// The tenants at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Directory {
+    /// The tenants.
+    pub tenants: Vec<probe::plan::Tenant>,
+    /// The revision of the policies that name them.
+    pub revision: String,
+}
+
 /// The tenants of the policies, as the directory has them now.
 ///
 /// # Errors
 /// The policies can't be used.
-pub(crate) fn tenants(config: &Config) -> anyhow::Result<Vec<probe::plan::Tenant>> {
+pub(crate) fn directory(config: &Config) -> anyhow::Result<Directory> {
     let bundle = Bundle::read(&config.policies)?;
     let data = &bundle.policy.data;
     let directory = engine::residency::Directory::read(data)?;
@@ -240,7 +253,10 @@ pub(crate) fn tenants(config: &Config) -> anyhow::Result<Vec<probe::plan::Tenant
             quarantined: shut_out.is_some_and(|q| q.get(name).is_some()),
         })
     });
-    Ok(tenants.collect())
+    Ok(Directory {
+        tenants: tenants.collect(),
+        revision: bundle.revision.clone(),
+    })
 }
 
 /// The stores of each region, as its agents know them.

@@ -50,7 +50,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         }
         if config.probe.is_some() {
             crate::probe::Fleet::of(&config, config.api.listen)?;
-            let tenants = crate::probe::tenants(&config)?.len();
+            let tenants = crate::probe::directory(&config)?.tenants.len();
             crate::say(&format!("and probes of {tenants} tenants\n"))?;
         }
         return Ok(End::Done);

@@ -134,10 +134,18 @@ impl Bench<'_> {
             } => {
                 let (verdict, what) = match &seen.outcome {
                     Outcome::Refused(_) => return,
-                    Outcome::Found => (Verdict::Fail, "the sentinel is there".to_owned()),
-                    Outcome::Absent | Outcome::Done => (
+                    Outcome::Found if *region != self.tenant.home => {
+                        (Verdict::Fail, "the sentinel is there".to_owned())
+                    }
+                    Outcome::Found | Outcome::Absent | Outcome::Done | Outcome::Foreign => (
                         Verdict::Fail,
-                        "a service was let in with another region's context".to_owned(),
+                        "a service was let in without its region's context".to_owned(),
+                    ),
+                    Outcome::Reached(why) => (
+                        Verdict::Fail,
+                        format!(
+                            "a service was let in, and only the store itself refused it: {why}"
+                        ),
                     ),
                     Outcome::Failed(why) => (Verdict::Unknown, why.clone()),
                 };
@@ -185,6 +193,12 @@ impl Bench<'_> {
                 self.find(Verdict::Unknown, format!("{what}: {why}"));
                 return;
             }
+            (_, Outcome::Reached(why)) => {
+                let what = format!("{what}: the store itself refused it: {why}");
+                self.find(Verdict::Unknown, what);
+                return;
+            }
+            (_, Outcome::Foreign) => Some("another tenant's sentinel stands in its place"),
             (Operation::Read, Outcome::Found) if !self.deleted.contains(store) => {
                 let what = format!("{what}: the sentinel could not be deleted and is still there");
                 self.find(Verdict::Unknown, what);

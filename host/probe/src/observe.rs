@@ -36,6 +36,10 @@ pub enum Outcome {
     Found,
     /// The store was asked, and it is not there.
     Absent,
+    /// Something is there under the sentinel's name that is another tenant's.
+    Foreign,
+    /// The guard let it through, and the store itself said no.
+    Reached(String),
     /// A guard or gateway said no, with this code.
     Refused(String),
     /// Nobody knows: nothing answered, or something else was wrong.

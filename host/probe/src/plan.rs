@@ -48,7 +48,8 @@ pub enum Step {
         /// The store.
         store: Store,
     },
-    /// From another region's services.
+    /// From services that must not be let in: another region's, and at home those with no or another
+    /// region's word.
     Elsewhere {
         /// That region.
         region: String,
@@ -57,7 +58,7 @@ pub enum Step {
     },
 }
 
-/// The steps for a tenant, in their order: regions that do not serve it try while the sentinel is there.
+/// The steps for a tenant, in their order: those who must not be let in try while the sentinel is there.
 #[must_use]
 pub fn steps(tenant: &Tenant, regions: &Regions) -> Vec<Step> {
     let home = regions.get(&tenant.home).map_or(&[][..], Vec::as_slice);
@@ -72,6 +73,12 @@ pub fn steps(tenant: &Tenant, regions: &Regions) -> Vec<Step> {
     steps.extend(at_home(Operation::Write, false));
     steps.extend(at_home(Operation::Read, false));
     for (region, stores) in regions {
+        if *region == tenant.home {
+            steps.extend(stores.iter().map(|store| Step::Elsewhere {
+                region: region.clone(),
+                store: store.clone(),
+            }));
+        }
         if tenant.regions.contains(region) {
             continue;
         }
@@ -130,6 +137,8 @@ mod tests {
             "write b false",
             "read a false",
             "read b false",
+            "from eu a",
+            "from eu b",
             "gateway us d",
             "from us d",
             "from us e",

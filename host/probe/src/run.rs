@@ -39,7 +39,8 @@ pub trait World: Send + Sync + 'static {
     /// Asks through the gateway of a region.
     fn through(&self, region: &str, ask: Ask<'_>) -> impl Future<Output = Sent> + Send;
 
-    /// Lets a service of a region try the same, with what the gateway of the tenant's home signs.
+    /// Lets a service of a region try the same that must not be let in: of another region than the
+    /// tenant's with whatever gateways sign, at the tenant's home with none of its gateway's.
     fn attempt(&self, region: &str, ask: Ask<'_>) -> impl Future<Output = StoreSeen> + Send;
 
     /// What a request through a region's gateway left behind; waits for it, but no longer than this.
@@ -86,6 +87,11 @@ impl<W: World> Prober<W> {
             regions: Arc::new(regions),
             world: Arc::new(world),
         }
+    }
+
+    /// The world that is probed.
+    pub fn world(&self) -> &W {
+        &self.world
     }
 
     /// Probes all tenants once and gives what came of each to `take`, in the order in which they end.

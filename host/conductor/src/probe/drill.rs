@@ -9,7 +9,7 @@ use probe::{Prober, Verdict};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{DrillArgs, Fleet, regions, tenants};
+use super::{DrillArgs, Fleet, directory, regions};
 use crate::demo::{Check, Setup, Stage, table};
 use crate::{End, say};
 
@@ -142,7 +142,7 @@ async fn probes(stage: &Stage, nonces: &mut Vec<String>) -> anyhow::Result<Vec<V
     let fleet = Fleet::with_keys(&config, stage.api, |_| Some(stage.context_keys()))?;
     let schedule = config.probe.as_ref().map(|p| p.schedule.clone());
     let prober = Prober::new(schedule.unwrap_or_default(), regions(&config), fleet);
-    let mut ours = tenants(&config)?;
+    let mut ours = directory(&config)?.tenants;
     ours.retain(|t| t.home == REGION);
     let mut verdicts = Vec::new();
     prober

@@ -1,6 +1,7 @@
 //! From what probes saw to signed proofs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use probe::plan::{Regions, Tenant};
@@ -10,7 +11,7 @@ use proof::residency::{Period, Proof, Route, Statement, Store, Verdict};
 use proof::{Journal, JournalError};
 use serde::Serialize;
 
-use super::Fleet;
+use super::{Directory, Fleet};
 
 /// How the latest proofs stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -87,21 +88,41 @@ impl Summary {
     }
 }
 
-/// Probes tenants and adds their proofs to the journal, in one batch.
+/// How long the conductor may take to serve what is in its policy directory.
+const TAKEN: Duration = Duration::from_secs(5);
+
+/// Probes tenants and adds their proofs to the journal, in one batch. `again` reads the directory once
+/// more: where it changed while they were probed, those that failed may have been asked for by what was
+/// no longer so, and are probed again.
 ///
 /// # Errors
 /// The journal can't be written.
 pub async fn probe(
     config: &probe::Config,
     fleet: Fleet,
-    tenants: Vec<Tenant>,
+    due: Directory,
+    again: impl Fn() -> anyhow::Result<Directory>,
     regions: Regions,
     period: Period,
     journal: &mut Journal,
 ) -> Result<Vec<Proof>, JournalError> {
     let prober = Prober::new(config.clone(), regions, fleet);
+    prober.world().until_served(&due.revision, TAKEN).await;
     let mut seen = Vec::new();
-    prober.run(tenants, |probed| seen.push(probed)).await;
+    prober.run(due.tenants, |probed| seen.push(probed)).await;
+
+    let failed = |p: &Probed| p.judgement.verdict == probe::Verdict::Fail;
+    if seen.iter().any(failed)
+        && let Ok(now) = again()
+        && now.revision != due.revision
+    {
+        let (doubtful, sure): (Vec<Probed>, Vec<Probed>) = seen.into_iter().partition(failed);
+        seen = sure;
+        let mut tenants = now.tenants;
+        tenants.retain(|t| doubtful.iter().any(|p| p.tenant.name == t.name));
+        prober.world().until_served(&now.revision, TAKEN).await;
+        prober.run(tenants, |probed| seen.push(probed)).await;
+    }
     add(config, seen, period, journal, Timestamp::now())
 }
 

@@ -18,7 +18,7 @@ use proof::residency::{Period, Proof, Statement, Verdict};
 use tokio::sync::{Notify, watch};
 
 use super::record::{self, Summary};
-use super::{Fleet, regions, tenants};
+use super::{Directory, Fleet, directory, regions};
 use crate::End;
 use crate::config::{Config, Probe};
 use crate::proofs::passphrase::passphrase;
@@ -43,7 +43,7 @@ pub struct Watch {
     alerts: Alerts,
     summary: watch::Sender<Summary>,
     /// The tenants when the policies could last be read.
-    tenants: Vec<Tenant>,
+    directory: Directory,
 }
 
 impl Watch {
@@ -87,7 +87,7 @@ impl Watch {
             conductor,
             alerts,
             summary,
-            tenants: Vec::new(),
+            directory: Directory::default(),
         }))
     }
 
@@ -132,7 +132,7 @@ impl Watch {
         let latest = self.journal.history().latest()?;
         let every = self.settings.schedule.every_s;
         let begin = latest.end_s() - i64::from(every);
-        let all = tenants(&self.config).ok()?;
+        let all = directory(&self.config).ok()?.tenants;
         let period = Period::new(begin, every).ok()?;
         all.iter()
             .all(|t| self.journal.covers(&t.name, period))
@@ -140,24 +140,27 @@ impl Watch {
     }
 
     async fn probe(&mut self, period: Period) -> anyhow::Result<()> {
-        match tenants(&self.config) {
-            Ok(tenants) => self.tenants = tenants,
+        match directory(&self.config) {
+            Ok(now) => self.directory = now,
             // What is in the directory is refused; what was there before is in force.
-            Err(error) if !self.tenants.is_empty() => {
+            Err(error) if !self.directory.tenants.is_empty() => {
                 tracing::warn!("probing the tenants of before: {error:#}");
             }
             Err(error) => return Err(error),
         }
         let config = &self.settings.schedule;
-        let all = self.tenants.clone();
-        let mut due = all.clone();
-        due.retain(|t| !self.journal.covers(&t.name, period));
+        let mut due = self.directory.clone();
+        let all = due.tenants.clone();
+        due.tenants
+            .retain(|t| !self.journal.covers(&t.name, period));
         let fleet = Fleet::of(&self.config, self.conductor)?;
         let deadline = period.end_s() + i64::from(config.grace_s);
         let left = u64::try_from(deadline - Timestamp::now().as_second()).unwrap_or_default();
         let regions = regions(&self.config);
         let mut proofs = {
-            let probing = record::probe(config, fleet, due, regions, period, &mut self.journal);
+            let journal = &mut self.journal;
+            let again = || directory(&self.config);
+            let probing = record::probe(config, fleet, due, again, regions, period, journal);
             let mut probing = std::pin::pin!(probing);
             match tokio::time::timeout(Duration::from_secs(left), &mut probing).await {
                 Ok(proofs) => proofs?,

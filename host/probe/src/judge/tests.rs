@@ -176,6 +176,31 @@ fn whatever_is_not_is_named() {
         (elsewhere(Found), fail, "the sentinel is there"),
         (elsewhere(Absent), fail, "was let in"),
         (elsewhere(Done), fail, "was let in"),
+        (elsewhere(Outcome::Foreign), fail, "was let in"),
+        (
+            Seen::Elsewhere {
+                region: "eu".into(),
+                store: "people".into(),
+                seen: seen(Found, "eu"),
+            },
+            fail,
+            "`people` of region `eu`: a service was let in",
+        ),
+        (
+            elsewhere(Outcome::Reached("no such bucket".into())),
+            fail,
+            "only the store itself refused it: no such bucket",
+        ),
+        (
+            read(false, Outcome::Foreign),
+            fail,
+            "another tenant's sentinel",
+        ),
+        (
+            read(false, Outcome::Reached("wrong password".into())),
+            unknown,
+            "the store itself refused it: wrong password",
+        ),
         (elsewhere(Failed("down".into())), unknown, "down"),
         (
             with(Evidence {
