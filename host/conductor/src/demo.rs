@@ -55,9 +55,8 @@ pub async fn probe(out: &Path, as_json: bool) -> anyhow::Result<End> {
     if out.exists() && std::fs::read_dir(out)?.next().is_some() {
         bail!("{} is not empty: proofs go to a new folder", out.display());
     }
-    let mut journal = proof::Journal::open(out, proof::key::SigningKey::generate()?)?;
     let stage = Stage::start(&Setup::unproven()).await?;
-    let ended = probe_stage(&stage, &mut journal, as_json).await;
+    let ended = probe_stage(&stage, out, as_json).await;
     stage.stop().await;
     if ended.is_ok() && !as_json {
         let at = out.display();
@@ -71,11 +70,9 @@ pub async fn probe(out: &Path, as_json: bool) -> anyhow::Result<End> {
     ended
 }
 
-async fn probe_stage(
-    stage: &Stage,
-    journal: &mut proof::Journal,
-    as_json: bool,
-) -> anyhow::Result<End> {
+async fn probe_stage(stage: &Stage, out: &Path, as_json: bool) -> anyhow::Result<End> {
+    let mut journal = proof::Journal::open(out, proof::key::SigningKey::generate()?)?;
+    let journal = &mut journal;
     let config = stage.prober()?;
     let settings = config.probe.as_ref().context("there is no [probe]")?;
     let fleet = Fleet::with_keys(&config, stage.api, |_| Some(stage.context_keys()))?;
