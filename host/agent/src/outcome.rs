@@ -33,6 +33,8 @@ pub enum OutcomeKind {
     Done,
     /// The sentinel was there to be read.
     Found,
+    /// Another tenant's was there in its place.
+    Foreign,
     /// There was none to be read or deleted.
     Absent,
     /// The guard or the store said no, in so many words.

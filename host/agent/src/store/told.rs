@@ -47,11 +47,10 @@ impl Told {
 
     /// A sentinel was read, of this tenant.
     pub(super) fn found(of: &str, asked_for: &str) -> Self {
-        let foreign = of != asked_for;
-        Self {
-            reason: foreign.then(|| "the sentinel is another tenant's".to_owned()),
-            ..Self::well(OutcomeKind::Found)
-        }
+        Self::well(match of == asked_for {
+            true => OutcomeKind::Found,
+            false => OutcomeKind::Foreign,
+        })
     }
 
     /// With what the store calls itself, or why that is not known.
@@ -66,7 +65,7 @@ impl Told {
                 let why = why.unwrap_or_else(|| "its name of itself is empty".to_owned());
                 let reason = format!("the store does not say who it is: {why}");
                 Self {
-                    reason: Some(self.reason.unwrap_or(reason)),
+                    reason: Some(reason),
                     identity: None,
                     ..self
                 }
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_identity_is_said_unless_more_is_to_be_said() {
+    fn an_unknown_identity_is_said() {
         let done = || Told::well(OutcomeKind::Done);
         assert_eq!(done().of(Ok("eu".into())).identity.as_deref(), Some("eu"));
         let unknown = done().of(Ok(String::new()));
@@ -127,10 +126,11 @@ mod tests {
             (OutcomeKind::Done, None)
         );
         assert!(unknown.reason.unwrap().ends_with("is empty"));
-        let failed = Told::found("a", "b").of(Err(Told::failed("x")));
-        assert_eq!(
-            failed.reason.as_deref(),
-            Some("the sentinel is another tenant's")
-        );
+        // Who it is does not change whose the sentinel is.
+        for (of, want) in [("acme", OutcomeKind::Found), ("b", OutcomeKind::Foreign)] {
+            let told = Told::found(of, "acme").of(Err(Told::failed("x")));
+            assert_eq!(told.result, want);
+            assert!(told.reason.unwrap().ends_with("who it is: x"));
+        }
     }
 }

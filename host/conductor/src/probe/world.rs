@@ -366,9 +366,8 @@ fn seen(told: Told) -> StoreSeen {
     StoreSeen {
         outcome: match told.result {
             OutcomeKind::Done => Outcome::Done,
-            // The agent says so of what is there and not this tenant's.
-            OutcomeKind::Found if !reason.is_empty() => Outcome::Foreign,
             OutcomeKind::Found => Outcome::Found,
+            OutcomeKind::Foreign => Outcome::Foreign,
             OutcomeKind::Absent => Outcome::Absent,
             // Without a code it is the store's own word: the guard let it through.
             OutcomeKind::Refused => match told.code {
@@ -385,6 +384,25 @@ fn seen(told: Told) -> StoreSeen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_store_says_of_itself_does_not_change_what_was_found() {
+        let told = |result: &str| {
+            let told = json!({
+                "store": "people", "kind": "neo4j", "op": "read", "result": result, "code": null,
+                "reason": "the store does not say who it is: no", "identity": null, "region": null, "ms": 1,
+            });
+            seen(serde_json::from_value(told).unwrap())
+        };
+        for (result, want) in [
+            ("found", Outcome::Found),
+            ("foreign", Outcome::Foreign),
+            ("absent", Outcome::Absent),
+        ] {
+            let seen = told(result);
+            assert_eq!((seen.outcome, seen.region), (want, None));
+        }
+    }
 
     #[test]
     fn a_span_of_another_region_is_not_hidden_by_one_of_this() {
