@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -14,8 +14,26 @@ pub struct Spans {
 
 #[derive(Debug, Default)]
 struct Kept {
-    spans: VecDeque<Span>,
+    /// By trace, in lower case, each in the order in which they came.
+    spans: HashMap<String, VecDeque<Span>>,
+    /// The traces of all of them, in that order.
+    order: VecDeque<String>,
     summary: Summary,
+}
+
+impl Kept {
+    fn drop_oldest(&mut self) {
+        let Some(trace) = self.order.pop_front() else {
+            return;
+        };
+        if let Some(spans) = self.spans.get_mut(&trace) {
+            spans.pop_front();
+            if spans.is_empty() {
+                self.spans.remove(&trace);
+            }
+        }
+        self.summary.evicted += 1;
+    }
 }
 
 /// What has come so far.
@@ -50,18 +68,20 @@ impl Spans {
             };
             kept.summary.received += 1;
             kept.summary.crossings += u64::from(span.crosses());
-            if kept.spans.len() == self.capacity {
-                kept.spans.pop_front();
-                kept.summary.evicted += 1;
+            if kept.order.len() == self.capacity {
+                kept.drop_oldest();
             }
-            kept.spans.push_back(span);
+            let trace = span.trace_id.to_ascii_lowercase();
+            kept.order.push_back(trace.clone());
+            kept.spans.entry(trace).or_default().push_back(span);
         }
     }
 
     /// The spans of a trace, in the order in which they came.
     pub fn of(&self, trace_id: &str) -> Vec<Span> {
-        let of = |span: &&Span| span.trace_id.eq_ignore_ascii_case(trace_id);
-        self.lock().spans.iter().filter(of).cloned().collect()
+        let kept = self.lock();
+        let of = kept.spans.get(&trace_id.to_ascii_lowercase());
+        of.into_iter().flatten().cloned().collect()
     }
 
     /// What has come so far.
@@ -110,5 +130,8 @@ mod tests {
             crossings: 1,
         };
         assert_eq!(spans.summary(), want);
+        spans.take([span("c", None, None), span("b", None, None)]);
+        assert_eq!((spans.of("b").len(), spans.of("c").len()), (1, 1));
+        assert_eq!(spans.lock().spans.len(), 2);
     }
 }
