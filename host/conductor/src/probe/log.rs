@@ -69,10 +69,13 @@ impl Log {
             }
             self.at += read as u64;
             self.rest.append(&mut chunk);
-            while let Some(end) = self.rest.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = self.rest.drain(..=end).collect();
-                self.take(&line);
+            let rest = std::mem::take(&mut self.rest);
+            let mut begun = 0;
+            for end in memchr::memchr_iter(b'\n', &rest) {
+                self.take(rest.get(begun..end).unwrap_or_default());
+                begun = end + 1;
             }
+            self.rest = rest.get(begun..).unwrap_or_default().to_vec();
         }
     }
 
@@ -91,8 +94,10 @@ impl Log {
     }
 }
 
-/// The trace and the residency filter's decision of a line, if both are there.
+/// The trace and the residency filter's decision of a probe's line, if both are there.
 fn read_line(line: &[u8]) -> Option<(String, Decision)> {
+    // Of a busy gateway's lines next to none is a probe's: the others are not parsed.
+    memchr::memmem::find(line, gateway::PROBE_PATH.as_bytes())?;
     let line: Value = serde_json::from_slice(line).ok()?;
     // version-trace-span-flags (W3C Trace Context)
     let trace = line["traceparent"].as_str()?.split('-').nth(1)?;
@@ -123,7 +128,7 @@ mod tests {
         let record = serde_json::json!({"decisionId": format!("dec_{trace}"), "tenant": "acme",
             "outcome": outcome});
         let line = serde_json::json!({"traceparent": format!("00-{trace}-1-01"),
-            "residency": record.to_string()});
+            "path": "/ig/probe", "residency": record.to_string()});
         format!("{line}\n")
     }
 
@@ -162,8 +167,21 @@ mod tests {
     }
 
     #[test]
+    fn other_requests_are_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        std::fs::write(&path, "").unwrap();
+        let mut log = Log::from_now_on(&path);
+        let other = line("other", "allowed").replace("/ig/probe", "/graphql");
+        let text = format!("{}{}", other.repeat(50_000), line("one", "allowed"));
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(log.decision("one").unwrap().id, "dec_one");
+        assert_eq!(log.decision("other"), None);
+    }
+
+    #[test]
     fn what_the_masking_filter_refused_was_not_allowed() {
-        let line = serde_json::json!({"traceparent": "00-t-1-01",
+        let line = serde_json::json!({"traceparent": "00-t-1-01", "path": "/ig/probe",
             "residency": r#"{"decisionId": "dec_1", "tenant": "acme", "outcome": "allowed"}"#,
             "decision": r#"{"decisionId": "dec_2", "outcome": "denied"}"#});
         let (_, decision) = read_line(line.to_string().as_bytes()).unwrap();
