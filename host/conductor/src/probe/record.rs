@@ -22,7 +22,7 @@ pub struct Summary {
     pub issued_at: Option<Timestamp>,
     /// How many tenants, by verdict.
     pub verdicts: BTreeMap<String, u64>,
-    /// Proofs so far, by verdict.
+    /// Proofs that this process has signed, by verdict.
     pub issued: BTreeMap<String, u64>,
     /// How many of those were late.
     pub late: u64,
@@ -55,15 +55,22 @@ pub fn name(verdict: Verdict) -> &'static str {
 }
 
 impl Summary {
-    /// Takes in the proofs of a period.
+    /// Takes in proofs that were signed just now.
     pub fn take(&mut self, proofs: &[Proof]) {
-        for proof in proofs {
-            let statement = &proof.statement;
+        for Proof { statement, .. } in proofs {
             *self
                 .issued
                 .entry(name(statement.verdict).into())
                 .or_default() += 1;
             self.late += u64::from(statement.late);
+        }
+        self.know(proofs);
+    }
+
+    /// Takes in proofs that were there before.
+    pub fn know(&mut self, proofs: &[Proof]) {
+        for proof in proofs {
+            let statement = &proof.statement;
             if statement.last {
                 self.tenants.remove(&statement.tenant);
                 continue;

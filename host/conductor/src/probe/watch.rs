@@ -75,7 +75,7 @@ impl Watch {
             .values()
             .map(|t| t.proof.clone())
             .collect();
-        summary.send_modify(|s| s.take(&latest));
+        summary.send_modify(|s| s.know(&latest));
         let conductor = match config.api.listen.ip().is_unspecified() {
             true => (std::net::Ipv4Addr::LOCALHOST, config.api.listen.port()).into(),
             false => config.api.listen,
@@ -109,12 +109,19 @@ impl Watch {
                 () = &mut stop => return,
                 () = tokio::time::sleep(Duration::from_secs(wait)) => {}
             }
-            // A clock that was set meanwhile: the turn is worked out anew.
             let Ok(period) = Period::new(turn.period_s, self.settings.schedule.every_s) else {
                 tracing::error!("the clock is out of bounds: nothing is proven");
                 done = Some(turn.period_s);
                 continue;
             };
+            // The machine slept, or its clock was set: of a time that is not now nothing can be seen.
+            let now = Timestamp::now().as_second();
+            if !(period.start_s()..period.end_s()).contains(&now) {
+                tracing::warn!(
+                    "it is not {period} any more: the clock was set, or the machine slept"
+                );
+                continue;
+            }
             let ended = tokio::select! {
                 () = &mut stop => return,
                 ended = self.probe(period) => ended,

@@ -129,6 +129,16 @@ fn a_tenant_that_is_gone_has_a_last_proof() {
     let statement = &last[0].statement;
     assert!(statement.last && statement.tenant == "globex");
     assert_eq!(statement.period.end_s(), third.end_s());
+    // A process that begins anew has signed none of them, and knows how they stand.
+    let mut anew = Summary::default();
+    let latest: Vec<Proof> = journal
+        .history()
+        .tenants()
+        .values()
+        .map(|t| t.proof.clone())
+        .collect();
+    anew.know(&latest);
+    assert_eq!((anew.issued.len(), anew.verdicts["PASS"]), (0, 1));
     summary.take(&last);
     assert_eq!(summary.verdicts, BTreeMap::from([("PASS".to_owned(), 1)]));
     assert_eq!(summary.issued["UNKNOWN"], 1);
