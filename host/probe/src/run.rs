@@ -51,6 +51,9 @@ pub trait World: Send + Sync + 'static {
         within: Duration,
     ) -> impl Future<Output = Evidence> + Send;
 
+    /// Waits until a revision of the policies is served, but no longer than this.
+    fn until_served(&self, revision: &str, within: Duration) -> impl Future<Output = ()> + Send;
+
     /// What is in force in a region.
     fn in_force(&self, region: &str) -> impl Future<Output = InForce> + Send;
 

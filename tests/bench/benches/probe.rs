@@ -82,6 +82,8 @@ impl World for Simulated {
         }
     }
 
+    async fn until_served(&self, _: &str, _: Duration) {}
+
     async fn in_force(&self, region: &str) -> InForce {
         InForce {
             node: format!("gateway-{region}"),

@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use probe::plan::{Regions, Tenant};
 use probe::run::Probed;
-use probe::{Prober, schedule};
+use probe::{Prober, World, schedule};
 use proof::residency::{Period, Proof, Route, Statement, Store, Verdict};
 use proof::{Journal, JournalError};
 use serde::Serialize;
 
-use super::{Directory, Fleet};
+use super::Directory;
 
 /// How the latest proofs stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -106,14 +106,14 @@ const TAKEN: Duration = Duration::from_secs(5);
 /// The journal can't be written.
 pub async fn probe(
     config: &probe::Config,
-    fleet: Fleet,
+    world: impl World,
     due: Directory,
     again: impl Fn() -> anyhow::Result<Directory>,
     regions: Regions,
     period: Period,
     journal: &mut Journal,
 ) -> Result<Vec<Proof>, JournalError> {
-    let prober = Prober::new(config.clone(), regions, fleet);
+    let prober = Prober::new(config.clone(), regions, world);
     prober.world().until_served(&due.revision, TAKEN).await;
     let mut seen = Vec::new();
     prober.run(due.tenants, |probed| seen.push(probed)).await;

@@ -133,14 +133,6 @@ impl Fleet {
         }
     }
 
-    /// Waits until the conductor serves a revision, or for so long.
-    pub async fn until_served(&self, revision: &str, within: Duration) {
-        let deadline = Instant::now() + within;
-        while self.api("/api/policies").await["revision"] != revision && Instant::now() < deadline {
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
     /// What the agent of a region remembers of a run.
     async fn told(region: &Region, run: &str) -> StoreSeen {
         let path = format!("/results/{run}");
@@ -294,6 +286,13 @@ impl World for Fleet {
             if all || Instant::now() >= deadline {
                 return evidence;
             }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn until_served(&self, revision: &str, within: Duration) {
+        let deadline = Instant::now() + within;
+        while self.api("/api/policies").await["revision"] != revision && Instant::now() < deadline {
             tokio::time::sleep(LOOK).await;
         }
     }

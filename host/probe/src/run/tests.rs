@@ -90,6 +90,8 @@ impl World for Toy {
         }
     }
 
+    async fn until_served(&self, _: &str, _: Duration) {}
+
     async fn in_force(&self, region: &str) -> InForce {
         InForce {
             node: format!("gateway-{region}"),

@@ -1,7 +1,10 @@
 use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use probe::Judgement;
-use probe::observe::InForce;
+use probe::observe::{Decision, Evidence, InForce, Operation, Outcome, StoreSeen, Through};
+use probe::run::{Ask, Sent};
 use proof::key::SigningKey;
 use proof::{read_folder, verify};
 
@@ -159,4 +162,104 @@ fn a_name_that_no_file_can_have_keeps_nobody_from_a_proof() {
     let proofs = add(&config(), seen.into(), period, &mut journal, now).unwrap();
     let tenants: Vec<&str> = proofs.iter().map(|p| &*p.statement.tenant).collect();
     assert_eq!(tenants, ["acme"]);
+}
+
+/// A world in which all data is in `us`, whoever asks for it where.
+#[derive(Default)]
+struct Moved {
+    there: std::sync::atomic::AtomicBool,
+    served: Arc<Mutex<Vec<String>>>,
+}
+
+impl World for Moved {
+    async fn through(&self, region: &str, ask: Ask<'_>) -> Sent {
+        let outcome = match ask.operation {
+            Operation::Read if self.there.load(Ordering::SeqCst) => Outcome::Found,
+            Operation::Read => Outcome::Absent,
+            written => {
+                let there = written == Operation::Write;
+                self.there.store(there, Ordering::SeqCst);
+                Outcome::Done
+            }
+        };
+        let through = match region == ask.tenant.home {
+            false => Through::Refused(403),
+            true => Through::Passed(StoreSeen {
+                outcome,
+                identity: "us".into(),
+                region: Some("us".into()),
+            }),
+        };
+        let trace = String::new();
+        Sent { through, trace }
+    }
+
+    async fn attempt(&self, _: &str, _: Ask<'_>) -> StoreSeen {
+        StoreSeen {
+            outcome: Outcome::Refused("CROSS_REGION".into()),
+            identity: String::new(),
+            region: None,
+        }
+    }
+
+    async fn evidence(&self, region: &str, _: &str, _: Duration) -> Evidence {
+        Evidence {
+            span: Some((region.into(), region.into())),
+            decision: Some(Decision {
+                id: "dec_1".into(),
+                tenant: "acme".into(),
+                allowed: true,
+            }),
+        }
+    }
+
+    async fn until_served(&self, revision: &str, _: Duration) {
+        self.served.lock().unwrap().push(revision.into());
+    }
+
+    async fn in_force(&self, _: &str) -> InForce {
+        InForce::default()
+    }
+
+    fn nonce(&self) -> String {
+        "0".repeat(32)
+    }
+}
+
+#[tokio::test]
+async fn who_fails_while_the_policies_change_is_probed_again() {
+    let store = probe::plan::Store {
+        name: "people".into(),
+        kind: "postgres".into(),
+    };
+    let regions = Regions::from(["eu", "us"].map(|r| (r.to_owned(), vec![store.clone()])));
+    let known = |home: &str, revision: &str| Directory {
+        tenants: vec![Tenant {
+            home: home.into(),
+            regions: [home.to_owned()].into(),
+            ..tenant("acme")
+        }],
+        revision: revision.into(),
+    };
+    for (home, revision, verdict, waited) in [
+        // Nothing changed: it does not hold.
+        ("eu", "r-1", Verdict::Fail, &["r-1"][..]),
+        // It moved meanwhile, and is asked for where it is.
+        ("us", "r-2", Verdict::Pass, &["r-1", "r-2"]),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = journal(directory.path());
+        let world = Moved::default();
+        let served = world.served.clone();
+        let again = || Ok(known(home, revision));
+        let due = known("eu", "r-1");
+        let regions = regions.clone();
+        let proofs = probe(&config(), world, due, again, regions, hour(0), &mut journal).await;
+        let proofs = proofs.unwrap();
+        let statement = &proofs[0].statement;
+        assert_eq!(proofs.len(), 1);
+        let seen = (statement.verdict, &*statement.writes.src);
+        assert_eq!(seen, (verdict, home), "{:?}", statement.findings);
+        assert_eq!(*served.lock().unwrap(), waited);
+    }
 }
