@@ -99,6 +99,7 @@ pub fn spec(
     code: &FilterCode,
     bundle: &Bundle,
     jwks: &str,
+    probes: Option<&RouteConfig>,
 ) -> anyhow::Result<GatewaySpec> {
     let cluster = (
         gateway.region.clone(),
@@ -129,7 +130,7 @@ pub fn spec(
         })
         .collect();
     if !agents.is_empty() {
-        masking.routes.push(probes(bundle)?);
+        masking.routes.extend(probes.cloned());
     }
     Ok(GatewaySpec {
         region: gateway.region.clone(),
@@ -185,15 +186,22 @@ pub fn spec(
     })
 }
 
-/// How the masking filter sees probes: what is sent says where a sentinel is, and there is no answer.
-fn probes(bundle: &Bundle) -> anyhow::Result<RouteConfig> {
+/// How masking filters see probes, if there are agents: what is sent says where a sentinel is, and there
+/// is no answer.
+///
+/// # Errors
+/// The policies' schema can't be used.
+pub fn probes(config: &Config, bundle: &Bundle) -> anyhow::Result<Option<RouteConfig>> {
+    if config.agents.is_empty() {
+        return Ok(None);
+    }
     let schema = engine::schema::Schema::parse(&bundle.schema)?;
     let query = schema
         .root(engine::schema::OperationKind::Query)
         .and_then(|id| schema.get(id))
         .context("the schema has no queries")?;
     let nothing = ["run", "store", "op", "nonce"].map(|name| (name.to_owned(), json!([])));
-    Ok(RouteConfig {
+    Ok(Some(RouteConfig {
         name: "probe".into(),
         path: gateway::PROBE_PATH.into(),
         methods: vec!["POST".into()],
@@ -204,7 +212,7 @@ fn probes(bundle: &Bundle) -> anyhow::Result<RouteConfig> {
         pass: Vec::new(),
         columns: Default::default(),
         compared: nothing.into_iter().collect(),
-    })
+    }))
 }
 
 /// Where an Envoy finds the conductor: the xDS server and the HTTP server.
@@ -321,6 +329,7 @@ pub fn bootstrap(
         &FilterCode::keep(config)?,
         &bundle,
         &jwks(config)?,
+        probes(config, &bundle)?.as_ref(),
     )?;
     if let Some(id) = node_id {
         spec.node_id = id.to_owned();

@@ -186,6 +186,7 @@ impl Release {
         let examined = bundle::examine(&bundle)?;
         let code = FilterCode::keep(config)?;
         let jwks = fleet::jwks(config)?;
+        let probes = fleet::probes(config, &bundle)?;
         let mut snapshots = config
             .gateways
             .iter()
@@ -200,7 +201,7 @@ impl Release {
                     "the policies have no region `{}`, for which there are [[gateways]]",
                     gateway.region
                 );
-                let spec = fleet::spec(config, gateway, &code, &bundle, &jwks)?;
+                let spec = fleet::spec(config, gateway, &code, &bundle, &jwks, probes.as_ref())?;
                 Ok((
                     gateway.region.clone(),
                     fleet::snapshot(&spec, &bundle.revision)?,

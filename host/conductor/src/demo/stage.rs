@@ -149,18 +149,10 @@ impl Stage {
         }
         let proving = Proving::prepare(at, &issuer)?;
         let config = configuration(setup, xds, api, traces, &regions)?;
-        std::fs::write(
-            at.join("prober.toml"),
-            format!("{config}{}", proving.configuration),
-        )?;
-        let served = match setup.proves {
-            true => "prober.toml",
-            false => {
-                std::fs::write(at.join("service.toml"), config)?;
-                "service.toml"
-            }
-        };
-        std::fs::rename(at.join(served), at.join("conductor.toml"))?;
+        let proves = format!("{config}{}", proving.configuration);
+        std::fs::write(at.join("prober.toml"), &proves)?;
+        let served = if setup.proves { proves } else { config };
+        std::fs::write(at.join("conductor.toml"), served)?;
         let mut stage = Self {
             directory,
             regions,
@@ -201,7 +193,7 @@ impl Stage {
         Config::read(&self.directory().join("conductor.toml"))
     }
 
-    /// The configuration with a prober, where the conductor is none.
+    /// The configuration with a prober, whether the conductor is one or not.
     ///
     /// # Errors
     /// It can't be read.
