@@ -61,7 +61,7 @@ pub async fn probe(out: &Path, as_json: bool) -> anyhow::Result<End> {
     if ended.is_ok() && !as_json {
         let at = out.display();
         line!("\nthe proofs are in {at}; who checks them needs neither us nor our word:")?;
-        line!("  conductor proofs verify {at}")?;
+        line!("  {} proofs verify {at}", program())?;
         line!(
             "  cd {at} && base64 -d acme.sig | openssl dgst -sha256 -verify conductor.pub \
              -signature /dev/stdin acme.payload.json"
@@ -86,6 +86,12 @@ async fn probe_stage(stage: &Stage, out: &Path, as_json: bool) -> anyhow::Result
         &schedule, fleet, directory, &config, period, journal, as_json,
     )
     .await
+}
+
+/// This program, as a shell finds it.
+fn program() -> String {
+    let program = std::env::current_exe();
+    program.map_or_else(|_| "conductor".into(), |path| path.display().to_string())
 }
 
 /// What a proof is of.
@@ -125,10 +131,10 @@ fn introduce(stage: &Stage) -> anyhow::Result<()> {
         );
     }
     println!(
-        "  proofs     {}  (every {} s: conductor proofs verify {})",
+        "  proofs     {}  (every {} s)\n             check them: {} proofs verify {0}",
         stage.proofs().display(),
         stage::PERIOD_S,
-        stage.proofs().display()
+        program()
     );
     println!("  logs       {}", stage.directory().display());
 

@@ -33,6 +33,14 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let first = Release::prepare(&config)?;
     let receivers = Receivers::read(&config.alerts)?;
     if args.check_config {
+        // Before anything is called fine.
+        let probed = match config.probe {
+            None => None,
+            Some(_) => {
+                crate::probe::Fleet::of(&config, config.api.listen)?;
+                Some(crate::probe::directory(&config)?.tenants.len())
+            }
+        };
         crate::say(&format!(
             "{}: fine; policies {} give {} masking and {} residency decisions for {} gateways\n",
             args.config.display(),
@@ -48,9 +56,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
                 config.sidecars.len()
             ))?;
         }
-        if config.probe.is_some() {
-            crate::probe::Fleet::of(&config, config.api.listen)?;
-            let tenants = crate::probe::directory(&config)?.tenants.len();
+        if let Some(tenants) = probed {
             crate::say(&format!("and probes of {tenants} tenants\n"))?;
         }
         return Ok(End::Done);
