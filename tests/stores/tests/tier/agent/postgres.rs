@@ -195,6 +195,16 @@ async fn sentinels_are_written_read_and_deleted_in_the_tenants_own_region() {
     let outcome = agent
         .attempt("eu", "read", "n-3", "acme", Some(&acme))
         .await;
+    assert_eq!(
+        line(&outcome),
+        "read foreign - eu-central-1 eu",
+        "{outcome}"
+    );
+    let sql = "UPDATE ig_sentinel SET tenant = 'acme'";
+    assert_eq!(psql(&direct, sql).await.1, "");
+    let outcome = agent
+        .attempt("eu", "read", "n-3", "acme", Some(&acme))
+        .await;
     assert_eq!(line(&outcome), "read found - eu-central-1 eu", "{outcome}");
     agent.end().await;
 }
