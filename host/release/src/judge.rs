@@ -1,0 +1,311 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Plan, Step};
+
+/// So many bad requests are a pattern; fewer may be chance.
+const FEW: u64 = 3;
+
+/// The normal distribution's quantile of the confidence (one-sided 95 %) with which a share must be
+/// above its limit.
+const Z: f64 = 1.645;
+
+/// What one release did in a span of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// Requests that were decided.
+    pub requests: u64,
+    /// Denied.
+    pub denied: u64,
+    /// Could not be masked.
+    pub failed: u64,
+    /// Other answers of status 500 and above.
+    pub server_errors: u64,
+    /// The 95th percentile of what the gateway added, in milliseconds.
+    pub added_p95_ms: Option<f64>,
+}
+
+/// All that is known of a release at a step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// How long the step has lasted, in seconds.
+    pub elapsed_s: u64,
+    /// What the release did at the step's nodes.
+    pub canary: Sample,
+    /// What the stable release did at the same time and as long before.
+    pub baseline: Sample,
+    /// Nodes of the step that have not accepted the release yet, or are not connected.
+    pub behind: Vec<String>,
+    /// Nodes that refused it, and why.
+    pub refused: BTreeMap<String, String>,
+    /// Decisions of the canary that were made again with the stable release.
+    pub compared: u64,
+    /// Those that show a coordinate which the stable release masks, by coordinate; without those that
+    /// the release says it loosens.
+    pub loosened: BTreeMap<String, u64>,
+}
+
+/// What is to be done with a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stays where it is.
+    Wait(String),
+    /// It did well: on to the next step, or to everybody after the last.
+    GoOn,
+    /// It is taken back.
+    Withdraw(Vec<String>),
+}
+
+/// Judges a release by a step's evidence.
+pub fn judge(plan: &Plan, step: &Step, evidence: &Evidence) -> Verdict {
+    let reasons = faults(plan, step, evidence);
+    if !reasons.is_empty() {
+        return Verdict::Withdraw(reasons);
+    }
+    let wait = if !evidence.behind.is_empty() {
+        Some(format!(
+            "{} have not got it yet",
+            evidence.behind.join(", ")
+        ))
+    } else if evidence.canary.requests < step.min_requests {
+        Some(format!(
+            "{} of {} requests seen",
+            evidence.canary.requests, step.min_requests
+        ))
+    } else if evidence.elapsed_s < step.hold_s {
+        Some(format!("{} of {} s over", evidence.elapsed_s, step.hold_s))
+    } else {
+        None
+    };
+    match wait {
+        None => Verdict::GoOn,
+        Some(why) if evidence.elapsed_s >= step.give_up_s => Verdict::Withdraw(vec![format!(
+            "no evidence within {} s: {why}",
+            step.give_up_s
+        )]),
+        Some(why) => Verdict::Wait(why),
+    }
+}
+
+fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
+    let limits = &plan.thresholds;
+    let mut reasons = Vec::new();
+    let refused = evidence.refused.len() as u64;
+    if refused > limits.refusals
+        && let Some((node, error)) = evidence.refused.first_key_value()
+    {
+        reasons.push(format!("{refused} refused it; {node}: {error}"));
+    }
+    let loosened: u64 = evidence.loosened.values().sum();
+    if loosened > limits.loosened {
+        let names: Vec<&str> = evidence.loosened.keys().map(String::as_str).collect();
+        reasons.push(format!(
+            "{loosened} of {} decisions show what the stable release masks: {}",
+            evidence.compared,
+            names.join(", ")
+        ));
+    }
+    let (canary, baseline) = (&evidence.canary, &evidence.baseline);
+    for (what, limit, bad, usual) in [
+        (
+            "responses could not be masked",
+            limits.failed,
+            canary.failed,
+            baseline.failed,
+        ),
+        (
+            "requests were denied",
+            limits.denied,
+            canary.denied,
+            baseline.denied,
+        ),
+        (
+            "answers were server errors",
+            limits.server_errors,
+            canary.server_errors,
+            baseline.server_errors,
+        ),
+    ] {
+        let usual = share(usual, baseline.requests);
+        if bad >= FEW && at_least(bad, canary.requests) > usual + limit / 1000.0 {
+            reasons.push(format!(
+                "{bad} of {} {what}, where {:.1} of a thousand are usual and {limit} more allowed",
+                canary.requests,
+                usual * 1000.0
+            ));
+        }
+    }
+    if let (Some(ours), Some(usual)) = (canary.added_p95_ms, baseline.added_p95_ms)
+        && canary.requests >= step.min_requests
+        && baseline.requests >= step.min_requests
+        && ours > usual + limits.added_p95_ms
+    {
+        reasons.push(format!(
+            "gateways add {ours:.1} ms to a request (p95), where {usual:.1} are usual and {} more \
+             allowed",
+            limits.added_p95_ms
+        ));
+    }
+    reasons
+}
+
+fn share(of: u64, all: u64) -> f64 {
+    if all == 0 {
+        0.0
+    } else {
+        of as f64 / all as f64
+    }
+}
+
+/// The lower bound of a share: Wilson's score interval (1927).
+fn at_least(of: u64, all: u64) -> f64 {
+    if all == 0 {
+        return 0.0;
+    }
+    let (n, p) = (all as f64, share(of, all));
+    let z2 = Z * Z;
+    let centre = p + z2 / (2.0 * n);
+    let spread = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
+    ((centre - spread) / (1.0 + z2 / n)).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        serde_json::from_str(
+            r#"{"steps": [{"percent": 10, "hold_s": 60, "min_requests": 100, "give_up_s": 600}]}"#,
+        )
+        .unwrap()
+    }
+
+    fn verdict(change: impl FnOnce(&mut Evidence)) -> Verdict {
+        let sample = Sample {
+            requests: 1000,
+            denied: 50,
+            failed: 0,
+            server_errors: 1,
+            added_p95_ms: Some(1.0),
+        };
+        let mut evidence = Evidence {
+            elapsed_s: 60,
+            canary: sample,
+            baseline: sample,
+            compared: 1000,
+            ..Evidence::default()
+        };
+        change(&mut evidence);
+        let plan = plan();
+        judge(&plan, &plan.steps[0], &evidence)
+    }
+
+    fn withdrawn(change: impl FnOnce(&mut Evidence)) -> String {
+        match verdict(change) {
+            Verdict::Withdraw(reasons) => reasons.join("; "),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_does_as_well_as_before_goes_on() {
+        assert_eq!(verdict(|_| ()), Verdict::GoOn);
+        // Two are no pattern, and 20 more of a thousand are allowed.
+        assert_eq!(verdict(|e| e.canary.failed = 2), Verdict::GoOn);
+        assert_eq!(verdict(|e| e.canary.denied = 70), Verdict::GoOn);
+        assert_eq!(
+            verdict(|e| e.canary.added_p95_ms = Some(11.0)),
+            Verdict::GoOn
+        );
+    }
+
+    #[test]
+    fn what_is_not_seen_yet_is_waited_for_and_not_for_ever() {
+        for (change, why) in [
+            (
+                Box::new(|e: &mut Evidence| e.elapsed_s = 59) as Box<dyn Fn(&mut Evidence)>,
+                "59 of 60 s over",
+            ),
+            (
+                Box::new(|e| (e.canary.requests, e.canary.denied) = (99, 5)),
+                "99 of 100 requests seen",
+            ),
+            (
+                Box::new(|e| e.behind = vec!["gateway-eu".into()]),
+                "gateway-eu have not got it yet",
+            ),
+        ] {
+            assert_eq!(verdict(&change), Verdict::Wait(why.into()));
+        }
+        let never = |e: &mut Evidence| {
+            (e.canary.requests, e.canary.denied) = (99, 5);
+            e.elapsed_s = 600;
+        };
+        assert_eq!(
+            withdrawn(never),
+            "no evidence within 600 s: 99 of 100 requests seen"
+        );
+    }
+
+    #[test]
+    fn what_does_worse_is_taken_back_at_once() {
+        for (change, why) in [
+            (
+                Box::new(|e: &mut Evidence| e.canary.failed = 10) as Box<dyn Fn(&mut Evidence)>,
+                "10 of 1000 responses could not be masked",
+            ),
+            (
+                Box::new(|e| e.canary.denied = 110),
+                "110 of 1000 requests were denied, where 50.0 of a thousand are usual",
+            ),
+            (
+                Box::new(|e| e.canary.server_errors = 30),
+                "30 of 1000 answers were server errors",
+            ),
+            (
+                Box::new(|e| e.canary.added_p95_ms = Some(11.5)),
+                "gateways add 11.5 ms",
+            ),
+            (
+                Box::new(|e| {
+                    e.loosened.insert("Person.email".into(), 1);
+                }),
+                "1 of 1000 decisions show what the stable release masks: Person.email",
+            ),
+            (
+                Box::new(|e| {
+                    e.refused
+                        .insert("gateway-eu".into(), "no such filter".into());
+                }),
+                "1 refused it; gateway-eu: no such filter",
+            ),
+        ] {
+            let reason = withdrawn(|e| {
+                e.elapsed_s = 1;
+                change(e);
+            });
+            assert!(reason.starts_with(why), "{reason}");
+        }
+        // Few requests, all bad.
+        let all = |e: &mut Evidence| {
+            e.canary = Sample {
+                requests: 3,
+                failed: 3,
+                ..Sample::default()
+            };
+        };
+        assert!(withdrawn(all).starts_with("3 of 3 responses"));
+    }
+
+    /// Table 1 of Newcombe (1998) gives 81/263 a 95 % two-sided interval from 0.2553 by this method;
+    /// with this quantile it is narrower.
+    #[test]
+    fn the_bound_is_wilsons() {
+        assert!((at_least(81, 263) - 0.2632).abs() < 0.001);
+        assert!(at_least(0, 20).abs() < f64::EPSILON);
+        assert!(at_least(0, 0).abs() < f64::EPSILON);
+    }
+}
