@@ -325,6 +325,12 @@ async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>, cache: Cache,
                     "all gateways have it"
                 );
             }
+            Ok(Event::Moved { node, from, to }) => {
+                tracing::info!(node, from, to, "gateway moved to another group");
+            }
+            Ok(Event::Dismissed { node, from }) => {
+                tracing::info!(node, from, "gateway belongs to no group any more");
+            }
             Ok(Event::Acked { .. }) => {}
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
                 alarm.look(&cache.status());

@@ -7,13 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, watch};
 
 use crate::event::Event;
-use crate::group::{Change, Group, Served, StreamId};
+use crate::group::{Change, Group, GroupId, Served, StreamId};
 use crate::node::{GroupOf, Node};
 use crate::resource::Snapshot;
 use crate::status::{GroupStatus, ParkedStatus, SnapshotStatus, Status, StreamStatus};
 
+mod regroup;
 mod seat;
 
+pub use regroup::{Regrouped, Removed};
 pub(crate) use seat::Seat;
 
 /// Events that a slow listener may fall behind before it loses the oldest.
@@ -27,28 +29,58 @@ pub struct Cache {
 
 struct Shared {
     group_of: GroupOf,
+    /// Held while nodes are asked about anew, so that an older answer never replaces a newer one.
+    regrouping: Mutex<()>,
     state: Mutex<State>,
     events: broadcast::Sender<Event>,
 }
 
 #[derive(Default)]
 struct State {
-    groups: BTreeMap<String, Entry>,
-    streams: BTreeMap<StreamId, StreamStatus>,
+    groups: BTreeMap<String, Group>,
+    streams: BTreeMap<StreamId, Member>,
+    last_group: GroupId,
     last_stream: StreamId,
+    /// How often nodes were asked about anew: a node whose group was found out before is asked again.
+    regroupings: u64,
 }
 
-struct Entry {
-    group: Group,
-    served: watch::Sender<Option<Served>>,
+/// One stream's node, and the stream's way of learning what is its own to send.
+struct Member {
+    node: Arc<Node>,
+    status: StreamStatus,
+    place: watch::Sender<Place>,
+    /// The group that it was moved out of, until it has answered all of its present one.
+    former: Option<String>,
 }
 
-impl Default for Entry {
-    fn default() -> Self {
-        Self {
-            group: Group::default(),
-            served: watch::Sender::new(None),
+/// What a stream is to do.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// Serve what this group is served, if anything yet.
+    Group { id: GroupId, served: Option<Served> },
+    /// End: no group wants the node any more.
+    Nowhere,
+}
+
+impl Place {
+    fn of(group: &Group) -> Self {
+        Self::Group {
+            id: group.id(),
+            served: group.served().cloned(),
         }
+    }
+}
+
+impl State {
+    fn group(&mut self, name: &str) -> &mut Group {
+        if !self.groups.contains_key(name) {
+            self.last_group += 1;
+        }
+        let id = self.last_group;
+        self.groups
+            .entry(name.to_owned())
+            .or_insert_with(|| Group::new(id))
     }
 }
 
@@ -69,6 +101,7 @@ impl Cache {
         Self {
             shared: Arc::new(Shared {
                 group_of: Arc::new(group_of),
+                regrouping: Mutex::default(),
                 state: Mutex::default(),
                 events: broadcast::Sender::new(EVENT_BACKLOG),
             }),
@@ -78,10 +111,10 @@ impl Cache {
     /// Offers a snapshot to a group, at once and whole; its streams wake.
     pub fn set(&self, group: &str, snapshot: Snapshot) -> Offered {
         let mut state = self.lock();
-        let entry = state.groups.entry(group.to_owned()).or_default();
+        let entry = state.group(group);
         let version = snapshot.version().to_owned();
-        let changes = entry.group.offer(Arc::new(snapshot));
-        let outcome = if entry.group.is_rolled_back() {
+        let changes = entry.offer(Arc::new(snapshot));
+        let outcome = if entry.is_rolled_back() {
             Offered::Parked
         } else if changes.contains(&Change::Served) {
             Offered::Serving
@@ -97,8 +130,7 @@ impl Cache {
     /// good. If nothing else was offered yet, it is served.
     pub fn remember_good(&self, group: &str, snapshot: Snapshot) {
         let mut state = self.lock();
-        let entry = state.groups.entry(group.to_owned()).or_default();
-        let changes = entry.group.remember_good(Arc::new(snapshot));
+        let changes = state.group(group).remember_good(Arc::new(snapshot));
         self.publish(&mut state, group, changes, None);
     }
 
@@ -106,20 +138,20 @@ impl Cache {
     pub fn unpark(&self, group: &str) {
         let mut state = self.lock();
         if let Some(entry) = state.groups.get_mut(group) {
-            let changes = entry.group.unpark();
+            let changes = entry.unpark();
             self.publish(&mut state, group, changes, None);
         }
     }
 
     /// The snapshot that all nodes of the group last accepted whole.
     pub fn last_good(&self, group: &str) -> Option<Arc<Snapshot>> {
-        self.lock().groups.get(group)?.group.good().cloned()
+        self.lock().groups.get(group)?.good().cloned()
     }
 
     /// The snapshot that the group is served.
     pub fn served(&self, group: &str) -> Option<Arc<Snapshot>> {
         let state = self.lock();
-        let served = state.groups.get(group)?.group.served()?;
+        let served = state.groups.get(group)?.served()?;
         Some(Arc::clone(&served.snapshot))
     }
 
@@ -135,9 +167,9 @@ impl Cache {
             groups: state
                 .groups
                 .iter()
-                .map(|(name, entry)| (name.clone(), group_status(&entry.group)))
+                .map(|(name, group)| (name.clone(), group_status(group)))
                 .collect(),
-            streams: state.streams.values().cloned().collect(),
+            streams: state.streams.values().map(|m| m.status.clone()).collect(),
         }
     }
 
@@ -152,38 +184,48 @@ impl Cache {
         variant: &'static str,
         peer: Option<String>,
     ) -> Option<Seat> {
-        let group = (self.shared.group_of)(node)?;
-        let mut state = self.lock();
+        let (mut state, group) = loop {
+            let asked_at = self.lock().regroupings;
+            // Not under the lock: the function is the caller's, and may hold locks of its own.
+            let group = (self.shared.group_of)(node)?;
+            let state = self.lock();
+            if state.regroupings == asked_at {
+                break (state, group);
+            }
+        };
         state.last_stream += 1;
         let id = state.last_stream;
-        let entry = state.groups.entry(group.clone()).or_default();
-        entry.group.join(id);
-        let served = entry.served.subscribe();
-        state.streams.insert(
-            id,
-            StreamStatus {
-                node: node.id.clone(),
-                cluster: node.cluster.clone(),
-                group: group.clone(),
-                variant,
-                peer,
-                connected_unix_ms: now_unix_ms(),
-                settled: false,
-                types: BTreeMap::new(),
-            },
-        );
+        let entry = state.group(&group);
+        entry.join(id);
+        let (place, placed) = watch::channel(Place::of(entry));
+        let status = StreamStatus {
+            node: node.id.clone(),
+            cluster: node.cluster.clone(),
+            group: group.clone(),
+            variant,
+            peer,
+            connected_unix_ms: now_unix_ms(),
+            settled: false,
+            types: BTreeMap::new(),
+        };
+        let member = Member {
+            node: Arc::new(node.clone()),
+            status,
+            place,
+            former: None,
+        };
+        state.streams.insert(id, member);
         tracing::info!(node = node.id, group, variant, "xDS stream opened");
         self.emit(Event::Connected {
             node: node.id.clone(),
-            group: group.clone(),
+            group,
             variant,
         });
         Some(Seat {
             cache: self.clone(),
             id,
             node: node.id.clone(),
-            group,
-            served,
+            placed,
         })
     }
 
@@ -207,16 +249,19 @@ impl Cache {
         changes: Vec<Change>,
         refusal: Option<(&str, &str, &str)>,
     ) {
-        let Some(entry) = state.groups.get(name) else {
+        let State {
+            groups, streams, ..
+        } = state;
+        let Some(group) = groups.get(name) else {
             return;
         };
         for change in changes {
             match change {
                 Change::Served => {
-                    entry.served.send_replace(entry.group.served().cloned());
-                    for stream in state.streams.values_mut() {
-                        if stream.group == name {
-                            stream.settled = false;
+                    for id in group.members() {
+                        if let Some(member) = streams.get_mut(&id) {
+                            member.status.settled = false;
+                            member.place.send_replace(Place::of(group));
                         }
                     }
                 }

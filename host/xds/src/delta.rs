@@ -327,6 +327,12 @@ impl Protocol for Delta {
         self.snapshot = Some(snapshot);
     }
 
+    fn on_move(&mut self) {
+        for subscription in self.types.values_mut() {
+            subscription.brought = subscription.held.keys().cloned().collect();
+        }
+    }
+
     fn poll(&mut self) -> Turn<DeltaDiscoveryResponse> {
         let mut turn = Turn::default();
         let Some(snapshot) = &self.snapshot else {

@@ -63,6 +63,22 @@ pub enum Event {
         /// The snapshot's version.
         version: String,
     },
+    /// A connected node was moved to another group; its stream stays open.
+    Moved {
+        /// The node's id.
+        node: String,
+        /// The group it was in.
+        from: String,
+        /// The group it is in.
+        to: String,
+    },
+    /// No group wants a connected node any more: its stream ends.
+    Dismissed {
+        /// The node's id.
+        node: String,
+        /// The group it was in.
+        from: String,
+    },
     /// A stream ended.
     Disconnected {
         /// The node's id.

@@ -11,10 +11,21 @@ use crate::resource::{Resource, Snapshot};
 /// A stream's number, unique in the life of a cache.
 pub(crate) type StreamId = u64;
 
+/// A group's number, unique in the life of a cache: one that is made anew has another.
+pub(crate) type GroupId = u64;
+
+/// A place in the sequence of what all groups are served. Those of two groups are never equal, so that
+/// what a stream settled in one says nothing of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Serial {
+    group: GroupId,
+    number: u64,
+}
+
 /// What a group's streams are to send, and its place in the sequence of such changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
-    pub serial: u64,
+    pub serial: Serial,
     pub snapshot: Arc<Snapshot>,
 }
 
@@ -58,6 +69,7 @@ pub(crate) enum Change {
 
 #[derive(Debug, Default)]
 pub(crate) struct Group {
+    id: GroupId,
     offered: Option<Arc<Snapshot>>,
     served: Option<Served>,
     good: Option<Arc<Snapshot>>,
@@ -67,11 +79,24 @@ pub(crate) struct Group {
     /// Resources of the served snapshot that no node accepted yet.
     unproven: BTreeSet<(String, String)>,
     /// The serial that each stream is settled at.
-    streams: HashMap<StreamId, Option<u64>>,
+    streams: HashMap<StreamId, Option<Serial>>,
     settled: usize,
+    /// How often another snapshot was served.
+    last: u64,
 }
 
 impl Group {
+    pub fn new(id: GroupId) -> Self {
+        Self {
+            id,
+            ..Self::default()
+        }
+    }
+
+    pub fn id(&self) -> GroupId {
+        self.id
+    }
+
     pub fn offered(&self) -> Option<&Arc<Snapshot>> {
         self.offered.as_ref()
     }
@@ -94,6 +119,44 @@ impl Group {
 
     pub fn streams(&self) -> usize {
         self.streams.len()
+    }
+
+    pub fn members(&self) -> impl Iterator<Item = StreamId> {
+        self.streams.keys().copied()
+    }
+
+    /// Whether the refusal of these speaks of what is offered.
+    pub fn is_concerned(&self, type_url: &str, resources: &[Arc<Resource>]) -> bool {
+        let beyond_good = self.beyond_good(type_url, resources);
+        !beyond_good.is_empty()
+            && self.offered.as_ref().is_some_and(|offered| {
+                beyond_good
+                    .iter()
+                    .all(|(name, version)| offered.holds(type_url, name, version))
+            })
+    }
+
+    /// Versions by name of what the last known good does not hold.
+    fn beyond_good(&self, type_url: &str, resources: &[Arc<Resource>]) -> BTreeMap<String, String> {
+        resources
+            .iter()
+            .filter(|r| {
+                self.good
+                    .as_ref()
+                    .is_none_or(|good| !good.holds(type_url, r.name(), r.version()))
+            })
+            .map(|r| (r.name().to_owned(), r.version().to_owned()))
+            .collect()
+    }
+
+    /// Offers nothing any more; the last known good stays.
+    pub fn retire(&mut self) {
+        *self = Self {
+            id: self.id,
+            good: self.good.take(),
+            last: self.last,
+            ..Self::default()
+        };
     }
 
     /// Whether the group is kept from what was offered.
@@ -156,15 +219,7 @@ impl Group {
                 error,
                 ..
             } => {
-                let beyond_good: BTreeMap<String, String> = resources
-                    .iter()
-                    .filter(|r| {
-                        self.good
-                            .as_ref()
-                            .is_none_or(|good| !good.holds(type_url, r.name(), r.version()))
-                    })
-                    .map(|r| (r.name().to_owned(), r.version().to_owned()))
-                    .collect();
+                let beyond_good = self.beyond_good(type_url, resources);
                 let known = self
                     .parked
                     .iter()
@@ -198,7 +253,7 @@ impl Group {
     }
 
     /// Takes in whether a stream has answered all there is, at this serial.
-    pub fn on_settled(&mut self, stream: StreamId, at: Option<u64>) -> Vec<Change> {
+    pub fn on_settled(&mut self, stream: StreamId, at: Option<Serial>) -> Vec<Change> {
         let serial = self.serial();
         let Some(before) = self.streams.get_mut(&stream) else {
             return Vec::new();
@@ -214,7 +269,7 @@ impl Group {
         self.prove().into_iter().collect()
     }
 
-    fn serial(&self) -> Option<u64> {
+    fn serial(&self) -> Option<Serial> {
         self.served.as_ref().map(|served| served.serial)
     }
 
@@ -282,8 +337,12 @@ impl Group {
             .map(|(_, key)| key)
             .collect();
         self.settled = 0;
+        self.last += 1;
         self.served = Some(Served {
-            serial: self.served.as_ref().map_or(1, |served| served.serial + 1),
+            serial: Serial {
+                group: self.id,
+                number: self.last,
+            },
             snapshot,
         });
         vec![Change::Served]

@@ -48,7 +48,7 @@ pub mod rollout {
     #![doc = include_str!("rollout.md")]
 }
 
-pub use cache::{Cache, Offered};
+pub use cache::{Cache, Offered, Regrouped, Removed};
 pub use config::Config;
 pub use error::{ProtocolError, ServeError, SnapshotError};
 pub use event::Event;

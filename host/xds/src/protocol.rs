@@ -41,6 +41,10 @@ pub trait Protocol: Default + Send + 'static {
     /// Takes in what the node's group is served from now on. Only the latest counts.
     fn on_snapshot(&mut self, snapshot: Arc<Snapshot>);
 
+    /// Takes in that the next snapshot is another group's, which has yet to be told what of it the client
+    /// has.
+    fn on_move(&mut self);
+
     /// What is to be sent now, in the order in which it is to be sent.
     fn poll(&mut self) -> Turn<Self::Response>;
 
@@ -119,7 +123,8 @@ pub enum Answer {
         /// The client's reason.
         error: String,
     },
-    /// The client came with these resources already in force (`initial_resource_versions`).
+    /// The client came with these resources already in force: from an earlier stream
+    /// (`initial_resource_versions`), or from another group.
     Held {
         /// The type of the resources.
         type_url: String,

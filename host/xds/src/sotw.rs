@@ -52,6 +52,8 @@ struct Subscription {
     outstanding: bool,
     /// The content of the last response that was accepted.
     acked: ByName,
+    /// Whether the client came from another group, and this one has yet to be told what it has.
+    moved: bool,
     fetching: Fetching,
 }
 
@@ -93,6 +95,24 @@ impl Subscription {
             sent.resources.retain(|name, _| self.names.contains(name));
         }
         changed
+    }
+
+    /// What the client has of another group's snapshot than that by which it got it.
+    fn already(&mut self, type_url: &str, snapshot: &Snapshot) -> Option<Answer> {
+        if self.outstanding || !std::mem::take(&mut self.moved) {
+            return None;
+        }
+        let resources: Vec<Arc<Resource>> = self
+            .acked
+            .values()
+            .filter(|r| self.wants(r.name()) && snapshot.holds(type_url, r.name(), r.version()))
+            .cloned()
+            .collect();
+        (!resources.is_empty()).then(|| Answer::Held {
+            type_url: type_url.to_owned(),
+            version: type_version(snapshot, type_url).to_owned(),
+            resources,
+        })
     }
 
     /// What the next response is to hold, or `None` if none is due. With `keep_retired`, what the
@@ -261,6 +281,12 @@ impl Protocol for Sotw {
         self.snapshot = Some(snapshot);
     }
 
+    fn on_move(&mut self) {
+        for subscription in self.types.values_mut() {
+            subscription.moved = true;
+        }
+    }
+
     fn poll(&mut self) -> Turn<DiscoveryResponse> {
         let mut turn = Turn::default();
         let Some(snapshot) = &self.snapshot else {
@@ -271,6 +297,9 @@ impl Protocol for Sotw {
             if type_url == type_url::ENDPOINT {
                 let names = cold.intersection(&subscription.names).cloned();
                 subscription.fresh.extend(names);
+            }
+            if let Some(held) = subscription.already(type_url, snapshot) {
+                turn.answers.push(held);
             }
             if let Some(content) = subscription.due(type_url, snapshot, true) {
                 let changed = content.0.values().filter(|r| subscription.is_news(r));

@@ -7,9 +7,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tonic::{Code, Status, Streaming};
 
-use crate::cache::{Cache, Seat};
+use crate::cache::{Cache, Place, Seat};
 use crate::config::Config;
 use crate::error::ProtocolError;
+use crate::group::GroupId;
 use crate::node::Node;
 use crate::protocol::Protocol;
 
@@ -86,8 +87,9 @@ async fn converse<P: Protocol>(
     let mut protocol = P::default();
     seat.on_answers(&protocol.on_request(first, config.max_names)?);
     let mut again: Option<Instant> = None;
+    let mut group = None;
     loop {
-        advance(&mut seat, &mut protocol, responses).await?;
+        advance(&mut seat, &mut protocol, &mut group, responses).await?;
         again = match protocol.waiting() {
             Some(delay) => again.or_else(|| Some(Instant::now() + delay)),
             None => None,
@@ -101,7 +103,7 @@ async fn converse<P: Protocol>(
                 let Some(request) = request? else { return Ok(()) };
                 seat.on_answers(&protocol.on_request(request, config.max_names)?);
             }
-            changed = seat.served.changed() => {
+            changed = seat.placed.changed() => {
                 if changed.is_err() {
                     return Ok(());
                 }
@@ -115,11 +117,18 @@ async fn converse<P: Protocol>(
 async fn advance<P: Protocol>(
     seat: &mut Seat,
     protocol: &mut P,
+    group: &mut Option<GroupId>,
     responses: &mpsc::Sender<Result<P::Response, Status>>,
 ) -> Result<(), Status> {
-    let served = seat.served.borrow_and_update().clone();
+    let place = seat.placed.borrow_and_update().clone();
+    let Place::Group { id, served } = place else {
+        return Err(dismissed());
+    };
     let serial = served.as_ref().map(|served| served.serial);
     if let Some(served) = served {
+        if group.replace(id).is_some_and(|before| before != id) {
+            protocol.on_move();
+        }
         protocol.on_snapshot(served.snapshot);
     }
     let turn = protocol.poll();
@@ -131,10 +140,19 @@ async fn advance<P: Protocol>(
     );
     let settled = if protocol.is_settled() { serial } else { None };
     seat.on_settled(settled, protocol.subscriptions());
+    // A copy: what it sees is not seen by the seat's own.
+    let mut placed = seat.placed.clone();
     for outgoing in turn.responses {
-        if responses.send(Ok(outgoing.response)).await.is_err() {
-            return Err(Status::cancelled("the client is gone"));
+        tokio::select! {
+            sent = responses.send(Ok(outgoing.response)) => {
+                sent.map_err(|_| Status::cancelled("the client is gone"))?;
+            }
+            _ = placed.wait_for(|place| matches!(place, Place::Nowhere)) => return Err(dismissed()),
         }
     }
     Ok(())
+}
+
+fn dismissed() -> Status {
+    Status::permission_denied("the node belongs to no group of this control plane any more")
 }

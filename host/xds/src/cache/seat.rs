@@ -2,9 +2,9 @@
 
 use tokio::sync::watch;
 
-use super::{Cache, State, now_unix_ms};
+use super::{Cache, Place, State, now_unix_ms};
 use crate::event::Event;
-use crate::group::{Served, StreamId};
+use crate::group::{Serial, StreamId};
 use crate::protocol::Answer;
 use crate::status::{NackStatus, TypeStatus, VersionAt};
 
@@ -13,12 +13,11 @@ pub(crate) struct Seat {
     pub(super) cache: Cache,
     pub(super) id: StreamId,
     pub(super) node: String,
-    pub(super) group: String,
-    pub served: watch::Receiver<Option<Served>>,
+    pub placed: watch::Receiver<Place>,
 }
 
 impl Seat {
-    /// Records what the client said. What the group is served may have changed afterwards.
+    /// Records what the client said. What its group is served may have changed afterwards.
     pub fn on_answers(&self, answers: &[Answer]) {
         if answers.is_empty() {
             return;
@@ -26,31 +25,67 @@ impl Seat {
         let now = now_unix_ms();
         let mut state = self.cache.lock();
         for answer in answers {
-            self.record(&mut state, answer, now);
-            let Some(entry) = state.groups.get_mut(&self.group) else {
-                continue;
+            let groups = self.concerned(&state, answer);
+            let Some(first) = groups.first() else {
+                return;
             };
-            let changes = entry.group.on_answer(answer, &self.node, now);
+            self.record(&mut state, answer, first, now);
             let refusal = match answer {
                 Answer::Nacked {
                     type_url, error, ..
                 } => Some((type_url.as_str(), self.node.as_str(), error.as_str())),
                 _ => None,
             };
-            self.cache
-                .publish(&mut state, &self.group, changes, refusal);
+            for group in &groups {
+                if let Some(entry) = state.groups.get_mut(group) {
+                    let changes = entry.on_answer(answer, &self.node, now);
+                    self.cache.publish(&mut state, group, changes, refusal);
+                }
+            }
         }
+    }
+
+    /// The groups that an answer speaks of: the node's own, and if it refuses what it was sent before it
+    /// was moved, the one that it was in.
+    fn concerned(&self, state: &State, answer: &Answer) -> Vec<String> {
+        let Some(member) = state.streams.get(&self.id) else {
+            return Vec::new();
+        };
+        let own = &member.status.group;
+        let mut groups = Vec::new();
+        if let (
+            Some(former),
+            Answer::Nacked {
+                type_url,
+                resources,
+                ..
+            },
+        ) = (&member.former, answer)
+        {
+            groups = [own, former]
+                .into_iter()
+                .filter(|name| {
+                    let group = state.groups.get(*name);
+                    group.is_some_and(|g| g.is_concerned(type_url, resources))
+                })
+                .cloned()
+                .collect();
+        }
+        if groups.is_empty() {
+            groups.push(own.clone());
+        }
+        groups
     }
 
     /// Records what is about to be sent.
     pub fn on_sent(&self, versions: impl Iterator<Item = (String, String)>) {
         let now = now_unix_ms();
         let mut state = self.cache.lock();
-        let Some(stream) = state.streams.get_mut(&self.id) else {
+        let Some(member) = state.streams.get_mut(&self.id) else {
             return;
         };
         for (type_url, version) in versions {
-            stream.types.entry(type_url).or_default().pending = Some(VersionAt {
+            member.status.types.entry(type_url).or_default().pending = Some(VersionAt {
                 version,
                 unix_ms: now,
             });
@@ -58,27 +93,36 @@ impl Seat {
     }
 
     /// Records where the stream is: the serial it has answered everything of, if it has.
-    pub fn on_settled(&self, at: Option<u64>, subscriptions: Vec<(String, Option<usize>)>) {
+    pub fn on_settled(&self, at: Option<Serial>, subscriptions: Vec<(String, Option<usize>)>) {
         let mut state = self.cache.lock();
-        let Some(entry) = state.groups.get_mut(&self.group) else {
+        let State {
+            groups, streams, ..
+        } = &mut *state;
+        let Some(member) = streams.get_mut(&self.id) else {
             return;
         };
-        let current = entry.group.served().map(|served| served.serial);
-        let changes = entry.group.on_settled(self.id, at);
-        if let Some(stream) = state.streams.get_mut(&self.id) {
-            stream.settled = at.is_some() && at == current;
-            for (type_url, subscribed) in subscriptions {
-                stream.types.entry(type_url).or_default().subscribed = subscribed;
-            }
+        for (type_url, subscribed) in subscriptions {
+            let types = &mut member.status.types;
+            types.entry(type_url).or_default().subscribed = subscribed;
         }
-        self.cache.publish(&mut state, &self.group, changes, None);
+        let name = member.status.group.clone();
+        let Some(group) = groups.get_mut(&name) else {
+            return;
+        };
+        member.status.settled = at.is_some() && at == group.served().map(|served| served.serial);
+        if member.status.settled {
+            member.former = None;
+        }
+        let changes = group.on_settled(self.id, at);
+        self.cache.publish(&mut state, &name, changes, None);
     }
 
-    fn record(&self, state: &mut State, answer: &Answer, now: u64) {
-        let Some(stream) = state.streams.get_mut(&self.id) else {
+    fn record(&self, state: &mut State, answer: &Answer, group: &str, now: u64) {
+        let Some(member) = state.streams.get_mut(&self.id) else {
             return;
         };
-        let (node, group) = (self.node.clone(), self.group.clone());
+        let stream = &mut member.status;
+        let (node, group) = (self.node.clone(), group.to_owned());
         match answer {
             Answer::Acked {
                 type_url, version, ..
@@ -148,18 +192,21 @@ impl TypeStatus {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.cache.lock();
-        state.streams.remove(&self.id);
+        let Some(member) = state.streams.remove(&self.id) else {
+            return;
+        };
+        let group = member.status.group;
         let changes = state
             .groups
-            .get_mut(&self.group)
-            .map(|entry| entry.group.leave(self.id))
+            .get_mut(&group)
+            .map(|entry| entry.leave(self.id))
             .unwrap_or_default();
-        self.cache.publish(&mut state, &self.group, changes, None);
+        self.cache.publish(&mut state, &group, changes, None);
         drop(state);
-        tracing::info!(node = self.node, group = self.group, "xDS stream closed");
+        tracing::info!(node = self.node, group, "xDS stream closed");
         self.cache.emit(Event::Disconnected {
             node: self.node.clone(),
-            group: self.group.clone(),
+            group,
         });
     }
 }

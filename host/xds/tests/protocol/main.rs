@@ -1,0 +1,9 @@
+//! The protocol over loopback, by a raw gRPC client: both variants, against the protocol's text.
+
+mod delta;
+mod groups;
+mod many;
+mod refusals;
+mod rollout;
+mod sotw;
+mod support;
