@@ -7,6 +7,8 @@ use alert::{Alert, Severity};
 
 const REFUSED_CONFIGURATION: &str = "ConfigurationRefused";
 const REFUSED_POLICIES: &str = "PoliciesRefused";
+const WITHDRAWN: &str = "ReleaseWithdrawn";
+const STANDS: &str = "ReleaseTrainStands";
 
 /// Raises and ends the conductor's own alerts.
 #[derive(Debug, Clone)]
@@ -66,6 +68,45 @@ impl Alarm {
             runbook: "conductor serve --check-config names the place; undo or correct the change"
                 .into(),
         });
+    }
+
+    /// A release was taken back.
+    pub fn release_withdrawn(&self, release: u64, reasons: &str) {
+        self.alerts.raise(Alert {
+            name: WITHDRAWN.into(),
+            severity: Severity::Warning,
+            about: [("release".to_owned(), release.to_string())].into(),
+            summary: format!("release {release} was taken back"),
+            description: reasons.into(),
+            runbook: "conductor bundle status RELEASE shows what was seen; what is stable stays in force"
+                .into(),
+        });
+    }
+
+    /// No release is under way that was taken back: another one is, or was promoted.
+    pub fn release_goes_on(&self) {
+        for entry in self.alerts.entries() {
+            if entry.alert.name == WITHDRAWN {
+                self.alerts.resolve(WITHDRAWN, &entry.alert.about);
+            }
+        }
+    }
+
+    /// A release can't be carried on.
+    pub fn train_stands(&self, reason: &str) {
+        self.alerts.raise(Alert {
+            name: STANDS.into(),
+            severity: Severity::Warning,
+            about: BTreeMap::new(),
+            summary: "the release train stands still".into(),
+            description: reason.into(),
+            runbook: "conductor bundle status shows where; what is in force stays".into(),
+        });
+    }
+
+    /// Releases are carried on.
+    pub fn train_moves(&self) {
+        self.alerts.resolve(STANDS, &BTreeMap::new());
     }
 
     /// The policy directory is in force.

@@ -30,8 +30,8 @@ pub struct State {
     pub alerts: Alerts,
     /// The policies.
     pub policies: watch::Receiver<PolicyState>,
-    /// The filters' code.
-    pub code: Arc<RwLock<FilterCode>>,
+    /// The filters' code: that of everybody, and that of a release that is under way.
+    pub codes: Arc<RwLock<Vec<FilterCode>>>,
     /// The residency proofs.
     pub proofs: watch::Receiver<Summary>,
 }
@@ -47,16 +47,37 @@ pub struct PolicyState {
     pub accepted_count: u64,
     /// How many changes were refused.
     pub refused_count: u64,
+    /// What some nodes are served before the others.
+    pub canary: Option<CanaryState>,
+}
+
+/// A release that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CanaryState {
+    /// Its number.
+    pub release: u64,
+    /// The revision that its nodes are offered.
+    pub revision: Option<String>,
+    /// Why it can't be offered to anybody.
+    pub refused: Option<String>,
+    /// The nodes that have it, sorted.
+    pub nodes: Vec<String>,
 }
 
 impl PolicyState {
-    /// A revision was offered.
-    pub fn accepted(&mut self, revision: &str) {
-        if self.revision.as_deref() != Some(revision) {
+    /// A revision was offered to everybody, and another to some nodes.
+    pub fn accepted(&mut self, revision: Option<&str>, canary: Option<CanaryState>) {
+        if self.revision.as_deref() != revision {
             self.accepted_count += 1;
-            self.revision = Some(revision.to_owned());
+            self.revision = revision.map(str::to_owned);
         }
+        self.canary = canary;
         self.refused = None;
+    }
+
+    /// Whether the same is served to the same nodes.
+    pub fn serves_as(&self, other: &Self) -> bool {
+        (&self.revision, &self.canary) == (&other.revision, &other.canary)
     }
 
     /// A change was refused.
@@ -128,7 +149,9 @@ async fn trace(Shared(state): Shared<State>, Path(id): Path<String>) -> Json<Vec
 /// SHA-256 of each filter's code in force.
 async fn filters(Shared(state): Shared<State>) -> Json<BTreeMap<&'static str, String>> {
     let mut filters = BTreeMap::new();
-    if let Ok(code) = state.code.read() {
+    if let Ok(codes) = state.codes.read()
+        && let Some(code) = codes.first()
+    {
         filters.insert("residency", code.residency.sha256.clone());
         filters.insert("masking", code.masking.sha256.clone());
         if let Some(guard) = &code.guard {
@@ -144,8 +167,9 @@ async fn proofs(Shared(state): Shared<State>) -> Json<Summary> {
 
 async fn filter(Shared(state): Shared<State>, Path(name): Path<String>) -> Response {
     let known = name.strip_suffix(".wasm").and_then(|sha256| {
-        let code = state.code.read().ok()?;
-        code.by_hash(sha256).map(|c| c.path.clone())
+        let codes = state.codes.read().ok()?;
+        let code = codes.iter().find_map(|c| c.by_hash(sha256));
+        code.map(|c| c.path.clone())
     });
     let Some(path) = known else {
         return (

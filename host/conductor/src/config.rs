@@ -1,6 +1,7 @@
 //! The conductor's configuration file.
 
 mod probe;
+mod release;
 mod sidecar;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 
 pub(crate) use probe::probe_role;
 pub use probe::{Agent, Probe};
+pub use release::Release;
 pub use sidecar::{Listener, Sidecar};
 
 /// The file, as it is written. Paths are relative to the file.
@@ -51,6 +53,9 @@ pub struct Config {
     /// The prober. Without it nothing is proven.
     #[serde(default)]
     pub probe: Option<Probe>,
+    /// The release train. Without it what is in the policy directory is for everybody, at once.
+    #[serde(default)]
+    pub release: Option<Release>,
 }
 
 /// The filters' code.
@@ -214,6 +219,9 @@ impl Config {
             *guard = base.join(&*guard);
         }
         probe::place(&mut config, base);
+        if let Some(release) = &mut config.release {
+            release.place(base);
+        }
         if config.gateways.is_empty() {
             bail!("in {}: there are no [[gateways]]", path.display());
         }

@@ -5,7 +5,7 @@ pub mod sidecar;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use bundle::Bundle;
+use bundle::{Bundle, Tree};
 use engine::config::{Format, RouteConfig};
 use engine::policy::Surface;
 use gateway::GatewaySpec;
@@ -16,6 +16,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Delivery, Gateway};
+use crate::release::content::{Content, Wanted};
 use crate::{BootstrapArgs, End, FilterConfigArgs, say};
 
 /// The environment variable with the mask keys, in the gateway's environment.
@@ -46,16 +47,28 @@ pub struct FilterCode {
 }
 
 impl FilterCode {
-    /// Reads the modules and lays each into the state directory under its hash.
+    /// Takes the modules of a release, and from files what it does not bring along, and lays each into
+    /// the state directory under its hash.
     ///
     /// # Errors
     /// A module can't be read or written, or is no Wasm module.
-    pub fn keep(config: &Config) -> anyhow::Result<Self> {
+    pub fn keep(config: &Config, released: &Tree) -> anyhow::Result<Self> {
+        let keep = |name: &str, module: &Path| match released.filter(name) {
+            Some(bytes) => keep(bytes, &config.state, name)
+                .with_context(|| format!("the {name} filter of the release can't be used")),
+            None => {
+                let bytes = std::fs::read(module)
+                    .with_context(|| format!("can't read the {name} filter {}", module.display()))?;
+                keep(&bytes, &config.state, name).with_context(|| {
+                    format!("the {name} filter {} can't be used", module.display())
+                })
+            }
+        };
         Ok(Self {
-            residency: keep(&config.filters.residency, &config.state, "residency")?,
-            masking: keep(&config.filters.masking, &config.state, "masking")?,
+            residency: keep("residency", &config.filters.residency)?,
+            masking: keep("masking", &config.filters.masking)?,
             guard: match &config.filters.guard {
-                Some(guard) => Some(keep(guard, &config.state, "guard")?),
+                Some(guard) => Some(keep("guard", guard)?),
                 None => None,
             },
         })
@@ -70,12 +83,9 @@ impl FilterCode {
     }
 }
 
-fn keep(module: &Path, state: &Path, name: &str) -> anyhow::Result<Code> {
-    let bytes = std::fs::read(module)
-        .with_context(|| format!("can't read the {name} filter {}", module.display()))?;
-    crate::module::check(&bytes)
-        .with_context(|| format!("the {name} filter {} can't be used", module.display()))?;
-    let sha256: String = Sha256::digest(&bytes)
+fn keep(bytes: &[u8], state: &Path, name: &str) -> anyhow::Result<Code> {
+    crate::module::check(bytes)?;
+    let sha256: String = Sha256::digest(bytes)
         .iter()
         .map(|b| format!("{b:02x}"))
         .collect();
@@ -85,7 +95,7 @@ fn keep(module: &Path, state: &Path, name: &str) -> anyhow::Result<Code> {
     let path = directory.join(format!("{name}-{sha256}.wasm"));
     if !path.exists() {
         let draft = directory.join(format!(".{name}-{}", std::process::id()));
-        std::fs::write(&draft, &bytes)
+        std::fs::write(&draft, bytes)
             .and_then(|()| std::fs::rename(&draft, &path))
             .with_context(|| format!("can't write {}", path.display()))?;
     }
@@ -316,17 +326,31 @@ pub fn print_bootstrap(args: &BootstrapArgs) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
+/// The policies and the code that are for everybody: a bootstrap hangs on neither, but is planned like all
+/// else. Before the first release it is the policy directory's.
+fn in_force(config: &Config) -> anyhow::Result<(Bundle, FilterCode)> {
+    let content = match Wanted::read(config)?.stable {
+        Some(content) => content,
+        None => Content {
+            bundle: Bundle::read(&config.policies)?,
+            filters: Tree::default(),
+        },
+    };
+    let code = FilterCode::keep(config, &content.filters)?;
+    Ok((content.bundle, code))
+}
+
 /// The bootstrap of a gateway.
 pub fn bootstrap(
     config: &Config,
     gateway: &Gateway,
     node_id: Option<&str>,
 ) -> anyhow::Result<String> {
-    let bundle = Bundle::read(&config.policies)?;
+    let (bundle, code) = in_force(config)?;
     let mut spec = spec(
         config,
         gateway,
-        &FilterCode::keep(config)?,
+        &code,
         &bundle,
         &jwks(config)?,
         probes(config, &bundle)?.as_ref(),

@@ -236,7 +236,7 @@ pub(crate) struct Directory {
 /// # Errors
 /// The policies can't be used.
 pub(crate) fn directory(config: &Config) -> anyhow::Result<Directory> {
-    let bundle = Bundle::read(&config.policies)?;
+    let bundle = crate::release::content::Wanted::policies(config)?;
     let data = &bundle.policy.data;
     let directory = engine::residency::Directory::read(data)?;
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();

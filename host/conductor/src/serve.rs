@@ -1,25 +1,31 @@
 //! The service: policies in, configured gateways out.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use alert::Book;
 use alert::run::{Alerts, Receivers};
 use anyhow::Context;
-use bundle::Bundle;
+use release::run::Depot;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use traces::Spans;
-use xds::{Cache, Event, Offered};
+use xds::{Cache, Event};
 
 use crate::alarm::Alarm;
-use crate::api::{self, PolicyState};
+use crate::api::{self, CanaryState, PolicyState};
 use crate::config::Config;
-use crate::fleet::{self, FilterCode};
+use crate::fleet::FilterCode;
 use crate::probe::Summary;
 use crate::watch::{Watch, fingerprint};
 use crate::{End, ServeArgs};
+
+pub mod groups;
+mod prepare;
+
+use groups::Early;
+use prepare::{Prepared, Served};
 
 /// How often files are looked at, whatever the operating system reports.
 const LOOK: Duration = Duration::from_secs(2);
@@ -29,8 +35,8 @@ const LOOK: Duration = Duration::from_secs(2);
 /// # Errors
 /// The configuration or the policies can't be used, or a port is taken.
 pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
-    let config = Config::read(&args.config)?;
-    let first = Release::prepare(&config)?;
+    let config = Arc::new(Config::read(&args.config)?);
+    let first = Prepared::read(&config)?;
     let receivers = Receivers::read(&config.alerts)?;
     if args.check_config {
         // Before anything is called fine.
@@ -41,20 +47,26 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
                 Some(crate::probe::directory(&config)?.tenants.len())
             }
         };
-        crate::say(&format!(
-            "{}: fine; policies {} give {} masking and {} residency decisions for {} gateways\n",
-            args.config.display(),
-            first.bundle.revision,
-            first.examined.masking,
-            first.examined.residency,
-            config.gateways.len()
-        ))?;
-        if !config.sidecars.is_empty() {
-            crate::say(&format!(
-                "and {} egress decisions for {} sidecars\n",
-                first.guarded,
+        if let Some(release) = &config.release {
+            release.plan()?;
+        }
+        let place = args.config.display();
+        match &first.stable {
+            None => line!("{place}: fine; no release is stable yet, so nothing is served")?,
+            Some(stable) => line!(
+                "{place}: fine; policies {} give {} masking and {} residency decisions for {} gateways",
+                stable.bundle.revision,
+                stable.examined.masking,
+                stable.examined.residency,
+                config.gateways.len()
+            )?,
+        }
+        if let Some(stable) = first.stable.filter(|_| !config.sidecars.is_empty()) {
+            line!(
+                "and {} egress decisions for {} sidecars",
+                stable.guarded,
                 config.sidecars.len()
-            ))?;
+            )?;
         }
         if let Some(tenants) = probed {
             crate::say(&format!("and probes of {tenants} tenants\n"))?;
@@ -62,22 +74,15 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         return Ok(End::Done);
     }
 
-    let regions: Vec<String> = config.gateways.iter().map(|g| g.region.clone()).collect();
-    let guarded: Vec<String> = config.sidecars.iter().map(|s| s.region.clone()).collect();
-    let cache = Cache::new(move |node| match node.cluster.as_str() {
-        "gateway" if regions.contains(&node.region) => Some(node.region.clone()),
-        fleet::sidecar::CLUSTER if guarded.contains(&node.region) => {
-            Some(fleet::sidecar::group(&node.region))
-        }
-        _ => None,
-    });
+    let nodes = Early::default();
+    let cache = Cache::new(groups::by_node(&config, nodes.clone()));
     let alerts = Alerts::new(Book::open(&config.state.join("alerts.json"))?);
     let alarm = Alarm::new(alerts.clone());
     let proofs = watch::Sender::new(Summary::default());
     let watching = crate::probe::Watch::open(&config, None, alerts.clone(), proofs.clone())?;
     let (policies, seen) = watch::channel(PolicyState::default());
-    let code = Arc::new(std::sync::RwLock::new(first.code.clone()));
-    offer(&cache, first, &policies);
+    let codes = Arc::new(RwLock::new(first.codes()));
+    accept(&cache, first, &policies, &nodes);
     alarm.policies_accepted();
     alarm.look(&cache.status());
     let events = tokio::spawn(tell(cache.subscribe(), cache.clone(), alarm.clone()));
@@ -113,7 +118,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         alerts,
         cache: cache.clone(),
         policies: seen,
-        code: code.clone(),
+        codes: codes.clone(),
         proofs: proofs.subscribe(),
     };
     let api_server = tokio::spawn(api::serve(api_listener, state, stopped(&stop)));
@@ -132,7 +137,17 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         &config.jwt.jwks_file,
     ];
     files.extend(config.filters.guard.as_deref());
+    let records = config.release.as_ref().map(|r| Depot::records_in(&r.dir));
+    files.extend(records.as_deref());
     let all = [&[config.policies.as_path()][..], &files].concat();
+    let in_force = InForce {
+        config: config.clone(),
+        cache,
+        policies,
+        codes,
+        nodes,
+        alarm,
+    };
     let mut known = fingerprint(&all);
     let mut watch = Watch::new(&[&config.policies], &files)?;
     let mut look = tokio::time::interval(LOOK);
@@ -146,7 +161,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         }
         known = fingerprint(&all);
         tokio::select! {
-            () = reload(&config, &cache, &policies, &code, &alarm) => {}
+            () = in_force.reload() => {}
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
         }
@@ -176,108 +191,73 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-/// Policies, code and keys that were read and tried together.
-struct Release {
-    bundle: Bundle,
-    examined: bundle::Examined,
-    /// Decisions of `ig.egress` that were tried.
-    guarded: usize,
-    code: FilterCode,
-    snapshots: Vec<(String, xds::Snapshot)>,
-}
-
-impl Release {
-    fn prepare(config: &Config) -> anyhow::Result<Self> {
-        let bundle = Bundle::read(&config.policies)?;
-        let examined = bundle::examine(&bundle)?;
-        let code = FilterCode::keep(config)?;
-        let jwks = fleet::jwks(config)?;
-        let probes = fleet::probes(config, &bundle)?;
-        let mut snapshots = config
-            .gateways
-            .iter()
-            .map(|gateway| {
-                let known = bundle
-                    .policy
-                    .data
-                    .pointer("/ig/regions")
-                    .and_then(|r| r.get(&gateway.region));
-                anyhow::ensure!(
-                    known.is_some(),
-                    "the policies have no region `{}`, for which there are [[gateways]]",
-                    gateway.region
-                );
-                let spec = fleet::spec(config, gateway, &code, &bundle, &jwks, probes.as_ref())?;
-                Ok((
-                    gateway.region.clone(),
-                    fleet::snapshot(&spec, &bundle.revision)?,
-                ))
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let mut guards = Vec::new();
-        for sidecar in &config.sidecars {
-            guards.extend(fleet::sidecar::guards(sidecar, &bundle));
-        }
-        let guarded = bundle::examine_guards(&bundle, &guards)?;
-        for sidecar in &config.sidecars {
-            let spec = fleet::sidecar::spec(config, sidecar, &code, &bundle)?;
-            let snapshot = fleet::sidecar::snapshot(&spec, &bundle.revision)?;
-            snapshots.push((fleet::sidecar::group(&sidecar.region), snapshot));
-        }
-        Ok(Self {
-            guarded,
-            bundle,
-            examined,
-            code,
-            snapshots,
-        })
-    }
-}
-
-fn offer(cache: &Cache, release: Release, policies: &watch::Sender<PolicyState>) {
-    for (region, snapshot) in release.snapshots {
-        let offered = cache.set(&region, snapshot);
-        if offered == Offered::Parked {
-            tracing::warn!(
-                region,
-                "still holds what a gateway refused: the last good one stays"
-            );
-        }
-    }
-    policies.send_modify(|state| state.accepted(&release.bundle.revision));
-}
-
-async fn reload(
-    config: &Config,
+fn accept(
     cache: &Cache,
+    prepared: Prepared,
     policies: &watch::Sender<PolicyState>,
-    code: &std::sync::RwLock<FilterCode>,
-    alarm: &Alarm,
+    nodes: &Early,
 ) {
-    let started = Instant::now();
-    let owned = config.clone();
-    // Reading and trying policies takes the processor for a while: not on a thread that serves.
-    let prepared = tokio::task::spawn_blocking(move || Release::prepare(&owned)).await;
-    match prepared.map_err(anyhow::Error::from).and_then(|r| r) {
-        Ok(release) => {
-            let revision = release.bundle.revision.clone();
-            let unchanged = policies.borrow().revision.as_deref() == Some(revision.as_str())
-                && code.read().is_ok_and(|c| *c == release.code);
-            if let Ok(mut code) = code.write() {
-                code.clone_from(&release.code);
+    let revision = |served: &Served| served.bundle.revision.clone();
+    let stable = prepared.stable.as_ref().map(revision);
+    let canary = prepared.canary.as_ref().map(|canary| CanaryState {
+        release: canary.release,
+        revision: canary.served.as_ref().ok().map(revision),
+        refused: canary.served.as_ref().err().map(|e| format!("{e:#}")),
+        nodes: canary.nodes.iter().cloned().collect(),
+    });
+    groups::offer(cache, prepared, nodes);
+    policies.send_modify(|state| state.accepted(stable.as_deref(), canary));
+}
+
+/// What a change of files changes.
+struct InForce {
+    config: Arc<Config>,
+    cache: Cache,
+    policies: watch::Sender<PolicyState>,
+    codes: Arc<RwLock<Vec<FilterCode>>>,
+    nodes: Early,
+    alarm: Alarm,
+}
+
+impl InForce {
+    async fn reload(&self) {
+        let started = Instant::now();
+        let owned = self.config.clone();
+        // Reading and trying policies takes the processor for a while: not on a thread that serves.
+        let prepared = tokio::task::spawn_blocking(move || Prepared::read(&owned)).await;
+        match prepared.map_err(anyhow::Error::from).and_then(|r| r) {
+            Ok(prepared) => {
+                let codes = prepared.codes();
+                let unchanged = self.codes.read().is_ok_and(|c| *c == codes);
+                // Before anybody is told to fetch it.
+                if let Ok(mut standing) = self.codes.write() {
+                    *standing = codes;
+                }
+                let before = self.policies.borrow().clone();
+                accept(&self.cache, prepared, &self.policies, &self.nodes);
+                self.alarm.policies_accepted();
+                self.alarm.look(&self.cache.status());
+                let now = self.policies.borrow().clone();
+                if !unchanged || !now.serves_as(&before) {
+                    let ms = started.elapsed().as_millis();
+                    let revision = now.revision.as_deref().unwrap_or("none");
+                    match &now.canary {
+                        None => tracing::info!(revision, ms, "pushed to the gateways"),
+                        Some(canary) => tracing::info!(
+                            revision,
+                            ms,
+                            release = canary.release,
+                            nodes = canary.nodes.join(", "),
+                            "pushed to the gateways, and a release to some of them"
+                        ),
+                    }
+                }
             }
-            offer(cache, release, policies);
-            alarm.policies_accepted();
-            alarm.look(&cache.status());
-            if !unchanged {
-                let ms = started.elapsed().as_millis();
-                tracing::info!(revision, ms, "policies changed: pushed to the gateways");
+            Err(error) => {
+                let message = format!("{error:#}");
+                self.alarm.policies_refused(&message);
+                self.policies.send_modify(|state| state.refused(message));
             }
-        }
-        Err(error) => {
-            let message = format!("{error:#}");
-            alarm.policies_refused(&message);
-            policies.send_modify(|state| state.refused(message));
         }
     }
 }

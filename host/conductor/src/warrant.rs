@@ -97,16 +97,6 @@ fn operation(text: &str) -> Result<Operation, String> {
     found.ok_or_else(|| format!("use {}", Operation::ALL.map(Operation::name).join(", ")))
 }
 
-/// A text from a file, or from standard input for `-`; without the blanks around it.
-fn text(file: &Path) -> anyhow::Result<String> {
-    let text = if file == Path::new("-") {
-        std::io::read_to_string(std::io::stdin()).context("can't read standard input")?
-    } else {
-        std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?
-    };
-    Ok(text.trim().to_owned())
-}
-
 /// Where a policy directory keeps its revoked warrants.
 fn revocations(policies: &Path) -> anyhow::Result<PathBuf> {
     if !policies.is_dir() {

@@ -110,7 +110,12 @@ impl Depot {
 
     /// The file with the records: what changes when the train does.
     pub fn records(&self) -> PathBuf {
-        self.directory.join(RECORDS)
+        Self::records_in(&self.directory)
+    }
+
+    /// The file with the records of a directory.
+    pub fn records_in(directory: &Path) -> PathBuf {
+        directory.join(RECORDS)
     }
 
     /// Reads the train. A last line without an end is one that was being written when its writer died:

@@ -104,8 +104,8 @@ pub fn bootstrap(config: &Config, region: &str, node_id: Option<&str>) -> anyhow
             regions.join(", ")
         )
     })?;
-    let bundle = Bundle::read(&config.policies)?;
-    let mut spec = spec(config, sidecar, &FilterCode::keep(config)?, &bundle)?;
+    let (bundle, code) = super::in_force(config)?;
+    let mut spec = spec(config, sidecar, &code, &bundle)?;
     if let Some(id) = node_id {
         spec.node_id = id.to_owned();
     }

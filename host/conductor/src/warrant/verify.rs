@@ -81,7 +81,7 @@ fn checks(failed: Option<WarrantError>) -> Vec<Check> {
 }
 
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<End> {
-    let text = super::text(&args.file)?;
+    let text = crate::key::text(&args.file)?;
     let now = args.at.map_or_else(super::now, Ok)?;
     let data = Bundle::read(&args.policies)?.policy.data;
     let directory = Directory::read(&data)?;

@@ -1,0 +1,181 @@
+//! What is to be in force: what was released, or what is in the policy directory.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, ensure};
+use bundle::{Archive, Bundle, Tree};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{Place, bundle_keys};
+use crate::config::Config;
+
+/// Data of the policy directory that is laid over a release. All of it can only deny, so it needs no
+/// release: it has to be in force within a second.
+const OVERLAID: [&str; 2] = ["quarantine", "revocations"];
+
+/// Policies, and the filters' code as far as they bring it along.
+pub struct Content {
+    /// The policies.
+    pub bundle: Bundle,
+    /// The files of the bundle; none, if it is a directory.
+    pub filters: Tree,
+}
+
+/// What is to be in force.
+pub struct Wanted {
+    /// For everybody; nothing, as long as nothing was released.
+    pub stable: Option<Content>,
+    /// For some nodes.
+    pub canary: Option<Early>,
+}
+
+/// A release that some nodes have before the others.
+pub struct Early {
+    /// Its number.
+    pub release: u64,
+    /// The nodes.
+    pub nodes: BTreeSet<String>,
+    /// What it holds, or why that can't be used.
+    pub content: anyhow::Result<Content>,
+}
+
+impl Wanted {
+    /// Reads what is to be in force.
+    ///
+    /// # Errors
+    /// What is for everybody can't be read.
+    pub fn read(config: &Config) -> anyhow::Result<Self> {
+        let Some(settings) = &config.release else {
+            let bundle = Bundle::read(&config.policies)?;
+            let filters = Tree::default();
+            return Ok(Self {
+                stable: Some(Content { bundle, filters }),
+                canary: None,
+            });
+        };
+        let place = Place::open(settings)?;
+        let train = place.train()?;
+        let overlay = Overlay::read(config)?;
+        let stable = train
+            .stable()
+            .map(|release| place.content(release, &overlay))
+            .transpose()?;
+        let canary = train.under_way().map(|(release, canary)| Early {
+            release: release.number,
+            nodes: canary.nodes.iter().cloned().collect(),
+            content: place.content(release, &overlay),
+        });
+        Ok(Self { stable, canary })
+    }
+
+    /// The policies that are for everybody.
+    ///
+    /// # Errors
+    /// They can't be read, or nothing was released.
+    pub fn policies(config: &Config) -> anyhow::Result<Bundle> {
+        let stable = Self::read(config)?.stable;
+        let content = stable.context("no release is stable yet: `conductor bundle promote` one")?;
+        Ok(content.bundle)
+    }
+}
+
+impl Place<'_> {
+    fn content(&self, release: &release::Release, overlay: &Overlay) -> anyhow::Result<Content> {
+        let read = || -> anyhow::Result<Content> {
+            let bytes = self.depot.bundle(&release.digest)?;
+            let mut content = self.unpacked(&bytes)?;
+            ensure!(
+                content.bundle.revision == release.revision,
+                "its content is revision {}, and not {} as its record says",
+                content.bundle.revision,
+                release.revision
+            );
+            content.bundle.revision = format!("{}+{}", release.revision, release.number);
+            overlay.lay_over(&mut content.bundle);
+            Ok(content)
+        };
+        read().with_context(|| format!("release {}", release.number))
+    }
+
+    /// A bundle, if somebody signed it who may.
+    ///
+    /// # Errors
+    /// It is none, or not signed by one of the trusted keys.
+    pub fn unpacked(&self, bytes: &[u8]) -> anyhow::Result<Content> {
+        let archive = Archive::parse(bytes)?;
+        archive.verify(&bundle_keys(&self.settings.bundle_keys)?)?;
+        Ok(Content {
+            bundle: Bundle::from_archive(&archive)?,
+            filters: archive.files().clone(),
+        })
+    }
+}
+
+/// The number of the release that a node's revision names.
+pub fn release_of(revision: &str) -> Option<u64> {
+    let (_, number) = revision.split_once('+')?;
+    number.split('.').next()?.parse().ok()
+}
+
+/// What is laid over releases.
+struct Overlay(Vec<(&'static str, Value)>);
+
+impl Overlay {
+    fn read(config: &Config) -> anyhow::Result<Self> {
+        let mut sections = Vec::new();
+        for section in OVERLAID {
+            let file = config.policies.join("ig").join(section).join("data.json");
+            let entries = crate::directory::read(&file)?;
+            if !entries.is_empty() {
+                sections.push((section, Value::Object(entries)));
+            }
+        }
+        Ok(Self(sections))
+    }
+
+    /// Adds its entries to those of the release; where both have one, it is the release's that gives
+    /// way. What is laid over is part of the revision.
+    fn lay_over(&self, bundle: &mut Bundle) {
+        let Some(ig) = bundle.policy.data.get_mut("ig").and_then(Value::as_object_mut) else {
+            return;
+        };
+        let mut hash = Sha256::new();
+        for (section, entries) in &self.0 {
+            hash.update(section);
+            hash.update(entries.to_string());
+            let standing = ig
+                .entry(*section)
+                .or_insert_with(|| Value::Object(Default::default()));
+            match (standing, entries) {
+                (Value::Object(standing), Value::Object(entries)) => {
+                    standing.extend(entries.clone());
+                }
+                (standing, entries) => standing.clone_from(entries),
+            }
+        }
+        if !self.0.is_empty() {
+            let digest = hash.finalize();
+            let hex: String = digest.iter().take(3).map(|b| format!("{b:02x}")).collect();
+            bundle.revision = format!("{}.{hex}", bundle.revision);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_s_revision_names_its_release() {
+        for (revision, release) in [
+            ("r-0123456789ab", None),
+            ("r-0123456789ab+7", Some(7)),
+            ("r-0123456789ab+12.a0b1c2", Some(12)),
+            ("r-0123456789ab+x", None),
+            ("", None),
+        ] {
+            assert_eq!(release_of(revision), release, "{revision}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Carrying a release on: from step to step, to everybody, or back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use release::run::By;
+use release::{Act, Evidence, Plan, Train, Verdict, choose, judge};
+use xds::Cache;
+
+use super::{Place, evidence, now_unix_ms};
+use crate::alarm::Alarm;
+use crate::config::Config;
+use crate::serve::groups;
+
+/// Who carries releases on.
+pub struct Driver {
+    /// The configuration, with a train.
+    pub config: Arc<Config>,
+    /// Who is connected and has what.
+    pub cache: Cache,
+    /// What gateways decided.
+    pub store: store::Store,
+    /// Who is told when something is wrong.
+    pub alarm: Alarm,
+}
+
+impl Driver {
+    /// Looks at the train every so often until `stop` is done.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Some(settings) = &self.config.release else {
+            return;
+        };
+        let mut look = tokio::time::interval(Duration::from_secs(settings.look_s.max(1)));
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        tokio::pin!(stop);
+        let mut said = String::new();
+        loop {
+            tokio::select! {
+                _ = look.tick() => {}
+                () = &mut stop => return,
+            }
+            match self.look(settings).await {
+                Ok(()) => {
+                    said.clear();
+                    self.alarm.train_moves();
+                }
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    if error != said {
+                        tracing::error!("the release train stands still: {error}");
+                    }
+                    self.alarm.train_stands(&error);
+                    said = error;
+                }
+            }
+        }
+    }
+
+    /// Does what is due now.
+    async fn look(&self, settings: &crate::config::Release) -> anyhow::Result<()> {
+        let place = Place::open(settings)?;
+        let train = place.train()?;
+        let plan = settings.plan()?;
+        let Some((release, canary)) = train.under_way() else {
+            return Ok(());
+        };
+        let number = release.number;
+        let Some(step) = canary.step else {
+            if train.frozen.is_some() {
+                return Ok(());
+            }
+            let act = match train.stable() {
+                None => Act::Completed {
+                    release: number,
+                    evidence: None,
+                },
+                Some(_) => self.step(&plan, &train, 0, None)?,
+            };
+            return self.add(&place, act);
+        };
+        let Some(of_plan) = plan.steps.get(step) else {
+            anyhow::bail!(
+                "release {number} is at step {}, and the plan has only {}",
+                step + 1,
+                plan.steps.len()
+            );
+        };
+        let evidence = evidence::collect(self, &place, &train).await?;
+        let act = match judge(&plan, of_plan, &evidence) {
+            Verdict::Withdraw(reasons) => Act::Withdrawn {
+                release: number,
+                reasons,
+                evidence: Some(Box::new(evidence)),
+            },
+            Verdict::Wait(why) => {
+                tracing::debug!(release = number, step, "{why}");
+                return Ok(());
+            }
+            Verdict::GoOn if train.frozen.is_some() => return Ok(()),
+            Verdict::GoOn if step + 1 == plan.steps.len() => Act::Completed {
+                release: number,
+                evidence: Some(Box::new(evidence)),
+            },
+            Verdict::GoOn => self.step(&plan, &train, step + 1, Some(Box::new(evidence)))?,
+        };
+        self.add(&place, act)
+    }
+
+    fn step(
+        &self,
+        plan: &Plan,
+        train: &Train,
+        step: usize,
+        evidence: Option<Box<Evidence>>,
+    ) -> anyhow::Result<Act> {
+        let (release, canary) = train.under_way().context("nothing is under way")?;
+        let of_plan = plan.steps.get(step).context("the plan has no such step")?;
+        let connected: BTreeSet<String> = self
+            .cache
+            .status()
+            .streams
+            .into_iter()
+            .map(|stream| stream.node)
+            .collect();
+        let connected: Vec<String> = connected.into_iter().collect();
+        let nodes = choose(of_plan.among(), &connected, &canary.nodes, release.number);
+        anyhow::ensure!(
+            !nodes.is_empty(),
+            "no node is connected on which release {} could be tried",
+            release.number
+        );
+        Ok(Act::Step {
+            release: release.number,
+            step,
+            nodes,
+            evidence,
+        })
+    }
+
+    fn add(&self, place: &Place<'_>, act: Act) -> anyhow::Result<()> {
+        let rules = place.settings.rules();
+        let added = place
+            .depot
+            .add(&By::Conductor, act, now_unix_ms(), &place.keys, &rules);
+        let (record, _) = match added {
+            Ok(added) => added,
+            // Somebody was quicker: the next look sees what is due now.
+            Err(release::run::DepotError::Train(error)) => {
+                tracing::info!("not done: {error}");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match &record.act {
+            Act::Step {
+                release,
+                step,
+                nodes,
+                ..
+            } => tracing::info!(release, step, nodes = nodes.join(", "), "release goes on"),
+            Act::Completed { release, .. } => tracing::info!(release, "release is stable"),
+            Act::Withdrawn {
+                release, reasons, ..
+            } => {
+                let reasons = reasons.join("; ");
+                tracing::warn!(release, "release is taken back: {reasons}");
+                self.alarm.release_withdrawn(*release, &reasons);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The nodes of a release that have not taken it yet, and those that refused it.
+pub fn delivered(
+    status: &xds::Status,
+    nodes: &[String],
+    revision: &str,
+) -> (Vec<String>, std::collections::BTreeMap<String, String>) {
+    let label = |group: &str| {
+        let of = status.groups.get(group)?.served.as_ref()?;
+        Some(of.label.as_str())
+    };
+    let is_of = |label: &str| {
+        label
+            .strip_prefix(revision)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let mut behind = Vec::new();
+    for node in nodes {
+        let mut streams = status.streams.iter().filter(|s| s.node == *node).peekable();
+        let has = |s: &xds::StreamStatus| {
+            s.settled && groups::is_early(&s.group) && label(&s.group).is_some_and(is_of)
+        };
+        if streams.peek().is_none() || !streams.all(has) {
+            behind.push(node.clone());
+        }
+    }
+    let parked = status
+        .groups
+        .iter()
+        .filter(|(name, _)| groups::is_early(name))
+        .flat_map(|(_, group)| &group.parked)
+        .map(|p| (p.node.clone(), p.error.clone()))
+        .collect();
+    (behind, parked)
+}
