@@ -169,6 +169,22 @@ impl Policy {
     }
 }
 
+/// The parts of the name of a module's package, without `data`.
+///
+/// # Errors
+/// The module does not parse.
+pub fn package(module: &Module) -> Result<Vec<String>, PolicyError> {
+    let mut engine = regorus::Engine::new();
+    let name = engine
+        .add_policy(module.path.clone(), module.text.clone())
+        .map_err(|e| PolicyError::Module {
+            path: module.path.clone(),
+            message: clean(&e),
+        })?;
+    let name = name.strip_prefix("data.").unwrap_or(&name);
+    Ok(name.split('.').map(str::to_owned).collect())
+}
+
 /// The interpreter's message on one line, without its drawing of the source.
 fn clean(error: &dyn fmt::Display) -> String {
     let text = error.to_string();

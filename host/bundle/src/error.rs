@@ -49,6 +49,29 @@ pub enum BundleError {
         /// The directory.
         path: PathBuf,
     },
+    /// An archive without a schema.
+    #[error(
+        "{path} holds no schema.graphql, which `opa build` leaves out: `conductor bundle build {path} \
+         --schema FILE` makes a bundle with one"
+    )]
+    NoSchema {
+        /// The archive.
+        path: PathBuf,
+    },
+    /// A directory that should hold the filters' code.
+    #[error("{path} holds none of residency.wasm, masking.wasm, guard.wasm")]
+    NoFilters {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The file is no bundle.
+    #[error("{path} is no bundle that can be used: {error}")]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: crate::ArchiveError,
+    },
     /// The data lacks what the rules rely on, or names what does not exist.
     #[error("the policies in {path} can't be used: policy data {at}: {reason}")]
     Data {

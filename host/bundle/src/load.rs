@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::BundleError;
+use crate::archive::Archive;
+use crate::tree::{self, Tree};
 
 /// A loaded policy directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,51 +51,47 @@ impl Bundle {
     /// # Errors
     /// A file can't be read or parsed, or data files contradict each other.
     pub fn read(path: &Path) -> Result<Self, BundleError> {
-        let mut files = Vec::new();
-        list(path, &mut files)?;
-        files.sort();
-        let mut policy = PolicySource {
-            modules: Vec::new(),
-            data: Value::Object(Map::new()),
-        };
-        for file in &files {
-            let name = file
-                .strip_prefix(path)
-                .unwrap_or(file)
-                .to_string_lossy()
-                .into_owned();
-            if file.extension().is_some_and(|e| e == "rego") {
-                policy.modules.push(Module {
-                    path: name,
-                    text: text(file)?,
-                });
-            } else if file.file_name().is_some_and(|n| n == "data.json") {
-                let value =
-                    serde_json::from_str(&text(file)?).map_err(|error| BundleError::Json {
-                        path: file.clone(),
-                        error,
-                    })?;
-                let parent = Path::new(&name).parent().unwrap_or(Path::new(""));
-                let keys: Vec<String> = parent
-                    .components()
-                    .map(|c| c.as_os_str().to_string_lossy().into_owned())
-                    .collect();
-                let value = keys.iter().rev().fold(value, |inner, key| {
-                    Value::Object(Map::from_iter([(key.clone(), inner)]))
-                });
-                merge(&mut policy.data, value, "").map_err(|key| BundleError::Conflict {
-                    path: file.clone(),
-                    key,
-                })?;
-            }
+        Self::from_tree(path, &Tree::read(path)?)
+    }
+
+    /// Reads a directory, or an archive if it is a file. Whoever needs to know who made the archive
+    /// has verified it before.
+    ///
+    /// # Errors
+    /// As [`Bundle::read`], or the file is no bundle.
+    pub fn open(path: &Path) -> Result<Self, BundleError> {
+        if !path.is_file() {
+            return Self::read(path);
         }
+        Self::from_archive(&Archive::read(path)?)
+    }
+
+    /// Takes the files of an archive. The revision is that of its content, whatever its manifest says.
+    ///
+    /// # Errors
+    /// As [`Bundle::read`], or it holds no schema.
+    pub fn from_archive(archive: &Archive) -> Result<Self, BundleError> {
+        if archive.files().get(tree::SCHEMA).is_none() {
+            return Err(BundleError::NoSchema {
+                path: archive.origin().to_owned(),
+            });
+        }
+        Self::from_tree(archive.origin(), archive.files())
+    }
+
+    /// Takes files that were read from `path`, which stands in errors only.
+    ///
+    /// # Errors
+    /// A file is missing or can't be parsed, or data files contradict each other.
+    pub fn from_tree(path: &Path, tree: &Tree) -> Result<Self, BundleError> {
+        let policy = policy(path, tree)?;
         if policy.modules.is_empty() {
             return Err(BundleError::NoModules {
                 path: path.to_owned(),
             });
         }
-        let schema = text(&path.join("schema.graphql"))?;
-        let settings = settings(path)?;
+        let schema = text(path, tree, tree::SCHEMA)?.to_owned();
+        let settings = settings(path, tree)?;
         let revision = revision(&policy, &schema, &settings);
         Ok(Self {
             settings,
@@ -167,18 +165,52 @@ impl Bundle {
     }
 }
 
+/// Modules and data.
+pub(crate) fn policy(path: &Path, tree: &Tree) -> Result<PolicySource, BundleError> {
+    let mut names: Vec<&str> = tree.iter().map(|(name, _)| name).collect();
+    // By the parts of their paths, which is another order than that of their texts.
+    names.sort_by(|a, b| Path::new(a).cmp(Path::new(b)));
+    let mut policy = PolicySource {
+        modules: Vec::new(),
+        data: Value::Object(Map::new()),
+    };
+    for name in names {
+        if tree::is_module(name) {
+            policy.modules.push(Module {
+                path: name.to_owned(),
+                text: text(path, tree, name)?.to_owned(),
+            });
+        } else if tree::base(name) == "data.json" {
+            let file = path.join(name);
+            let value = text(path, tree, name)?;
+            let value = serde_json::from_str(value).map_err(|error| BundleError::Json {
+                path: file.clone(),
+                error,
+            })?;
+            let keys = name.split('/').rev().skip(1);
+            let value = keys.fold(value, |inner, key| {
+                Value::Object(Map::from_iter([(key.to_owned(), inner)]))
+            });
+            merge(&mut policy.data, value, "")
+                .map_err(|key| BundleError::Conflict { path: file, key })?;
+        }
+    }
+    Ok(policy)
+}
+
 /// `masking.json` and `persisted-queries.json`, if they are there.
-fn settings(path: &Path) -> Result<MaskingSettings, BundleError> {
-    let file = path.join("masking.json");
-    let mut settings: MaskingSettings = match file.exists() {
-        false => MaskingSettings::default(),
-        true => strict::from_slice(text(&file)?.as_bytes())
+fn settings(path: &Path, tree: &Tree) -> Result<MaskingSettings, BundleError> {
+    let file = path.join(tree::SETTINGS);
+    let mut settings: MaskingSettings = match tree.get(tree::SETTINGS) {
+        None => MaskingSettings::default(),
+        Some(_) => strict::from_slice(text(path, tree, tree::SETTINGS)?.as_bytes())
             .map_err(|error| BundleError::Settings { path: file, error })?,
     };
-    let file = path.join("persisted-queries.json");
-    if file.exists() {
+    let file = path.join(tree::PERSISTED);
+    if tree.get(tree::PERSISTED).is_some() {
+        let manifest = text(path, tree, tree::PERSISTED)?;
         let manifest: Manifest =
-            strict::from_slice(text(&file)?.as_bytes()).map_err(|error| BundleError::Settings {
+            strict::from_slice(manifest.as_bytes()).map_err(|error| BundleError::Settings {
                 path: file.clone(),
                 error,
             })?;
@@ -215,29 +247,16 @@ fn settings(path: &Path) -> Result<MaskingSettings, BundleError> {
     Ok(settings)
 }
 
-fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), BundleError> {
+/// A file's text.
+fn text<'t>(path: &Path, tree: &'t Tree, name: &str) -> Result<&'t str, BundleError> {
     let unreadable = |source| BundleError::Read {
-        path: path.to_owned(),
+        path: path.join(name),
         source,
     };
-    for entry in std::fs::read_dir(path).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        let kind = entry.file_type().map_err(unreadable)?;
-        if kind.is_dir() && !hidden {
-            list(&entry.path(), files)?;
-        } else if !hidden {
-            files.push(entry.path());
-        }
-    }
-    Ok(())
-}
-
-fn text(path: &Path) -> Result<String, BundleError> {
-    std::fs::read_to_string(path).map_err(|source| BundleError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    let bytes = tree.get(name);
+    let bytes = bytes.ok_or_else(|| unreadable(std::io::ErrorKind::NotFound.into()))?;
+    std::str::from_utf8(bytes)
+        .map_err(|e| unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, e)))
 }
 
 /// Lays `from` into `into`; two values for one place are an error, which names the place.
