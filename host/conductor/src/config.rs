@@ -56,6 +56,9 @@ pub struct Config {
     /// The release train. Without it what is in the policy directory is for everybody, at once.
     #[serde(default)]
     pub release: Option<Release>,
+    /// The bundle server. Without it nobody is given bundles.
+    #[serde(default)]
+    pub bundles: Option<Bundles>,
 }
 
 /// The filters' code.
@@ -99,6 +102,14 @@ impl Default for Api {
             listen: ([127, 0, 0, 1], 7080).into(),
         }
     }
+}
+
+/// The bundle server (OPA's bundle API).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundles {
+    /// Where it listens.
+    pub listen: SocketAddr,
 }
 
 /// The receiver of spans (OTLP by gRPC).
@@ -256,6 +267,12 @@ impl Config {
                     gateway.region
                 );
             }
+        }
+        if config.bundles.is_some() && config.release.is_none() {
+            bail!(
+                "in {}: there is a [bundles], but no [release]: only what was released is served there",
+                path.display()
+            );
         }
         sidecar::check(&config).with_context(|| format!("in {}", path.display()))?;
         probe::check(&config).with_context(|| format!("in {}", path.display()))?;

@@ -331,10 +331,7 @@ pub fn print_bootstrap(args: &BootstrapArgs) -> anyhow::Result<End> {
 fn in_force(config: &Config) -> anyhow::Result<(Bundle, FilterCode)> {
     let content = match Wanted::read(config)?.stable {
         Some(content) => content,
-        None => Content {
-            bundle: Bundle::read(&config.policies)?,
-            filters: Tree::default(),
-        },
+        None => Content::of_directory(&config.policies)?,
     };
     let code = FilterCode::keep(config, &content.filters)?;
     Ok((content.bundle, code))

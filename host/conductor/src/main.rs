@@ -10,6 +10,7 @@ pub(crate) use line;
 
 mod alarm;
 mod api;
+mod bundles;
 mod claims;
 mod client;
 mod config;

@@ -174,6 +174,7 @@ mod tests {
             refused: Some("why".into()),
             accepted_count: 3,
             refused_count: 4,
+            canary: None,
         };
         let spans = traces::Summary {
             received: 5,

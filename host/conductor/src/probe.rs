@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use bundle::Bundle;
 use clap::{Args, Subcommand};
 use proof::Journal;
 use proof::residency::{Period, Verdict};

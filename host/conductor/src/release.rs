@@ -1,10 +1,10 @@
 //! The release train, as the service drives it and people steer it.
 
-pub mod commands;
+//pub mod commands;
 pub mod content;
-pub mod drive;
-pub mod evidence;
-mod show;
+//pub mod drive;
+//pub mod evidence;
+//mod show;
 
 use std::path::Path;
 
@@ -54,7 +54,7 @@ impl<'a> Place<'a> {
 ///
 /// # Errors
 /// A file can't be read, or is no key.
-pub fn bundle_keys(directory: &Path) -> anyhow::Result<bundle::PublicKeys> {
+pub fn bundle_keys(directory: &Path) -> anyhow::Result<bundle::key::PublicKeys> {
     let at = || format!("can't read the keys of bundles in {}", directory.display());
     let mut keys = Vec::new();
     for entry in std::fs::read_dir(directory).with_context(at)? {
@@ -62,7 +62,7 @@ pub fn bundle_keys(directory: &Path) -> anyhow::Result<bundle::PublicKeys> {
         if path.extension().is_some_and(|e| e == "pub") {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             let pem = std::fs::read_to_string(&path).with_context(at)?;
-            let key = bundle::PublicKey::from_pem(&pem).and_then(|key| key.named(&name));
+            let key = bundle::key::PublicKey::from_pem(&pem).and_then(|key| key.named(&name));
             keys.push(key.with_context(|| format!("can't use {}", path.display()))?);
         }
     }

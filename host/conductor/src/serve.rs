@@ -15,6 +15,7 @@ use xds::{Cache, Event};
 
 use crate::alarm::Alarm;
 use crate::api::{self, CanaryState, PolicyState};
+use crate::bundles::{self, Shelf};
 use crate::config::Config;
 use crate::fleet::FilterCode;
 use crate::probe::Summary;
@@ -82,6 +83,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let watching = crate::probe::Watch::open(&config, None, alerts.clone(), proofs.clone())?;
     let (policies, seen) = watch::channel(PolicyState::default());
     let codes = Arc::new(RwLock::new(first.codes()));
+    let (shelf, shelved) = watch::channel(first.shelf());
     accept(&cache, first, &policies, &nodes);
     alarm.policies_accepted();
     alarm.look(&cache.status());
@@ -96,6 +98,10 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let api_listener = bind(config.api.listen, "api.listen").await?;
     let traces_listener = match &config.traces {
         Some(traces) => Some(bind(traces.listen, "traces.listen").await?),
+        None => None,
+    };
+    let bundles_listener = match &config.bundles {
+        Some(bundles) => Some(bind(bundles.listen, "bundles.listen").await?),
         None => None,
     };
     let stop = Arc::new(Notify::new());
@@ -122,6 +128,14 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         proofs: proofs.subscribe(),
     };
     let api_server = tokio::spawn(api::serve(api_listener, state, stopped(&stop)));
+    let bundles_server = bundles_listener.map(|listener| {
+        let regions = config.gateways.iter().map(|g| g.region.clone()).collect();
+        let state = bundles::State {
+            regions: Arc::new(regions),
+            shelf: shelved,
+        };
+        tokio::spawn(bundles::serve(listener, state, stopped(&stop)))
+    });
     let probing = watching.map(|watching| tokio::spawn(watching.run(stopped(&stop))));
     tracing::info!(
         xds = %config.xds.listen,
@@ -147,6 +161,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         codes,
         nodes,
         alarm,
+        shelf,
     };
     let mut known = fingerprint(&all);
     let mut watch = Watch::new(&[&config.policies], &files)?;
@@ -185,6 +200,9 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         if let Some(server) = traces_server {
             let _ = server.await;
         }
+        if let Some(server) = bundles_server {
+            let _ = server.await;
+        }
         let _ = api_server.await;
     })
     .await;
@@ -217,6 +235,7 @@ struct InForce {
     codes: Arc<RwLock<Vec<FilterCode>>>,
     nodes: Early,
     alarm: Alarm,
+    shelf: watch::Sender<Shelf>,
 }
 
 impl InForce {
@@ -233,6 +252,7 @@ impl InForce {
                 if let Ok(mut standing) = self.codes.write() {
                     *standing = codes;
                 }
+                self.shelf.send_replace(prepared.shelf());
                 let before = self.policies.borrow().clone();
                 accept(&self.cache, prepared, &self.policies, &self.nodes);
                 self.alarm.policies_accepted();

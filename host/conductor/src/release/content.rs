@@ -1,6 +1,7 @@
 //! What is to be in force: what was released, or what is in the policy directory.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::{Context, ensure};
 use bundle::{Archive, Bundle, Tree};
@@ -8,6 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{Place, bundle_keys};
+use crate::bundles::Packed;
 use crate::config::Config;
 
 /// Data of the policy directory that is laid over a release. All of it can only deny, so it needs no
@@ -20,6 +22,22 @@ pub struct Content {
     pub bundle: Bundle,
     /// The files of the bundle; none, if it is a directory.
     pub filters: Tree,
+    /// The bundle itself, if it is one.
+    pub packed: Option<Packed>,
+}
+
+impl Content {
+    /// What is in a policy directory.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn of_directory(directory: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            bundle: Bundle::read(directory)?,
+            filters: Tree::default(),
+            packed: None,
+        })
+    }
 }
 
 /// What is to be in force.
@@ -47,10 +65,8 @@ impl Wanted {
     /// What is for everybody can't be read.
     pub fn read(config: &Config) -> anyhow::Result<Self> {
         let Some(settings) = &config.release else {
-            let bundle = Bundle::read(&config.policies)?;
-            let filters = Tree::default();
             return Ok(Self {
-                stable: Some(Content { bundle, filters }),
+                stable: Some(Content::of_directory(&config.policies)?),
                 canary: None,
             });
         };
@@ -108,6 +124,10 @@ impl Place<'_> {
         Ok(Content {
             bundle: Bundle::from_archive(&archive)?,
             filters: archive.files().clone(),
+            packed: Some(Packed {
+                digest: archive.digest().to_owned(),
+                bytes: bytes.to_vec().into(),
+            }),
         })
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Context;
 use bundle::Bundle;
 
+use crate::bundles::{Packed, Shelf};
 use crate::config::Config;
 use crate::fleet::{self, FilterCode};
 use crate::release::content::{Content, Wanted};
@@ -39,6 +40,8 @@ pub struct Served {
     pub code: FilterCode,
     /// By group of nodes.
     pub snapshots: Vec<(String, xds::Snapshot)>,
+    /// The bundle, if it was released.
+    pub packed: Option<Packed>,
 }
 
 impl Prepared {
@@ -61,6 +64,18 @@ impl Prepared {
                 .and_then(|content| Served::prepare(config, content, &jwks)),
         });
         Ok(Self { stable, canary })
+    }
+
+    /// The bundles that are for somebody.
+    pub fn shelf(&self) -> Shelf {
+        let packed = |served: &Served| served.packed.clone();
+        Shelf {
+            stable: self.stable.as_ref().and_then(packed),
+            canary: self.canary.as_ref().and_then(|canary| {
+                let served = canary.served.as_ref().ok()?;
+                Some((canary.nodes.clone(), packed(served)?))
+            }),
+        }
     }
 
     /// The code of all that is served.
@@ -108,6 +123,7 @@ impl Served {
             guarded,
             code,
             snapshots,
+            packed: content.packed,
         })
     }
 }
