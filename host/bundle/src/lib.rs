@@ -7,6 +7,7 @@
 //!
 //! - [`Bundle`]: a policy directory, or the content of an archive, ready for the filters;
 //! - [`Archive`]: the signed file, read from anybody and written the same to the byte;
+//! - [`attest`]: the bill of materials and the provenance that stand beside it;
 //! - [`examine`]: tries a bundle on every kind of caller before anything is pushed.
 
 #![cfg_attr(
@@ -20,6 +21,7 @@
 )]
 
 mod archive;
+pub mod attest;
 mod check;
 mod data;
 mod error;
