@@ -8,6 +8,7 @@
 //! - [`Bundle`]: a policy directory, or the content of an archive, ready for the filters;
 //! - [`Archive`]: the signed file, read from anybody and written the same to the byte;
 //! - [`attest`]: the bill of materials and the provenance that stand beside it;
+//! - [`replay`]: what another bundle would have decided;
 //! - [`examine`]: tries a bundle on every kind of caller before anything is pushed.
 
 #![cfg_attr(
@@ -28,6 +29,7 @@ mod error;
 pub mod key;
 mod load;
 mod patch;
+pub mod replay;
 mod tree;
 
 pub use archive::{
