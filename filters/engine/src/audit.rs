@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Mode;
-use crate::policy::Surface;
+use crate::policy::{Surface, WarrantRefusal};
 use crate::schema::OperationKind;
+use crate::warrant::Operation;
 
 /// What a masking filter decided about one request, and what came of it.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -25,6 +26,9 @@ pub struct MaskingRecord {
     pub roles: Vec<String>,
     /// The request's purpose.
     pub purpose: Option<String>,
+    /// How the caller authenticated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
     /// The gateway's region.
     pub region: String,
     /// The configuration's revision.
@@ -34,6 +38,9 @@ pub struct MaskingRecord {
     /// The route's name, where it is no GraphQL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
+    /// Whether it writes, where it is no GraphQL.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub writes: bool,
     /// `shadow`: what is said here was only said, and nothing of it done.
     #[serde(skip_serializing_if = "is_enforced")]
     pub mode: Mode,
@@ -69,7 +76,7 @@ fn is_enforced(mode: &Mode) -> bool {
 }
 
 /// What a decision names of the operation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OperationRecord {
     /// Its name.
     pub name: Option<String>,
@@ -80,7 +87,7 @@ pub struct OperationRecord {
 }
 
 /// What came of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Not finished: the client or the upstream went away.
@@ -112,9 +119,15 @@ pub struct ResidencyRecord {
     pub region_src: String,
     /// The region that serves it.
     pub region_dst: Option<String>,
+    /// The region whose data is asked for, if the request names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_region: Option<String>,
     /// The authentic warrant that the request presented.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub warrant: Option<WarrantRecord>,
+    /// Why the warrant that the request presented is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warrant_refused: Option<WarrantRefusal>,
     /// The configuration's revision.
     pub revision: String,
     /// Why.
@@ -125,7 +138,7 @@ pub struct ResidencyRecord {
 }
 
 /// What a decision names of a warrant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WarrantRecord {
     /// Its id.
@@ -134,6 +147,16 @@ pub struct WarrantRecord {
     pub authority: String,
     /// The authority's reference.
     pub case: String,
+    /// The region that data may leave.
+    pub warrant_src: String,
+    /// The region that it may reach.
+    pub warrant_dst: String,
+    /// What may be done.
+    pub warrant_operations: Vec<Operation>,
+    /// What for.
+    pub warrant_purpose: String,
+    /// The jurisdiction in which the authority acts.
+    pub warrant_jurisdiction: String,
     /// Whether it opened the border for this request.
     pub warrant_used: bool,
 }

@@ -3,12 +3,16 @@
 //! A policy is pure: its result depends on its modules, its data and its input, and nothing else
 //! (no clock and no network is compiled in). So a result can be kept under the text of its input.
 
+#[cfg(feature = "coverage")]
+mod coverage;
 mod decision;
 mod decisions;
 mod egress;
 mod input;
 mod regex;
 
+#[cfg(feature = "coverage")]
+pub use coverage::{Coverage, CoveredRule};
 pub use decision::{
     DEFAULT_KEEP_LAST, Decision, Denial, ErrorDetail, ResidencyDecision, RuleSpec, Verdict,
 };

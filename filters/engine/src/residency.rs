@@ -111,7 +111,9 @@ impl Residency {
             home: None,
             region_src: self.config.region.clone(),
             region_dst: None,
+            data_region: None,
             warrant: None,
+            warrant_refused: None,
             revision: self.config.revision.clone(),
             reason: String::new(),
             code: None,
@@ -154,6 +156,12 @@ impl Residency {
             effect,
             warrant: presented.then_some(fate),
         }
+    }
+
+    /// The policy, to be watched.
+    #[cfg(feature = "coverage")]
+    pub fn policy_mut(&mut self) -> &mut crate::policy::Policy {
+        self.decisions.policy_mut()
     }
 
     fn serves_graphql(&self, headers: Headers<'_>) -> bool {

@@ -30,7 +30,7 @@ pub struct Schema {
 }
 
 /// The three kinds of operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OperationKind {
     /// `query`

@@ -1,6 +1,6 @@
 //! Trying a bundle before anything is pushed.
 
-mod asked;
+pub(crate) mod asked;
 mod egress;
 
 use std::fmt;

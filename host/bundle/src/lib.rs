@@ -7,6 +7,8 @@
 //!
 //! - [`Bundle`]: a policy directory, or the content of an archive, ready for the filters;
 //! - [`Archive`]: the signed file, read from anybody and written the same to the byte;
+//! - [`attest`]: the bill of materials and the provenance that stand beside it;
+//! - [`replay`]: what another bundle would have decided;
 //! - [`examine`]: tries a bundle on every kind of caller before anything is pushed.
 
 #![cfg_attr(
@@ -20,12 +22,14 @@
 )]
 
 mod archive;
+pub mod attest;
 mod check;
 mod data;
 mod error;
 pub mod key;
 mod load;
 mod patch;
+pub mod replay;
 mod tree;
 
 pub use archive::{

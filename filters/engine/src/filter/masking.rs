@@ -96,6 +96,12 @@ impl Masking {
         Self::load(config, keys.as_deref())
     }
 
+    /// The policy, to be watched.
+    #[cfg(feature = "coverage")]
+    pub fn policy_mut(&mut self) -> &mut Policy {
+        &mut self.policy
+    }
+
     /// Loads a configuration.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::cache::Cache;
 /// A policy whose answers are remembered under the text of their inputs.
 #[derive(Debug)]
 pub struct Decisions<Q: Question> {
-    policy: Policy,
+    pub(super) policy: Policy,
     known: Cache<String, Arc<Q::Answer>>,
 }
 

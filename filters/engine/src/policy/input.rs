@@ -1,4 +1,6 @@
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use crate::schema::OperationKind;
 use crate::warrant::{Operation, Warrant, WarrantError};
@@ -97,10 +99,10 @@ impl<'a> From<&'a Warrant> for WarrantFacts<'a> {
 }
 
 /// Why a warrant is none.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WarrantRefusal {
     /// The stable code.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// A sentence.
     pub reason: String,
 }
@@ -108,7 +110,7 @@ pub struct WarrantRefusal {
 impl From<WarrantError> for WarrantRefusal {
     fn from(error: WarrantError) -> Self {
         Self {
-            code: error.code(),
+            code: error.code().into(),
             reason: error.to_string(),
         }
     }

@@ -77,7 +77,12 @@ impl Residency {
         let who = Identity::read(claims)?;
         record.tenant = Some(who.tenant.clone());
         let data_region = intent(DATA_REGION_HEADER, &headers.all(DATA_REGION_HEADER))?;
+        record.data_region = data_region.map(str::to_owned);
         let warrant = self.presented(headers, &who, now_s, record)?;
+        record.warrant_refused = match &warrant {
+            Some(Err(error)) => Some((*error).into()),
+            _ => None,
+        };
         let home = self.directory.home(&who.tenant, now_s).map(str::to_owned);
         record.home.clone_from(&home);
         let facts = warrant.as_ref().map(|w| w.as_deref());
@@ -87,7 +92,7 @@ impl Residency {
             gateway_region: &self.config.region,
             data_region,
             warrant: facts.and_then(Result::ok).map(Into::into),
-            warrant_refused: facts.and_then(Result::err).map(|e| (*e).into()),
+            warrant_refused: record.warrant_refused.clone(),
         };
         let decision = self.decisions.ask(&input);
         let decision = decision.map_err(|e| Refusal::failed(e.to_string()))?;
@@ -168,6 +173,11 @@ impl Residency {
             warrant: warrant.jti.clone(),
             authority: warrant.binding.authority.clone(),
             case: warrant.binding.case_reference.clone(),
+            warrant_src: warrant.src.clone(),
+            warrant_dst: warrant.dst.clone(),
+            warrant_operations: warrant.operations.clone(),
+            warrant_purpose: warrant.purpose.clone(),
+            warrant_jurisdiction: warrant.binding.jurisdiction.clone(),
             warrant_used: false,
         });
         let method = headers.text(":method").unwrap_or_default();

@@ -21,7 +21,7 @@ const UNKNOWN_TENANT: Tenant<'static> = Tenant {
 };
 
 /// What the data knows, which is what rules can tell apart.
-pub(super) struct Directory<'v> {
+pub(crate) struct Directory<'v> {
     roles: Vec<&'v str>,
     purposes: Vec<Option<&'v str>>,
     regions: Vec<&'v str>,
@@ -39,7 +39,7 @@ struct Tenant<'v> {
 
 /// What one decision of `ig.masking` is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Caller<'v> {
+pub(crate) struct Caller<'v> {
     roles: Vec<String>,
     purpose: Option<&'v str>,
     tenant: &'v str,
@@ -47,12 +47,12 @@ pub(super) struct Caller<'v> {
     operation: OperationKind,
     subject: &'v str,
     acr: Option<&'v str>,
-    pub(super) surface: Surface,
+    pub(crate) surface: Surface,
 }
 
 /// What one decision of `ig.residency` is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Crossing<'v> {
+pub(crate) struct Crossing<'v> {
     tenant: &'v str,
     home: Option<&'v str>,
     gateway_region: &'v str,
@@ -73,7 +73,7 @@ enum Paper {
 }
 
 impl<'v> Directory<'v> {
-    pub(super) fn of(data: &'v Value) -> Self {
+    pub(crate) fn of(data: &'v Value) -> Self {
         let levels = data.pointer("/ig/risk/levels");
         let tenants = data.pointer("/ig/tenants").and_then(Value::as_object);
         let mut first: HashMap<(Option<&str>, Option<&str>), &'v str> = HashMap::new();
@@ -108,7 +108,7 @@ impl<'v> Directory<'v> {
     }
 
     /// The callers that `ig.masking` is asked about.
-    pub(super) fn callers(&self) -> Vec<Caller<'v>> {
+    pub(crate) fn callers(&self) -> Vec<Caller<'v>> {
         let tenant = self.tenants.first().copied().unwrap_or(UNKNOWN_TENANT);
         let nowhere = self.regions.first().copied().unwrap_or("a-region-unknown");
         let base = Caller {
@@ -198,7 +198,7 @@ impl<'v> Directory<'v> {
     }
 
     /// What `ig.residency` is asked about.
-    pub(super) fn crossings(&self) -> Vec<Crossing<'v>> {
+    pub(crate) fn crossings(&self) -> Vec<Crossing<'v>> {
         let asked: Vec<Option<&str>> = self
             .regions
             .iter()
@@ -242,7 +242,7 @@ impl<'v> Directory<'v> {
 }
 
 impl Caller<'_> {
-    pub(super) fn input(&self) -> MaskingInput<'_> {
+    pub(crate) fn input(&self) -> MaskingInput<'_> {
         MaskingInput {
             tenant: self.tenant,
             subject: self.subject,
@@ -287,7 +287,7 @@ impl fmt::Display for Caller<'_> {
 }
 
 impl Crossing<'_> {
-    pub(super) fn input(&self) -> ResidencyInput<'_> {
+    pub(crate) fn input(&self) -> ResidencyInput<'_> {
         ResidencyInput {
             tenant: self.tenant,
             home: self.home,

@@ -120,6 +120,7 @@ impl MaskingStream {
         self.record.tenant = Some(identity.tenant.clone());
         self.record.subject = Some(identity.subject.clone());
         self.record.roles.clone_from(&identity.roles);
+        self.record.acr.clone_from(&identity.acr);
         let purpose = identity
             .purpose(&headers.all("x-ig-purpose"))
             .map_err(|e| refuse(graphql, &e))?;

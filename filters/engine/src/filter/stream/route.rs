@@ -78,6 +78,7 @@ impl MaskingStream {
             true => OperationKind::Query,
             false => OperationKind::Mutation,
         };
+        self.record.writes = kind == OperationKind::Mutation;
         let decided = self.decide(filter, kind, (surface, Some(&name)))?;
         let tenant = self.record.tenant.clone().unwrap_or_default();
         let known = filter

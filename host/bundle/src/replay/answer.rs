@@ -1,0 +1,336 @@
+//! What a bundle answers, as far as two answers are compared.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use engine::filter::tell_tags;
+use engine::mask::{RuleTable, StrategyKind};
+use engine::policy::{
+    Decision, ErrorDetail, Policy, ResidencyDecision, ResidencyInput, Surface, WarrantFacts,
+};
+use engine::residency::Directory;
+use engine::schema::Schema;
+use engine::warrant::WarrantError;
+
+use super::recorded::ResidencyFacts;
+use super::{Delta, Direction};
+use crate::{Bundle, BundleError};
+
+/// A bundle that is asked.
+pub(crate) struct Asked {
+    schema: Schema,
+    masking: Policy,
+    residency: Policy,
+    directory: Directory,
+    revoked: Vec<String>,
+}
+
+/// What `ig.masking` answers.
+pub(crate) enum MaskingAnswer {
+    /// The request may go on.
+    Allowed {
+        admin: bool,
+        errors: ErrorDetail,
+        introspection: bool,
+        fields: BTreeMap<String, Effect>,
+    },
+    /// It may not; the codes.
+    Denied(String),
+    /// There is no answer.
+    Failed(String),
+}
+
+/// What happens to a field's values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Effect {
+    strategy: Option<StrategyKind>,
+    shown: u16,
+    compare: bool,
+    /// As people read it.
+    label: String,
+}
+
+impl Effect {
+    fn clear() -> Self {
+        Self {
+            strategy: None,
+            shown: 0,
+            compare: true,
+            label: "clear".into(),
+        }
+    }
+
+    fn strictness(&self) -> (Option<StrategyKind>, Reverse<u16>, bool) {
+        (self.strategy, Reverse(self.shown), !self.compare)
+    }
+}
+
+/// What `ig.residency` answers.
+pub(crate) enum ResidencyAnswer {
+    /// Served in that region, under that warrant.
+    Allowed(String, Option<String>),
+    /// Not served.
+    Denied(String),
+    /// There is no answer.
+    Failed(String),
+}
+
+impl Asked {
+    pub fn new(bundle: &Bundle) -> Result<Self, BundleError> {
+        let invalid = |error| BundleError::Invalid {
+            path: bundle.path.clone(),
+            error,
+        };
+        let schema = Schema::parse(&bundle.schema).map_err(|e| invalid(e.into()))?;
+        let mut source = bundle.policy.clone();
+        tell_tags(&schema, &mut source.data).map_err(|e| invalid(e.into()))?;
+        let revoked = bundle.policy.data.pointer("/ig/revocations");
+        let revoked = revoked.and_then(serde_json::Value::as_object);
+        Ok(Self {
+            masking: Policy::load::<Decision>(&source).map_err(|e| invalid(e.into()))?,
+            residency: Policy::load::<ResidencyDecision>(&bundle.policy)
+                .map_err(|e| invalid(e.into()))?,
+            directory: Directory::read(&bundle.policy.data).map_err(|e| invalid(e.into()))?,
+            revoked: revoked.into_iter().flat_map(|r| r.keys().cloned()).collect(),
+            schema,
+        })
+    }
+
+    /// Asks about an input, a JSON text.
+    pub fn masking(&mut self, input: &str) -> MaskingAnswer {
+        let decision = match self.masking.ask::<Decision>(input) {
+            Ok(decision) => decision,
+            Err(error) => return MaskingAnswer::Failed(error.to_string()),
+        };
+        if !decision.allow {
+            let codes: Vec<&str> = decision.denials.iter().map(|d| d.code.as_str()).collect();
+            return MaskingAnswer::Denied(codes.join(", "));
+        }
+        let surface = serde_json::from_str::<serde_json::Value>(input).ok();
+        let surface = surface.and_then(|i| serde_json::from_value::<Surface>(i["surface"].clone()).ok());
+        match self.fields(&decision, surface.unwrap_or_default()) {
+            Err(error) => MaskingAnswer::Failed(error),
+            Ok(fields) => MaskingAnswer::Allowed {
+                admin: decision.admin,
+                errors: decision.errors,
+                introspection: decision.introspection,
+                fields,
+            },
+        }
+    }
+
+    /// What the decision does to every field that it does something to.
+    fn fields(
+        &self,
+        decision: &Decision,
+        surface: Surface,
+    ) -> Result<BTreeMap<String, Effect>, String> {
+        let table = RuleTable::new(&self.schema, decision, surface).map_err(|e| e.to_string())?;
+        let mut fields = BTreeMap::new();
+        for (_, ty) in self.schema.types() {
+            for field in ty.fields() {
+                let Some((_, rule)) = table.rule(field.id) else {
+                    continue;
+                };
+                let strategy = match rule.strategy {
+                    // Too few values for a pseudonym to hide them.
+                    Some(StrategyKind::Hash) if table.has_low_entropy(field.id) => {
+                        Some(StrategyKind::Redact)
+                    }
+                    strategy => strategy,
+                };
+                let partial = strategy == Some(StrategyKind::Partial);
+                let (first, last) = (rule.keep_first, rule.keep_last);
+                let mut label = match strategy {
+                    None => "clear".to_owned(),
+                    Some(_) if partial => format!("partial {first}+{last}"),
+                    Some(strategy) => strategy.name().to_owned(),
+                };
+                let compare = strategy.is_none() || rule.compare;
+                if strategy.is_some() && compare {
+                    label.push_str(", comparable");
+                }
+                let effect = Effect {
+                    strategy,
+                    shown: if partial {
+                        u16::from(first) + u16::from(last)
+                    } else {
+                        0
+                    },
+                    compare,
+                    label,
+                };
+                fields.insert(format!("{}.{}", ty.name, field.name), effect);
+            }
+        }
+        Ok(fields)
+    }
+
+    /// What the residency filter would ask about a request at its time: where the tenant's home is, this
+    /// bundle says.
+    pub fn residency_input(&self, facts: &ResidencyFacts, time_s: Option<u64>) -> String {
+        let home = match time_s {
+            Some(now) => self.directory.home(&facts.tenant, now).map(str::to_owned),
+            None => facts.home.clone(),
+        };
+        let revoked = facts
+            .warrant
+            .as_ref()
+            .is_some_and(|w| self.revoked.contains(&w.warrant));
+        let refused = match &facts.warrant_refused {
+            None if revoked => Some(WarrantError::Revoked.into()),
+            refused => refused.clone(),
+        };
+        let warrant = facts.warrant.as_ref().filter(|_| refused.is_none());
+        let input = ResidencyInput {
+            tenant: &facts.tenant,
+            home: home.as_deref(),
+            gateway_region: &facts.region_src,
+            data_region: facts.data_region.as_deref(),
+            warrant: warrant.map(|w| WarrantFacts {
+                id: &w.warrant,
+                src: &w.warrant_src,
+                dst: &w.warrant_dst,
+                operations: &w.warrant_operations,
+                purpose: &w.warrant_purpose,
+                authority: &w.authority,
+                jurisdiction: &w.warrant_jurisdiction,
+                case: &w.case,
+            }),
+            warrant_refused: refused,
+        };
+        serde_json::to_string(&input).unwrap_or_default()
+    }
+
+    /// Asks about an input, a JSON text.
+    pub fn residency(&mut self, input: &str) -> ResidencyAnswer {
+        match self.residency.ask::<ResidencyDecision>(input) {
+            Err(error) => ResidencyAnswer::Failed(error.to_string()),
+            Ok(decision) if decision.allow => {
+                ResidencyAnswer::Allowed(decision.region.unwrap_or_default(), decision.warrant)
+            }
+            Ok(decision) => {
+                let code = decision.code.unwrap_or_else(|| "RESIDENCY_DENIED".into());
+                ResidencyAnswer::Denied(match decision.redirect {
+                    Some(gateway) => format!("{code}, redirected to {gateway}"),
+                    None => code,
+                })
+            }
+        }
+    }
+}
+
+fn whole(coordinate: &str, direction: Direction, old: &str, new: &str) -> Delta {
+    Delta {
+        direction,
+        coordinate: coordinate.into(),
+        old: old.into(),
+        new: new.into(),
+        of_field: false,
+        recorded: true,
+    }
+}
+
+impl MaskingAnswer {
+    pub fn allows(&self) -> bool {
+        matches!(self, Self::Allowed { .. })
+    }
+
+    fn label(&self) -> String {
+        match self {
+            Self::Allowed { .. } => "allowed".into(),
+            Self::Denied(codes) => format!("denied {codes}"),
+            Self::Failed(error) => format!("denied POLICY_FAILED: {error}"),
+        }
+    }
+
+    /// What differs if `new` takes its place.
+    pub fn against(&self, new: &Self) -> Vec<Delta> {
+        let (
+            Self::Allowed {
+                admin,
+                errors,
+                introspection,
+                fields,
+            },
+            Self::Allowed {
+                admin: new_admin,
+                errors: new_errors,
+                introspection: new_introspection,
+                fields: new_fields,
+            },
+        ) = (self, new)
+        else {
+            let (old_label, new_label) = (self.label(), new.label());
+            let direction = match (self.allows(), new.allows()) {
+                (true, _) => Direction::Tightened,
+                (false, true) => Direction::Loosened,
+                _ if old_label == new_label => return Vec::new(),
+                _ => Direction::Other,
+            };
+            return vec![whole("(request)", direction, &old_label, &new_label)];
+        };
+        let mut deltas = Vec::new();
+        let verbatim = |errors: &ErrorDetail| *errors == ErrorDetail::Verbatim;
+        for (name, was, is) in [
+            ("(admin)", *admin, *new_admin),
+            ("(errors)", verbatim(errors), verbatim(new_errors)),
+            ("(introspection)", *introspection, *new_introspection),
+        ] {
+            let word = |shown| if shown { "shown" } else { "hidden" };
+            let direction = match is {
+                true => Direction::Loosened,
+                false => Direction::Tightened,
+            };
+            if was != is {
+                deltas.push(whole(name, direction, word(was), word(is)));
+            }
+        }
+        let clear = Effect::clear();
+        let mut names: Vec<&String> = fields.keys().chain(new_fields.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let was = fields.get(name).unwrap_or(&clear);
+            let is = new_fields.get(name).unwrap_or(&clear);
+            let direction = match is.strictness().cmp(&was.strictness()) {
+                std::cmp::Ordering::Less => Direction::Loosened,
+                std::cmp::Ordering::Greater => Direction::Tightened,
+                std::cmp::Ordering::Equal => continue,
+            };
+            deltas.push(Delta {
+                direction,
+                coordinate: name.clone(),
+                old: was.label.clone(),
+                new: is.label.clone(),
+                of_field: true,
+                recorded: was.strategy.is_some(),
+            });
+        }
+        deltas
+    }
+}
+
+impl ResidencyAnswer {
+    fn label(&self) -> String {
+        match self {
+            Self::Allowed(region, None) => format!("served in {region}"),
+            Self::Allowed(region, Some(warrant)) => format!("served in {region} under {warrant}"),
+            Self::Denied(code) => format!("denied {code}"),
+            Self::Failed(error) => format!("denied POLICY_FAILED: {error}"),
+        }
+    }
+
+    /// What differs if `new` takes its place.
+    pub fn against(&self, new: &Self) -> Vec<Delta> {
+        let (old_label, new_label) = (self.label(), new.label());
+        let allows = |answer: &Self| matches!(answer, Self::Allowed(..));
+        let direction = match (allows(self), allows(new)) {
+            _ if old_label == new_label => return Vec::new(),
+            (true, false) => Direction::Tightened,
+            (false, true) => Direction::Loosened,
+            _ => Direction::Other,
+        };
+        vec![whole("(residency)", direction, &old_label, &new_label)]
+    }
+}
