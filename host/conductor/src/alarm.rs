@@ -192,8 +192,10 @@ mod tests {
             group: "eu".into(),
             variant: "delta",
             peer: None,
+            identity: None,
             connected_unix_ms: 0,
             settled: true,
+            has: None,
             types: [("t".to_owned(), of)].into(),
         }
     }
@@ -212,6 +214,7 @@ mod tests {
         let eu = |group: xds::GroupStatus, streams: &[xds::StreamStatus]| xds::Status {
             groups: [("eu".to_owned(), group)].into(),
             streams: streams.to_vec(),
+            refused: 0,
         };
         for (what, status, want) in [
             ("all is well", eu(group("1", "1", false), &[]), 0),
@@ -243,6 +246,7 @@ mod tests {
                 xds::Status {
                     groups: BTreeMap::new(),
                     streams: Vec::new(),
+                    refused: 0,
                 },
                 0,
             ),

@@ -33,6 +33,12 @@ pub fn page(figures: &Figures<'_>) -> String {
         groups.map(|(group, status)| (label("group", group), status.streams as u64)),
     );
     page.metric(
+        "maestro_xds_refused_total",
+        "counter",
+        "Nodes that were refused: without an identity, with another's, or of no group.",
+        [(String::new(), figures.xds.refused)],
+    );
+    page.metric(
         "maestro_policy_changes_total",
         "counter",
         "Changes of the policy directory.",
@@ -168,6 +174,7 @@ mod tests {
         let xds = xds::Status {
             groups: [("eu".to_owned(), group), ("us".to_owned(), idle)].into(),
             streams: Vec::new(),
+            refused: 12,
         };
         let policies = PolicyState {
             revision: None,

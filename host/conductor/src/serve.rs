@@ -325,6 +325,9 @@ async fn tell(mut events: tokio::sync::broadcast::Receiver<Event>, cache: Cache,
                     "all gateways have it"
                 );
             }
+            Ok(Event::Refused { node, peer, reason }) => {
+                tracing::warn!(node, peer, "refused: {reason}");
+            }
             Ok(Event::Moved { node, from, to }) => {
                 tracing::info!(node, from, to, "gateway moved to another group");
             }

@@ -39,6 +39,7 @@ struct Shared {
 struct State {
     groups: BTreeMap<String, Group>,
     streams: BTreeMap<StreamId, Member>,
+    refused: u64,
     last_group: GroupId,
     last_stream: StreamId,
     /// How often nodes were asked about anew: a node whose group was found out before is asked again.
@@ -170,7 +171,19 @@ impl Cache {
                 .map(|(name, group)| (name.clone(), group_status(group)))
                 .collect(),
             streams: state.streams.values().map(|m| m.status.clone()).collect(),
+            refused: state.refused,
         }
+    }
+
+    /// Counts and tells that a node was refused.
+    pub(crate) fn refuse(&self, node: &str, peer: Option<String>, reason: &str) {
+        self.lock().refused += 1;
+        tracing::warn!(node, peer, "refused: {reason}");
+        self.emit(Event::Refused {
+            node: node.to_owned(),
+            peer,
+            reason: reason.to_owned(),
+        });
     }
 
     pub(crate) fn stream_count(&self) -> usize {
@@ -205,7 +218,9 @@ impl Cache {
             variant,
             peer,
             connected_unix_ms: now_unix_ms(),
+            identity: node.identity.as_ref().map(|identity| identity.id.clone()),
             settled: false,
+            has: None,
             types: BTreeMap::new(),
         };
         let member = Member {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource as WireResource,
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse,
 };
 
 use crate::error::ProtocolError;
@@ -29,6 +29,7 @@ use crate::protocol::{Answer, Outgoing, Protocol, Turn, WILDCARD, type_version};
 use crate::resource::{Resource, Snapshot};
 use crate::type_url;
 use crate::warming;
+use crate::wire::Encoded;
 
 /// Responses of a type that a client may leave unanswered.
 const MAX_UNANSWERED: usize = 256;
@@ -231,7 +232,7 @@ impl Delta {
         type_url: &str,
         subscription: &mut Subscription,
         change: Change,
-    ) -> Outgoing<DeltaDiscoveryResponse> {
+    ) -> Outgoing {
         *last_nonce += 1;
         let nonce = last_nonce.to_string();
         let version = type_version(snapshot, type_url).to_owned();
@@ -248,23 +249,16 @@ impl Delta {
                 .held
                 .insert(name.clone(), resource.version().to_owned());
         }
-        let response = DeltaDiscoveryResponse {
+        let mut response = Encoded::new(&DeltaDiscoveryResponse {
             system_version_info: version.clone(),
-            resources: change
-                .resources
-                .values()
-                .map(|resource| WireResource {
-                    name: resource.name().to_owned(),
-                    version: resource.version().to_owned(),
-                    resource: Some(subscription.fetching.to_any(resource)),
-                    ..Default::default()
-                })
-                .collect(),
             type_url: type_url.to_owned(),
             removed_resources: change.removed.into_iter().collect(),
             nonce: nonce.clone(),
             ..Default::default()
-        };
+        });
+        for resource in change.resources.values() {
+            response.push_named(resource, subscription.fetching.body(resource));
+        }
         subscription.outstanding.insert(
             nonce,
             Sent {
@@ -282,7 +276,6 @@ impl Delta {
 
 impl Protocol for Delta {
     type Request = DeltaDiscoveryRequest;
-    type Response = DeltaDiscoveryResponse;
 
     const VARIANT: &'static str = "delta";
 
@@ -333,7 +326,7 @@ impl Protocol for Delta {
         }
     }
 
-    fn poll(&mut self) -> Turn<DeltaDiscoveryResponse> {
+    fn poll(&mut self) -> Turn {
         let mut turn = Turn::default();
         let Some(snapshot) = &self.snapshot else {
             return turn;

@@ -29,6 +29,14 @@ pub enum ProtocolError {
     /// The first request names no node, or a node without an id.
     #[error("the first request of a stream must carry a node with an id")]
     NoNode,
+    /// A later request names another node than the first.
+    #[error("a stream is of one node: {first:?} can't become {later:?}")]
+    OtherNode {
+        /// The id in the first request.
+        first: String,
+        /// The id in the later one.
+        later: String,
+    },
     /// An aggregated request without a type.
     #[error("a request on an aggregated stream must carry a type_url")]
     NoType,

@@ -15,6 +15,15 @@ pub enum Event {
         /// `sotw` or `delta`.
         variant: &'static str,
     },
+    /// A node was refused: nothing was sent to it.
+    Refused {
+        /// The id that it claims.
+        node: String,
+        /// Its address.
+        peer: Option<String>,
+        /// Why.
+        reason: String,
+    },
     /// A node accepted a response.
     Acked {
         /// The node's id.

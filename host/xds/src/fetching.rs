@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::async_data_source::Specifier;
 use envoy_types::pb::envoy::config::core::v3::{RemoteDataSource, TypedExtensionConfig};
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::wasm::v3::plugin_config::Vm;
-use envoy_types::pb::google::protobuf::Any;
 use prost::Message;
 
 use crate::resource::Resource;
@@ -63,9 +63,8 @@ impl Fetching {
         self.waiting.is_some()
     }
 
-    /// A resource as it is to be sent.
-    pub fn to_any(&self, resource: &Resource) -> Any {
-        let mut any = resource.to_any();
+    /// A resource's message as it is to be sent.
+    pub fn body(&self, resource: &Resource) -> Bytes {
         let refused = self
             .refusals
             .get(resource.name())
@@ -79,9 +78,9 @@ impl Fetching {
             if let Some(config) = &mut extension.typed_config {
                 config.value = wasm.encode_to_vec();
             }
-            any.value = extension.encode_to_vec();
+            return extension.encode_to_vec().into();
         }
-        any
+        resource.body()
     }
 
     /// Takes in that a client has these.
@@ -138,7 +137,7 @@ fn remote(wasm: &mut Wasm) -> Option<&mut RemoteDataSource> {
 pub(crate) mod tests {
     use envoy_types::pb::envoy::config::core::v3 as core;
     use envoy_types::pb::envoy::extensions::wasm::v3 as wasm;
-    use envoy_types::pb::google::protobuf::Duration as Timeout;
+    use envoy_types::pb::google::protobuf::{Any, Duration as Timeout};
 
     use super::*;
 
@@ -184,11 +183,11 @@ pub(crate) mod tests {
     fn a_refusal_is_believed_when_it_is_repeated() {
         let mut fetching = Fetching::default();
         let one = [Arc::new(filter("masking", "1", true))];
-        let mut sent = vec![fetching.to_any(&one[0])];
-        assert_eq!(sent[0], one[0].to_any());
+        let mut sent = vec![fetching.body(&one[0])];
+        assert_eq!(sent[0], one[0].body());
         for delay in DELAYS_MS {
             assert!(fetching.postpones(&one, ERROR));
-            let again = fetching.to_any(&one[0]);
+            let again = fetching.body(&one[0]);
             assert!(!sent.contains(&again));
             sent.push(again);
             assert_eq!(fetching.waiting(), Some(Duration::from_millis(delay)));

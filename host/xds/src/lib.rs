@@ -33,6 +33,7 @@ mod event;
 mod fetching;
 mod group;
 mod node;
+mod peer;
 pub mod protocol;
 mod resource;
 pub mod run;
@@ -42,6 +43,7 @@ pub mod status;
 mod stream;
 pub mod type_url;
 mod warming;
+mod wire;
 
 /// How a snapshot is rolled out and back.
 pub mod rollout {
@@ -53,8 +55,9 @@ pub use config::Config;
 pub use error::{ProtocolError, ServeError, SnapshotError};
 pub use event::Event;
 pub use node::{GroupOf, Node};
+pub use peer::{Identity, IdentityError, Peer, Proof};
 pub use resource::{Resource, Snapshot, TypeResources};
 pub use status::{
-    GroupStatus, NackStatus, ParkedStatus, SnapshotStatus, Status, StreamStatus, TypeStatus,
-    VersionAt,
+    GroupStatus, HasStatus, NackStatus, ParkedStatus, SnapshotStatus, Status, StreamStatus,
+    TypeStatus, VersionAt,
 };

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
 
+use crate::peer::Identity;
+
 /// A client's description of itself, from the first request of its stream.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Node {
@@ -20,6 +22,18 @@ pub struct Node {
     pub metadata: serde_json::Value,
     /// `user_agent_name`: `envoy` for an Envoy.
     pub user_agent: String,
+    /// Who it proved to be, where the transport asks for that: then the id, the region and the cluster are
+    /// those of the identity.
+    pub identity: Option<Identity>,
+}
+
+impl Node {
+    /// Whether this is what the same node says of itself later on.
+    pub(crate) fn is_same(&self, later: &Self) -> bool {
+        let of =
+            |node: &Self| [&node.id, &node.cluster, &node.region, &node.zone].map(String::clone);
+        of(self) == of(later)
+    }
 }
 
 impl From<&core::Node> for Node {
@@ -35,6 +49,7 @@ impl From<&core::Node> for Node {
                 .as_ref()
                 .map_or(serde_json::Value::Null, struct_to_json),
             user_agent: node.user_agent_name.clone(),
+            identity: None,
         }
     }
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
+use prost::Message;
 
 use crate::error::ProtocolError;
 use crate::resource::{Resource, Snapshot};
+use crate::wire::Encoded;
 
 /// The name that subscribes to everything of a type.
 pub(crate) const WILDCARD: &str = "*";
@@ -18,9 +20,7 @@ const EMPTY_VERSION: &str = "empty";
 /// One stream's state: the server's half of the protocol.
 pub trait Protocol: Default + Send + 'static {
     /// What the client sends.
-    type Request: Send + 'static;
-    /// What the server sends.
-    type Response: Send + 'static;
+    type Request: Message + Default + 'static;
 
     /// The variant's name in status and log.
     const VARIANT: &'static str;
@@ -46,7 +46,7 @@ pub trait Protocol: Default + Send + 'static {
     fn on_move(&mut self);
 
     /// What is to be sent now, in the order in which it is to be sent.
-    fn poll(&mut self) -> Turn<Self::Response>;
+    fn poll(&mut self) -> Turn;
 
     /// Whether the client has answered everything, and, after a [`Protocol::poll`], nothing of the
     /// snapshot is left to send for its present subscriptions.
@@ -63,32 +63,23 @@ pub trait Protocol: Default + Send + 'static {
 }
 
 /// What a stream has to say at one moment.
-#[derive(Debug)]
-pub struct Turn<R> {
+#[derive(Debug, Default)]
+pub struct Turn {
     /// Responses to send, in order.
-    pub responses: Vec<Outgoing<R>>,
+    pub responses: Vec<Outgoing>,
     /// What became known about the client without an ACK: resources that it brought along.
     pub answers: Vec<Answer>,
 }
 
-impl<R> Default for Turn<R> {
-    fn default() -> Self {
-        Self {
-            responses: Vec::new(),
-            answers: Vec::new(),
-        }
-    }
-}
-
 /// A response and what it is about.
 #[derive(Debug)]
-pub struct Outgoing<R> {
+pub struct Outgoing {
     /// The type of its resources.
     pub type_url: String,
     /// The version that the type has with it.
     pub version: String,
     /// The response.
-    pub response: R,
+    pub response: Encoded,
 }
 
 /// What a client said about a response.

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
-use envoy_types::pb::google::protobuf::Any;
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::error::SnapshotError;
@@ -16,7 +16,7 @@ pub struct Resource {
     type_url: String,
     name: String,
     version: String,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 impl Resource {
@@ -30,7 +30,7 @@ impl Resource {
         name: impl Into<String>,
         bytes: impl Into<Vec<u8>>,
     ) -> Self {
-        let bytes = bytes.into();
+        let bytes = Bytes::from(bytes.into());
         let version = digest(&[&bytes]);
         Self {
             type_url: type_url.into(),
@@ -52,7 +52,7 @@ impl Resource {
             type_url: type_url.into(),
             name: name.into(),
             version: digest(&[canonical]),
-            bytes: bytes.into(),
+            bytes: Bytes::from(bytes.into()),
         }
     }
 
@@ -76,11 +76,9 @@ impl Resource {
         &self.bytes
     }
 
-    pub(crate) fn to_any(&self) -> Any {
-        Any {
-            type_url: self.type_url.clone(),
-            value: self.bytes.clone(),
-        }
+    /// The encoded message, shared.
+    pub(crate) fn body(&self) -> Bytes {
+        self.bytes.clone()
     }
 }
 

@@ -26,6 +26,7 @@ use crate::protocol::{Answer, Outgoing, Protocol, Turn, WILDCARD, type_version};
 use crate::resource::{Resource, Snapshot};
 use crate::type_url;
 use crate::warming;
+use crate::wire::Encoded;
 
 type ByName = BTreeMap<String, Arc<Resource>>;
 
@@ -166,23 +167,22 @@ impl Sotw {
         type_url: &str,
         subscription: &mut Subscription,
         (content, retiring): (ByName, bool),
-    ) -> Outgoing<DiscoveryResponse> {
+    ) -> Outgoing {
         *last_nonce += 1;
         let nonce = last_nonce.to_string();
         let mut version = type_version(snapshot, type_url).to_owned();
         if retiring {
             version.push_str("+retiring");
         }
-        let response = DiscoveryResponse {
+        let mut response = Encoded::new(&DiscoveryResponse {
             version_info: version.clone(),
-            resources: content
-                .values()
-                .map(|resource| subscription.fetching.to_any(resource))
-                .collect(),
             type_url: type_url.to_owned(),
             nonce: nonce.clone(),
             ..Default::default()
-        };
+        });
+        for resource in content.values() {
+            response.push(resource, subscription.fetching.body(resource));
+        }
         subscription.again = false;
         subscription
             .fresh
@@ -203,7 +203,6 @@ impl Sotw {
 
 impl Protocol for Sotw {
     type Request = DiscoveryRequest;
-    type Response = DiscoveryResponse;
 
     const VARIANT: &'static str = "sotw";
 
@@ -287,7 +286,7 @@ impl Protocol for Sotw {
         }
     }
 
-    fn poll(&mut self) -> Turn<DiscoveryResponse> {
+    fn poll(&mut self) -> Turn {
         let mut turn = Turn::default();
         let Some(snapshot) = &self.snapshot else {
             return turn;

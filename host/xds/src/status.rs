@@ -13,6 +13,8 @@ pub struct Status {
     pub groups: BTreeMap<String, GroupStatus>,
     /// Every open stream, oldest first.
     pub streams: Vec<StreamStatus>,
+    /// How many nodes were refused since the start: without an identity, with another's, or of no group.
+    pub refused: u64,
 }
 
 /// A snapshot's version and label.
@@ -71,12 +73,27 @@ pub struct StreamStatus {
     pub variant: &'static str,
     /// The peer's address.
     pub peer: Option<String>,
+    /// The identity that it proved, where one is asked for.
+    pub identity: Option<String>,
     /// Since when it is connected.
     pub connected_unix_ms: u64,
     /// Whether it has answered all that its group is served.
     pub settled: bool,
+    /// The snapshot that it last had whole.
+    pub has: Option<HasStatus>,
     /// What it asked for, by type URL.
     pub types: BTreeMap<String, TypeStatus>,
+}
+
+/// A snapshot that a client has, and since when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HasStatus {
+    /// The content hash.
+    pub version: String,
+    /// The name for people.
+    pub label: String,
+    /// Since when.
+    pub since_unix_ms: u64,
 }
 
 /// One type on one stream.

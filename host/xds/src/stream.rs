@@ -1,6 +1,5 @@
 //! One stream's task: between the transport, the protocol's state machine and the cache.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -12,12 +11,16 @@ use crate::config::Config;
 use crate::error::ProtocolError;
 use crate::group::GroupId;
 use crate::node::Node;
+use crate::peer::Peer;
 use crate::protocol::Protocol;
+use crate::wire::Encoded;
 
 impl From<ProtocolError> for Status {
     fn from(error: ProtocolError) -> Self {
         let code = match error {
-            ProtocolError::NoNode | ProtocolError::NoType => Code::InvalidArgument,
+            ProtocolError::NoNode | ProtocolError::NoType | ProtocolError::OtherNode { .. } => {
+                Code::InvalidArgument
+            }
             ProtocolError::Locators => Code::Unimplemented,
             ProtocolError::TooManyNames { .. } | ProtocolError::TooManyUnanswered { .. } => {
                 Code::ResourceExhausted
@@ -34,13 +37,13 @@ impl From<ProtocolError> for Status {
 pub(crate) async fn serve<P: Protocol>(
     cache: Cache,
     config: Arc<Config>,
-    peer: Option<SocketAddr>,
+    peer: Peer,
     mut requests: Streaming<P::Request>,
-    responses: mpsc::Sender<Result<P::Response, Status>>,
+    responses: mpsc::Sender<Result<Encoded, Status>>,
     mut closing: watch::Receiver<bool>,
 ) {
     let result = tokio::select! {
-        result = converse::<P>(&cache, &config, peer, &mut requests, &responses) => result,
+        result = converse::<P>(&cache, &config, &peer, &mut requests, &responses) => result,
         _ = closing.wait_for(|closing| *closing) => {
             Err(Status::unavailable("the control plane is shutting down"))
         }
@@ -55,14 +58,14 @@ pub(crate) async fn serve<P: Protocol>(
 async fn converse<P: Protocol>(
     cache: &Cache,
     config: &Config,
-    peer: Option<SocketAddr>,
+    peer: &Peer,
     requests: &mut Streaming<P::Request>,
-    responses: &mpsc::Sender<Result<P::Response, Status>>,
+    responses: &mpsc::Sender<Result<Encoded, Status>>,
 ) -> Result<(), Status> {
     let Some(first) = requests.message().await? else {
         return Ok(());
     };
-    let node = P::node_of(&first)
+    let mut node = P::node_of(&first)
         .map(Node::from)
         .filter(|node| !node.id.is_empty())
         .ok_or(ProtocolError::NoNode)?;
@@ -72,17 +75,23 @@ async fn converse<P: Protocol>(
             config.max_streams
         )));
     }
-    let Some(mut seat) = cache.join(&node, P::VARIANT, peer.map(|peer| peer.to_string())) else {
-        tracing::warn!(
-            node = node.id,
-            cluster = node.cluster,
-            ?peer,
-            "unknown node refused"
-        );
-        return Err(Status::permission_denied(format!(
+    let address = peer.address.map(|address| address.to_string());
+    let refuse = |reason: String| {
+        cache.refuse(&node.id, address.clone(), &reason);
+        Status::permission_denied(reason)
+    };
+    let identity = peer
+        .proof
+        .identify(&node)
+        .map_err(|error| refuse(error.to_string()))?;
+    node.identity = identity;
+    let Some(mut seat) = cache.join(&node, P::VARIANT, address.clone()) else {
+        let reason = format!(
             "node {:?} of cluster {:?} belongs to no group of this control plane",
             node.id, node.cluster
-        )));
+        );
+        cache.refuse(&node.id, address, &reason);
+        return Err(Status::permission_denied(reason));
     };
     let mut protocol = P::default();
     seat.on_answers(&protocol.on_request(first, config.max_names)?);
@@ -101,6 +110,13 @@ async fn converse<P: Protocol>(
             }
             request = requests.message() => {
                 let Some(request) = request? else { return Ok(()) };
+                if let Some(later) = P::node_of(&request).map(Node::from)
+                    && !later.id.is_empty()
+                    && !node.is_same(&later)
+                {
+                    let (first, later) = (node.id, later.id);
+                    return Err(ProtocolError::OtherNode { first, later }.into());
+                }
                 seat.on_answers(&protocol.on_request(request, config.max_names)?);
             }
             changed = seat.placed.changed() => {
@@ -118,7 +134,7 @@ async fn advance<P: Protocol>(
     seat: &mut Seat,
     protocol: &mut P,
     group: &mut Option<GroupId>,
-    responses: &mpsc::Sender<Result<P::Response, Status>>,
+    responses: &mpsc::Sender<Result<Encoded, Status>>,
 ) -> Result<(), Status> {
     let place = seat.placed.borrow_and_update().clone();
     let Place::Group { id, served } = place else {

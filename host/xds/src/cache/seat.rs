@@ -6,7 +6,7 @@ use super::{Cache, Place, State, now_unix_ms};
 use crate::event::Event;
 use crate::group::{Serial, StreamId};
 use crate::protocol::Answer;
-use crate::status::{NackStatus, TypeStatus, VersionAt};
+use crate::status::{HasStatus, NackStatus, TypeStatus, VersionAt};
 
 /// A stream's place in the cache; leaving it ends its status.
 pub(crate) struct Seat {
@@ -110,8 +110,17 @@ impl Seat {
             return;
         };
         member.status.settled = at.is_some() && at == group.served().map(|served| served.serial);
-        if member.status.settled {
+        if let Some(served) = group.served().filter(|_| member.status.settled) {
             member.former = None;
+            let (version, label) = (served.snapshot.version(), served.snapshot.label());
+            let before = member.status.has.as_ref();
+            if before.is_none_or(|has| has.version != version || has.label != label) {
+                member.status.has = Some(HasStatus {
+                    version: version.to_owned(),
+                    label: label.to_owned(),
+                    since_unix_ms: now_unix_ms(),
+                });
+            }
         }
         let changes = group.on_settled(self.id, at);
         self.cache.publish(&mut state, &name, changes, None);

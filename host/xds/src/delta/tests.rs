@@ -40,7 +40,7 @@ impl Client {
         turn.responses
             .into_iter()
             .map(|outgoing| {
-                let response = outgoing.response;
+                let response: DeltaDiscoveryResponse = outgoing.response.decode();
                 self.nonces
                     .push((response.type_url.clone(), response.nonce.clone()));
                 short(&response)

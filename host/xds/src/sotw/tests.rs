@@ -40,7 +40,7 @@ impl Client {
             .responses
             .into_iter()
             .map(|outgoing| {
-                let response = outgoing.response;
+                let response: DiscoveryResponse = outgoing.response.decode();
                 self.nonces
                     .insert(response.type_url.clone(), response.nonce.clone());
                 short(&response)
