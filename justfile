@@ -28,6 +28,10 @@ alerts:
 drill-failover *args:
     cargo run --release -- probe drill {{args}}
 
+# Releases on six real Envoys under load: a good one gets to everybody, three bad ones are taken back.
+drill-release *args:
+    cargo run --release -- bundle drill {{args}}
+
 # Residency probes of 10,000 tenants and 3 stores in a simulated world, with real proofs.
 bench-probe *args:
     cargo bench -p bench --bench probe -- {{args}}

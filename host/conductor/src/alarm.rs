@@ -78,8 +78,9 @@ impl Alarm {
             about: [("release".to_owned(), release.to_string())].into(),
             summary: format!("release {release} was taken back"),
             description: reasons.into(),
-            runbook: "conductor bundle status RELEASE shows what was seen; what is stable stays in force"
-                .into(),
+            runbook:
+                "conductor bundle status RELEASE shows what was seen; what is stable stays in force"
+                    .into(),
         });
     }
 

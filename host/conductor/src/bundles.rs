@@ -97,7 +97,11 @@ async fn bundle(
 ) -> Response {
     let region = name.strip_suffix(".tar.gz");
     if !region.is_some_and(|r| state.regions.contains(r)) {
-        let names: Vec<String> = state.regions.iter().map(|r| format!("{r}.tar.gz")).collect();
+        let names: Vec<String> = state
+            .regions
+            .iter()
+            .map(|r| format!("{r}.tar.gz"))
+            .collect();
         let known = format!("there is no such bundle: use {}\n", names.join(", "));
         return (StatusCode::NOT_FOUND, known).into_response();
     }
@@ -189,7 +193,10 @@ mod tests {
         })
         .await;
         let (status, tag, text) = served.get("/bundles/eu.tar.gz", &[]).await;
-        assert_eq!((status, tag.as_deref(), text.as_str()), (200, Some("\"one\""), "one"));
+        assert_eq!(
+            (status, tag.as_deref(), text.as_str()),
+            (200, Some("\"one\""), "one")
+        );
         let (_, _, text) = served.get("/bundles/eu.tar.gz?node=gateway-eu", &[]).await;
         assert_eq!(text, "two");
         for (tags, status) in [
@@ -205,7 +212,11 @@ mod tests {
                 .await;
             assert_eq!(asked.0, status, "{tags}");
         }
-        for path in ["/bundles/us.tar.gz", "/bundles/eu", "/bundles/..%2Feu.tar.gz"] {
+        for path in [
+            "/bundles/us.tar.gz",
+            "/bundles/eu",
+            "/bundles/..%2Feu.tar.gz",
+        ] {
             let (status, _, text) = served.get(path, &[]).await;
             assert_eq!(status, 404, "{path}");
             assert!(text.contains("eu.tar.gz"), "{text}");
@@ -222,7 +233,10 @@ mod tests {
             canary: None,
         })
         .await;
-        let headers = [("if-none-match", "\"one\""), ("prefer", "modes=snapshot,delta;wait=60")];
+        let headers = [
+            ("if-none-match", "\"one\""),
+            ("prefer", "modes=snapshot,delta;wait=60"),
+        ];
         let asked = served.get("/bundles/eu.tar.gz", &headers);
         let later = async {
             tokio::task::yield_now().await;

@@ -14,6 +14,7 @@ use upstream::{personas, queries};
 
 use crate::probe::{self as probes, Fleet};
 use crate::{DemoArgs, End};
+pub(crate) use checks::leaks;
 pub(crate) use stage::{Caller, Setup, Stage};
 pub(crate) use table::Check;
 

@@ -57,8 +57,9 @@ impl FilterCode {
             Some(bytes) => keep(bytes, &config.state, name)
                 .with_context(|| format!("the {name} filter of the release can't be used")),
             None => {
-                let bytes = std::fs::read(module)
-                    .with_context(|| format!("can't read the {name} filter {}", module.display()))?;
+                let bytes = std::fs::read(module).with_context(|| {
+                    format!("can't read the {name} filter {}", module.display())
+                })?;
                 keep(&bytes, &config.state, name).with_context(|| {
                     format!("the {name} filter {} can't be used", module.display())
                 })

@@ -1,10 +1,11 @@
 //! The release train, as the service drives it and people steer it.
 
-//pub mod commands;
+pub mod commands;
 pub mod content;
-//pub mod drive;
-//pub mod evidence;
-//mod show;
+pub mod drill;
+pub mod drive;
+pub mod evidence;
+mod show;
 
 use std::path::Path;
 

@@ -209,12 +209,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-fn accept(
-    cache: &Cache,
-    prepared: Prepared,
-    policies: &watch::Sender<PolicyState>,
-    nodes: &Early,
-) {
+fn accept(cache: &Cache, prepared: Prepared, policies: &watch::Sender<PolicyState>, nodes: &Early) {
     let revision = |served: &Served| served.bundle.revision.clone();
     let stable = prepared.stable.as_ref().map(revision);
     let canary = prepared.canary.as_ref().map(|canary| CanaryState {

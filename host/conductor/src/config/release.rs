@@ -56,7 +56,9 @@ impl Release {
         let text = std::fs::read_to_string(&self.plan)
             .with_context(|| format!("can't read {}", self.plan.display()))?;
         let read = |text| engine::config::strict::from(toml::de::Deserializer::parse(text)?);
-        let plan: Plan = read(&text).map_err(|e: toml::de::Error| e).with_context(place)?;
+        let plan: Plan = read(&text)
+            .map_err(|e: toml::de::Error| e)
+            .with_context(place)?;
         plan.check().with_context(place)?;
         Ok(plan)
     }

@@ -64,7 +64,7 @@ impl Seen {
 }
 
 /// How many of the demo's personal values a text holds.
-fn leaks(text: &str) -> usize {
+pub(crate) fn leaks(text: &str) -> usize {
     Region::ALL
         .into_iter()
         .flat_map(data::secrets)

@@ -23,6 +23,7 @@ use crate::client;
 use crate::config::Config;
 use crate::fleet;
 use crate::proofs::passphrase::PASSPHRASE_ENV;
+use crate::release::drill::Yard;
 use setup::{Proving, checkout, configuration, port, random, turn};
 
 /// One region of the demo.
@@ -148,7 +149,11 @@ impl Stage {
             });
         }
         let proving = Proving::prepare(at, &issuer)?;
-        let config = configuration(setup, xds, api, traces, &regions)?;
+        let mut config = configuration(setup, xds, api, traces, &regions)?;
+        let yard = Yard::at(at);
+        if setup.releases {
+            config.push_str(yard.prepare(&at.join("policies"))?);
+        }
         let proves = format!("{config}{}", proving.configuration);
         std::fs::write(at.join("prober.toml"), &proves)?;
         let served = if setup.proves { proves } else { config };
@@ -163,6 +168,10 @@ impl Stage {
             passphrase: proving.passphrase,
             conductor: None,
         };
+        if setup.releases {
+            tell("releasing the policies for the first time");
+            yard.first().await?;
+        }
         stage.start_conductor().await?;
         for region in 0..stage.regions.len() {
             stage.start_gateway(region, &binary).await?;
@@ -221,7 +230,11 @@ impl Stage {
         self.directory().join("policies")
     }
 
-    async fn start_conductor(&mut self) -> anyhow::Result<()> {
+    /// Starts the conductor, also after it was killed.
+    ///
+    /// # Errors
+    /// It does not serve.
+    pub async fn start_conductor(&mut self) -> anyhow::Result<()> {
         let log = std::fs::File::create(self.directory().join("conductor.log"))?;
         let mut child = Command::new(std::env::current_exe()?)
             .arg("serve")

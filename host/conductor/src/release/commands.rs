@@ -149,7 +149,9 @@ impl Person {
             key: &key,
         };
         let rules = place.settings.rules();
-        let (_, train) = place.depot.add(&by, act, now_unix_ms(), &place.keys, &rules)?;
+        let (_, train) = place
+            .depot
+            .add(&by, act, now_unix_ms(), &place.keys, &rules)?;
         Ok(train)
     }
 }
@@ -177,7 +179,10 @@ pub(crate) fn release(args: &ReleaseArgs) -> anyhow::Result<End> {
         }
         let digest = place.depot.keep(&bytes)?;
         if let Some(same) = train.stable().filter(|s| s.digest == digest) {
-            bail!("release {} has this very content, and is stable", same.number);
+            bail!(
+                "release {} has this very content, and is stable",
+                same.number
+            );
         }
         Ok(Act::Released {
             release: train.next(),
@@ -189,7 +194,10 @@ pub(crate) fn release(args: &ReleaseArgs) -> anyhow::Result<End> {
             loosens: args.loosens.clone(),
         })
     })?;
-    let (number, release) = train.releases.last_key_value().context("nothing was released")?;
+    let (number, release) = train
+        .releases
+        .last_key_value()
+        .context("nothing was released")?;
     line!(
         "release {number}: revision {}, sha256 {}",
         release.revision,
@@ -222,7 +230,11 @@ pub(crate) fn approve(args: &OneArgs) -> anyhow::Result<End> {
         })
     })?;
     let approvals = &train.release(args.release)?.approvals;
-    line!("release {} is approved by {}", args.release, approvals.join(", "))?;
+    line!(
+        "release {} is approved by {}",
+        args.release,
+        approvals.join(", ")
+    )?;
     Ok(End::Done)
 }
 
@@ -271,7 +283,10 @@ pub(crate) async fn promote(args: &PromoteArgs) -> anyhow::Result<End> {
             }
         }
         if begun.elapsed() >= Duration::from_secs(args.within) {
-            line!("release {number} is still under way after {} s", args.within)?;
+            line!(
+                "release {number} is still under way after {} s",
+                args.within
+            )?;
             return Ok(End::Failed);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -329,9 +344,11 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<End> {
 /// The release that was stable before the one that is, and has another content.
 fn before(train: &Train) -> anyhow::Result<u64> {
     let now = train.stable().context("no release is stable yet")?;
-    let mut others = train.releases.values().rev().filter(|r| {
-        r.was_stable && r.number < now.number && r.digest != now.digest
-    });
+    let mut others = train
+        .releases
+        .values()
+        .rev()
+        .filter(|r| r.was_stable && r.number < now.number && r.digest != now.digest);
     let found = others.next().map(|r| r.number);
     found.context("no other release was stable before")
 }

@@ -157,7 +157,12 @@ impl Overlay {
     /// Adds its entries to those of the release; where both have one, it is the release's that gives
     /// way. What is laid over is part of the revision.
     fn lay_over(&self, bundle: &mut Bundle) {
-        let Some(ig) = bundle.policy.data.get_mut("ig").and_then(Value::as_object_mut) else {
+        let Some(ig) = bundle
+            .policy
+            .data
+            .get_mut("ig")
+            .and_then(Value::as_object_mut)
+        else {
             return;
         };
         let mut hash = Sha256::new();

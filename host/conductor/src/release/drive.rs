@@ -1,16 +1,18 @@
 //! Carrying a release on: from step to step, to everybody, or back.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use release::run::By;
 use release::{Act, Evidence, Plan, Train, Verdict, choose, judge};
+use tokio::sync::watch;
 use xds::Cache;
 
 use super::{Place, evidence, now_unix_ms};
 use crate::alarm::Alarm;
+use crate::api::PolicyState;
 use crate::config::Config;
 use crate::serve::groups;
 
@@ -22,6 +24,8 @@ pub struct Driver {
     pub cache: Cache,
     /// What gateways decided.
     pub store: store::Store,
+    /// How policies stand.
+    pub policies: watch::Receiver<PolicyState>,
     /// Who is told when something is wrong.
     pub alarm: Alarm,
 }
@@ -117,15 +121,15 @@ impl Driver {
     ) -> anyhow::Result<Act> {
         let (release, canary) = train.under_way().context("nothing is under way")?;
         let of_plan = plan.steps.get(step).context("the plan has no such step")?;
-        let connected: BTreeSet<String> = self
-            .cache
-            .status()
-            .streams
-            .into_iter()
-            .map(|stream| stream.node)
-            .collect();
-        let connected: Vec<String> = connected.into_iter().collect();
-        let nodes = choose(of_plan.among(), &connected, &canary.nodes, release.number);
+        // Gateways and sidecars each for themselves: a step without a gateway would see no requests.
+        let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for stream in self.cache.status().streams {
+            kinds.entry(stream.cluster).or_default().push(stream.node);
+        }
+        let mut nodes = canary.nodes.clone();
+        for connected in kinds.values() {
+            nodes = choose(of_plan.among(), connected, &nodes, release.number);
+        }
         anyhow::ensure!(
             !nodes.is_empty(),
             "no node is connected on which release {} could be tried",
@@ -160,7 +164,10 @@ impl Driver {
                 nodes,
                 ..
             } => tracing::info!(release, step, nodes = nodes.join(", "), "release goes on"),
-            Act::Completed { release, .. } => tracing::info!(release, "release is stable"),
+            Act::Completed { release, .. } => {
+                tracing::info!(release, "release is stable");
+                self.alarm.release_goes_on();
+            }
             Act::Withdrawn {
                 release, reasons, ..
             } => {
@@ -179,7 +186,7 @@ pub fn delivered(
     status: &xds::Status,
     nodes: &[String],
     revision: &str,
-) -> (Vec<String>, std::collections::BTreeMap<String, String>) {
+) -> (Vec<String>, BTreeMap<String, String>) {
     let label = |group: &str| {
         let of = status.groups.get(group)?.served.as_ref()?;
         Some(of.label.as_str())

@@ -61,10 +61,7 @@ pub fn by_node(config: &Config, nodes: Early) -> impl Fn(&Node) -> Option<String
 
 /// Offers each group what is for it, and moves nodes to where they belong.
 pub fn offer(cache: &Cache, prepared: Prepared, nodes: &Early) {
-    let stable = prepared
-        .stable
-        .map(|s| s.snapshots)
-        .unwrap_or_default();
+    let stable = prepared.stable.map(|s| s.snapshots).unwrap_or_default();
     let canary = prepared.canary.and_then(|canary| {
         let Served { snapshots, .. } = canary.served.ok()?;
         Some((canary.nodes, snapshots))

@@ -33,6 +33,8 @@ pub struct Setup {
     pub proves: bool,
     /// Whether each region has a second server.
     pub secondaries: bool,
+    /// Whether policies get to gateways by releases.
+    pub releases: bool,
 }
 
 impl Setup {
@@ -43,6 +45,7 @@ impl Setup {
             xds: "delta".into(),
             proves: false,
             secondaries: false,
+            releases: false,
         }
     }
 }
@@ -54,6 +57,7 @@ impl From<&DemoArgs> for Setup {
             xds: args.xds.clone(),
             proves: true,
             secondaries: false,
+            releases: false,
         }
     }
 }

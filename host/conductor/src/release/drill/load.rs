@@ -124,7 +124,7 @@ impl Load {
     }
 
     /// Stops the clients.
-    pub async fn stop(mut self) -> Vec<Seen> {
+    pub async fn stop(&mut self) -> Vec<Seen> {
         let _ = self.stop.send(true);
         while self.clients.join_next().await.is_some() {}
         self.with(|seen| seen.clone())

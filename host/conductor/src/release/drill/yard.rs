@@ -150,7 +150,10 @@ impl Yard {
     /// Goes back.
     pub fn rollback(&self, to: u64, reason: &str) -> Vec<String> {
         let to = to.to_string();
-        self.by("bob", &["bundle", "rollback", "--to", &to, "--reason", reason])
+        self.by(
+            "bob",
+            &["bundle", "rollback", "--to", &to, "--reason", reason],
+        )
     }
 
     /// Stops promotions.

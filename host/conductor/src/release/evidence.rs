@@ -1,0 +1,188 @@
+//! What is known of a release: before it is one, and while some nodes have it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use bundle::Bundle;
+use bundle::replay::{self, Change, Comparison, Recorded};
+use release::{Evidence, Sample, Train, Tried};
+use store::Tally;
+
+use super::content::{Content, release_of};
+use super::drive::{Driver, delivered};
+use super::{Place, now_unix_ms};
+
+/// Lines that are made again at a look; the newest count.
+const MOST_LINES: u32 = 20_000;
+
+/// The name under which the conductor itself refuses a release.
+const CONDUCTOR: &str = release::CONDUCTOR;
+
+/// Runs the cases and makes recorded decisions again, before a bundle is released.
+///
+/// # Errors
+/// Cases or logs can't be read.
+pub fn tried(
+    place: &Place<'_>,
+    train: &Train,
+    content: &Content,
+    logs: &[PathBuf],
+) -> anyhow::Result<Tried> {
+    let mut tried = Tried::default();
+    if let Some(cases) = &place.settings.cases {
+        let report = bundle::test::run(&content.bundle, cases)?;
+        (tried.cases, tried.failed) = (report.cases, report.failed);
+    }
+    let Some(stable) = train.stable() else {
+        return Ok(tried);
+    };
+    let before = place.unpacked(&place.depot.bundle(&stable.digest)?)?;
+    let mut lines = Vec::new();
+    for log in logs {
+        let text = std::fs::read_to_string(log)
+            .with_context(|| format!("can't read {}", log.display()))?;
+        lines.extend(text.lines().map(Recorded::parse));
+    }
+    let compared = replay::compare(&before.bundle, &content.bundle, lines.into_iter())?;
+    tried.replayed = compared.decisions;
+    tried.changed = compared.changed;
+    tried.loosened = sum(&compared.loosened);
+    Ok(tried)
+}
+
+/// What a release does at the nodes that have it, and what the stable one does.
+///
+/// # Errors
+/// The store, or what was released, can't be read.
+pub async fn collect(
+    driver: &Driver,
+    place: &Place<'_>,
+    train: &Train,
+) -> anyhow::Result<Evidence> {
+    let (release, canary) = train.under_way().context("nothing is under way")?;
+    let stable = train.stable().context("nothing is stable")?;
+    let now = now_unix_ms();
+    let since = canary.since_unix_ms.min(now);
+    let elapsed_ms = now - since;
+    let (behind, mut refused) = delivered(
+        &driver.cache.status(),
+        &canary.nodes,
+        &format!("{}+{}", release.revision, release.number),
+    );
+    if let Some(state) = &driver.policies.borrow().canary
+        && state.release == release.number
+        && let Some(error) = &state.refused
+    {
+        refused.insert(CONDUCTOR.to_owned(), error.clone());
+    }
+    // What the stable release did as long before counts too: nodes of the step had it then.
+    let begin = since.saturating_sub(elapsed_ms.max(HISTORY_MS));
+    let (before, until) = (signed(begin), signed(now));
+    let during = driver.store.tally(signed(since), until).await?;
+    let usual = driver.store.tally(before, until).await?;
+    let nodes: BTreeSet<&str> = canary.nodes.iter().map(String::as_str).collect();
+    let early = |t: &&Tally| nodes.contains(t.node.as_str());
+    let of = |t: &Tally, number: u64| release_of(&t.revision) == Some(number);
+    // Where no filter decided there is no revision: at a node of the step it counts against the release.
+    let canary_sample = sample(
+        during
+            .iter()
+            .filter(early)
+            .filter(|t| of(t, release.number) || t.revision.is_empty()),
+    );
+    let baseline = sample(usual.iter().filter(|t| {
+        of(t, stable.number) || (t.revision.is_empty() && !nodes.contains(t.node.as_str()))
+    }));
+
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for line in driver.store.lines(before, until, None, MOST_LINES).await? {
+        let recorded = Recorded::parse(&line);
+        match revision(&recorded).and_then(release_of) {
+            Some(number) if number == release.number => ours.push(recorded),
+            Some(number) if number == stable.number => theirs.push(recorded),
+            _ => {}
+        }
+    }
+    let (old, new) = (
+        bundle(place, &stable.digest)?,
+        bundle(place, &release.digest)?,
+    );
+    let loosens = release.loosens.clone();
+    let (compared, loosened) =
+        tokio::task::spawn_blocking(move || loosened(&old, &new, ours, theirs, &loosens)).await??;
+    Ok(Evidence {
+        elapsed_s: elapsed_ms / 1000,
+        canary: canary_sample,
+        baseline,
+        behind,
+        refused,
+        compared,
+        loosened,
+    })
+}
+
+/// How far back the stable release is looked at, at least.
+const HISTORY_MS: u64 = 60_000;
+
+/// What the new release shows that the old one masks. Requests that the old one answered name what it
+/// masked, so what the new one would show of them is certain. Requests that the new one answered do not
+/// name what is clear: there all counts that the old one would mask for the same caller.
+fn loosened(
+    old: &Bundle,
+    new: &Bundle,
+    ours: Vec<Recorded>,
+    theirs: Vec<Recorded>,
+    loosens: &[String],
+) -> anyhow::Result<(u64, BTreeMap<String, u64>)> {
+    let forward: Comparison = replay::compare(old, new, theirs.into_iter())?;
+    let backward: Comparison = replay::compare(new, old, ours.into_iter())?;
+    let mut found: BTreeMap<String, u64> = BTreeMap::new();
+    let changes = forward
+        .loosened
+        .into_iter()
+        .chain(backward.tightened)
+        .chain(backward.possibly_tightened);
+    for change in changes {
+        if !loosens.contains(&change.coordinate) {
+            *found.entry(change.coordinate).or_default() += change.decisions;
+        }
+    }
+    Ok((forward.decisions + backward.decisions, found))
+}
+
+fn revision(recorded: &Recorded) -> Option<&str> {
+    let Recorded::Decision(facts) = recorded else {
+        return None;
+    };
+    let masking = facts.masking.as_ref().map(|m| m.revision.as_str());
+    masking.or(facts.residency.as_ref().map(|r| r.revision.as_str()))
+}
+
+fn bundle(place: &Place<'_>, digest: &str) -> anyhow::Result<Bundle> {
+    Ok(place.unpacked(&place.depot.bundle(digest)?)?.bundle)
+}
+
+/// Adds up; of percentiles the worst node's counts.
+fn sample<'t>(tallies: impl Iterator<Item = &'t Tally>) -> Sample {
+    tallies.fold(Sample::default(), |mut sum, t| {
+        sum.requests += t.requests;
+        sum.denied += t.denied;
+        sum.failed += t.failed;
+        // A response that could not be masked is one of 502: it counts once.
+        sum.server_errors += t.server_errors_answered.saturating_sub(t.failed);
+        if let Some(us) = t.own_p95_us {
+            let ms = us as f64 / 1000.0;
+            sum.added_p95_ms = Some(sum.added_p95_ms.map_or(ms, |worst: f64| worst.max(ms)));
+        }
+        sum
+    })
+}
+
+fn sum(changes: &[Change]) -> u64 {
+    changes.iter().map(|c| c.decisions).sum()
+}
+
+fn signed(unix_ms: u64) -> i64 {
+    i64::try_from(unix_ms).unwrap_or(i64::MAX)
+}
