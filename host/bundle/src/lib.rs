@@ -8,6 +8,9 @@
 //! - [`Bundle`]: a policy directory, or the content of an archive, ready for the filters;
 //! - [`Archive`]: the signed file, read from anybody and written the same to the byte;
 //! - [`attest`]: the bill of materials and the provenance that stand beside it;
+//! - [`cases`]: recorded exchanges, run natively;
+//! - [`test`]: all cases, and what of the rules they reach;
+//! - [`diff`]: what differs between two bundles;
 //! - [`replay`]: what another bundle would have decided;
 //! - [`examine`]: tries a bundle on every kind of caller before anything is pushed.
 
@@ -23,13 +26,16 @@
 
 mod archive;
 pub mod attest;
+pub mod cases;
 mod check;
 mod data;
+pub mod diff;
 mod error;
 pub mod key;
 mod load;
 mod patch;
 pub mod replay;
+pub mod test;
 mod tree;
 
 pub use archive::{

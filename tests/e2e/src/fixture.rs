@@ -1,24 +1,12 @@
-//! What the cases are run with.
+//! What the cases are run with in this repository.
 
 use std::path::PathBuf;
 
 use bundle::Bundle;
-
-use crate::case::Case;
-
-/// The root key of the cases' pseudonyms: the bytes 0 to 31. It protects nothing.
-pub const KEYS: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-/// The variable that holds it.
-pub const KEYS_VARIABLE: &str = "IG_MASK_KEYS";
-/// The root key of the cases' context tokens. It protects nothing.
-pub const CONTEXT_KEYS: &str = "c1:ISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-P0A";
-/// The variable that holds it.
-pub const CONTEXT_KEYS_VARIABLE: &str = "IG_CONTEXT_KEYS";
-/// The masked paths.
-pub const GRAPHQL_PATHS: [&str; 1] = ["/graphql"];
-/// The clusters that every gateway knows, by region. There is none for `apac`: a gateway without a
-/// way into a region is a case too.
-pub const CLUSTERS: [(&str, &str); 2] = [("eu", "assets-eu"), ("us", "assets-us")];
+use bundle::cases::{Authorities, Case, Kind, read_cases};
+use serde::Deserialize;
+use serde_json::Value;
+use upstream::warrants::{self, RecordedWarrant};
 
 /// The checkout that this was built from.
 ///
@@ -37,24 +25,37 @@ pub fn bundle() -> Bundle {
     Bundle::read(&checkout().join("policies")).expect("the policies can be read")
 }
 
-/// What the filters of one gateway are made of: its region, and what a case changes of the policies.
-pub(crate) fn gateway(case: &Case) -> String {
-    format!("{} {:?}", case.input.gateway_region, case.input.patch())
+/// The authorities that everybody knows.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownAuthorities;
+
+impl Authorities for KnownAuthorities {
+    fn sign(&self, warrant: &Value) -> Result<String, String> {
+        let warrant = RecordedWarrant::deserialize(warrant).map_err(|e| e.to_string())?;
+        Ok(warrant.text())
+    }
+
+    fn name_keys(&self, data: &mut Value) {
+        warrants::name_keys(data);
+    }
 }
 
-/// The policies of a case.
-pub(crate) fn patched(bundle: &Bundle, case: &Case) -> Bundle {
-    let patched = bundle.patched(&case.input.patch());
-    patched.unwrap_or_else(|e| panic!("{}: {e}", case.name))
+/// All cases of a kind, by name.
+///
+/// # Panics
+/// A case can't be read; the message names the file.
+pub fn cases(kind: Kind) -> Vec<Case> {
+    let directory = checkout().join("policies/cases");
+    read_cases(&directory, kind, &KnownAuthorities).unwrap_or_else(|e| panic!("{e}"))
 }
 
-pub(crate) fn masking_config(bundle: &Bundle, region: &str) -> Vec<u8> {
-    let config = bundle.masking(region, &GRAPHQL_PATHS.map(str::to_owned));
-    serde_json::to_vec(&config).expect("a configuration is JSON")
-}
-
-pub(crate) fn residency_config(bundle: &Bundle, region: &str) -> Vec<u8> {
-    let clusters = CLUSTERS.map(|(region, cluster)| (region.to_owned(), cluster.to_owned()));
-    let config = bundle.residency(region, &clusters, &GRAPHQL_PATHS.map(str::to_owned));
-    serde_json::to_vec(&config).expect("a configuration is JSON")
+/// A case that is made up by a test.
+///
+/// # Panics
+/// It has another form than the files of a case.
+pub fn case(name: &str, kind: Kind, input: &Value, want: &Value) -> Case {
+    // From texts: a body that stands in a file is taken as it is written.
+    let input = serde_json::from_str(&input.to_string()).expect("the input has its form");
+    let want = serde_json::from_str(&want.to_string()).expect("the wants have their form");
+    Case::new(name, kind, input, want, &KnownAuthorities).expect("the case has its form")
 }

@@ -4,16 +4,14 @@
 //! A masking case passes both filters in the gateway's order, residency and then masking; a
 //! residency case passes residency alone.
 
-mod case;
-mod claims;
 mod fixture;
 mod native;
-mod outcome;
 mod wasm;
 
-pub use case::{Case, Input, Kind, RequestInput, ResponseInput, Want, case, cases};
-pub use claims::EncodedClaims;
-pub use fixture::{CLUSTERS, GRAPHQL_PATHS, KEYS, KEYS_VARIABLE, bundle, checkout};
+pub use bundle::cases::fixture::{CLUSTERS, GRAPHQL_PATHS, KEYS, KEYS_VARIABLE};
+pub use bundle::cases::{
+    Case, EncodedClaims, HeaderList, Input, Kind, Outcome, RequestInput, ResponseInput, Want,
+};
+pub use fixture::{KnownAuthorities, bundle, case, cases, checkout};
 pub use native::Native;
-pub use outcome::{HeaderList, Outcome};
 pub use wasm::{Wasm, filters, guard};

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use bundle::Bundle;
+use bundle::cases::fixture::{self, CONTEXT_KEYS, CONTEXT_KEYS_VARIABLE, KEYS, KEYS_VARIABLE};
+use bundle::cases::{Case, Kind, Outcome};
 use harness::{
     Chain, EndOfBody, Exchange, Headers, Host, Message, Plugin, PluginOptions, Vm, VmOptions,
 };
 
-use crate::case::{Case, Kind};
-use crate::fixture::{self, CONTEXT_KEYS, CONTEXT_KEYS_VARIABLE, KEYS, KEYS_VARIABLE, checkout};
-use crate::outcome::Outcome;
+use crate::fixture::checkout;
 
 /// The packages that are filters.
 pub const FILTERS: [&str; 2] = ["residency", "masking"];
@@ -111,7 +111,7 @@ impl Wasm {
         let region = &case.input.gateway_region;
         let gateway = self.gateways.entry(fixture::gateway(case));
         let (residency, masking) = gateway.or_insert_with(|| {
-            let bundle = fixture::patched(&self.bundle, case);
+            let bundle = fixture::patched(&self.bundle, case).expect("the case fits the policies");
             let plugin = |vm: &Vm, name: &str, configuration| {
                 let options = PluginOptions {
                     name: name.into(),

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use base64::Engine as _;
-use bundle::Patch;
 use engine::warrant::WARRANT_HEADER;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use upstream::warrants::{self, RecordedWarrant};
 
-use crate::fixture::checkout;
+use super::{Authorities, CaseError};
+use crate::Patch;
 
 /// Which filters a case is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Residency and masking.
     Masking,
@@ -23,6 +23,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Masking, Self::Residency];
+
     fn folder(self) -> &'static str {
         match self {
             Self::Masking => "masking",
@@ -56,7 +59,7 @@ pub struct Input {
     pub request: RequestInput,
     /// The warrant that it presents.
     #[serde(default)]
-    pub warrant: Option<RecordedWarrant>,
+    warrant: Option<Value>,
     /// The time of the request, in seconds since 1970.
     #[serde(default = "new_year")]
     pub now: u64,
@@ -84,20 +87,33 @@ impl Input {
     pub fn headers(&self) -> Pairs {
         let mut pairs = self.request.headers();
         if let Some(warrant) = &self.warrant {
-            pairs.push((WARRANT_HEADER.into(), warrant.text().into_bytes()));
+            // A case that was read has it signed: a text.
+            let text = warrant.as_str().unwrap_or_default();
+            pairs.push((WARRANT_HEADER.into(), text.as_bytes().to_vec()));
         }
         pairs
     }
 
-    /// What the case changes of the policies. Keys of authorities stand there by their names.
-    pub fn patch(&self) -> Patch {
-        let mut data = self.data.clone();
-        if let Some(data) = &mut data {
-            warrants::name_keys(data);
+    /// Puts signed warrants and keys in the place of what names them, and looks whether bodies are what
+    /// they say.
+    fn complete(&mut self, authorities: &dyn Authorities) -> Result<(), String> {
+        if let Some(warrant) = &mut self.warrant {
+            *warrant = authorities.sign(warrant)?.into();
         }
+        if let Some(data) = &mut self.data {
+            authorities.name_keys(data);
+        }
+        for text in [&self.request.body_base64, &self.response.body_base64] {
+            decoded(text.as_deref().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// What the case changes of the policies.
+    pub fn patch(&self) -> Patch {
         Patch {
             settings: self.settings.clone(),
-            data,
+            data: self.data.clone(),
             schema: self.schema.clone(),
         }
     }
@@ -151,15 +167,17 @@ pub struct ResponseInput {
 fn bytes(body: Option<&RawValue>, base64: Option<&str>) -> Option<Vec<u8>> {
     let raw = match (body, base64) {
         (body, None) => body?.get(),
-        (_, Some(text)) => {
-            let bytes = base64::engine::general_purpose::STANDARD.decode(text);
-            return Some(bytes.expect("body_base64 is base64"));
-        }
+        (_, Some(text)) => return decoded(text).ok(),
     };
     Some(match serde_json::from_str::<String>(raw) {
         Ok(text) => text.into_bytes(),
         Err(_) => raw.as_bytes().to_vec(),
     })
+}
+
+fn decoded(text: &str) -> Result<Vec<u8>, String> {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+    bytes.map_err(|e| format!("`body_base64` is no base64: {e}"))
 }
 
 /// The values of a header: none takes a header away that is set by itself.
@@ -226,50 +244,53 @@ fn given<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Value>, D::
     Value::deserialize(from).map(Some)
 }
 
-/// All cases of a kind, by name.
+/// All cases of a kind below a directory, by name: none if there is no folder of that kind.
 ///
-/// # Panics
-/// A case can't be read; the message names the file.
-pub fn cases(kind: Kind) -> Vec<Case> {
-    let folder = checkout().join("policies/cases").join(kind.folder());
-    let entries =
-        std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut names: Vec<String> = entries
-        .map(|e| {
-            e.expect("the folder can be listed")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
-        .collect();
-    names.sort();
-    names
-        .into_iter()
-        .map(|name| Case {
-            input: read(&folder.join(&name).join("input.json")),
-            want: read(&folder.join(&name).join("want.json")),
-            name,
-            kind,
-        })
-        .collect()
-}
-
-/// A case that is made up by a test.
-///
-/// # Panics
-/// It has another form than the files of a case.
-pub fn case(name: &str, kind: Kind, input: &Value, want: &Value) -> Case {
-    Case {
-        name: name.to_owned(),
-        kind,
-        input: serde_json::from_str(&input.to_string()).expect("the input has its form"),
-        want: serde_json::from_str(&want.to_string()).expect("the wants have their form"),
+/// # Errors
+/// A case can't be read; the error names the file.
+pub fn read_cases(
+    directory: &Path,
+    kind: Kind,
+    authorities: &dyn Authorities,
+) -> Result<Vec<Case>, CaseError> {
+    let folder = directory.join(kind.folder());
+    let unreadable = |source| CaseError::Read {
+        path: folder.clone(),
+        source,
+    };
+    let mut names = Vec::new();
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(unreadable(e)),
+    };
+    for entry in entries {
+        let name = entry.map_err(unreadable)?.file_name();
+        names.push(name.to_string_lossy().into_owned());
     }
+    names.sort();
+    let case = |name: String| {
+        let input = folder.join(&name).join("input.json");
+        let want = folder.join(&name).join("want.json");
+        Case::new(&name, kind, read(&input)?, read(&want)?, authorities).map_err(|reason| {
+            CaseError::Form {
+                path: input,
+                reason,
+            }
+        })
+    };
+    names.into_iter().map(case).collect()
 }
 
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, CaseError> {
+    let text = std::fs::read_to_string(path).map_err(|source| CaseError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_str(&text).map_err(|e| CaseError::Form {
+        path: path.to_owned(),
+        reason: e.to_string(),
+    })
 }
 
 type Pairs = Vec<(String, Vec<u8>)>;
@@ -315,6 +336,26 @@ impl ResponseInput {
 }
 
 impl Case {
+    /// A case of what its files say.
+    ///
+    /// # Errors
+    /// A warrant can't be signed, or a body is not in base64.
+    pub fn new(
+        name: &str,
+        kind: Kind,
+        mut input: Input,
+        want: Want,
+        authorities: &dyn Authorities,
+    ) -> Result<Self, String> {
+        input.complete(authorities)?;
+        Ok(Self {
+            name: name.to_owned(),
+            kind,
+            input,
+            want,
+        })
+    }
+
     /// The response's body in pieces, by every way to cut it that the case is run with.
     pub fn splits(&self) -> Vec<Vec<Vec<u8>>> {
         let response = &self.input.response;
@@ -330,10 +371,22 @@ impl Case {
             }
         }
         if !response.split.is_empty() {
-            splits.push(harness::splits::at(&body, &response.split));
+            splits.push(cut(&body, &response.split));
         }
         splits
     }
+}
+
+/// Cuts at offsets; those that are out of order or beyond the end are left out.
+fn cut(body: &[u8], offsets: &[usize]) -> Vec<Vec<u8>> {
+    let (mut pieces, mut from) = (Vec::new(), 0);
+    for &offset in offsets.iter().chain([&body.len()]) {
+        if let Some(piece) = body.get(from..offset).filter(|p| !p.is_empty()) {
+            pieces.push(piece.to_vec());
+            from = offset;
+        }
+    }
+    pieces
 }
 
 fn with_body(pairs: &mut Pairs, body: Option<Vec<u8>>) {
