@@ -7,6 +7,7 @@
 mod coverage;
 mod decision;
 mod decisions;
+mod document;
 mod egress;
 mod input;
 mod regex;
@@ -17,6 +18,7 @@ pub use decision::{
     DEFAULT_KEEP_LAST, Decision, Denial, ErrorDetail, ResidencyDecision, RuleSpec, Verdict,
 };
 pub use decisions::Decisions;
+pub use document::Document;
 pub use egress::{EgressDecision, EgressInput, EgressOperation, StoreInput};
 pub use input::{MaskingInput, ResidencyInput, Surface, WarrantFacts, WarrantRefusal};
 
@@ -118,27 +120,7 @@ impl Policy {
     /// # Errors
     /// A module or the data is broken, or the rule does not exist.
     pub fn load<Q: Question>(source: &PolicySource) -> Result<Self, PolicyError> {
-        let mut engine = regorus::Engine::new();
-        engine.set_strict_builtin_errors(true);
-        engine.set_execution_timer_config(regorus::utils::limits::ExecutionTimerConfig {
-            limit: PATIENCE,
-            check_interval: WORK_BETWEEN_CHECKS,
-        });
-        regex::register(&mut engine).map_err(PolicyError::Setup)?;
-        for module in &source.modules {
-            engine
-                .add_policy(module.path.clone(), module.text.clone())
-                .map_err(|e| PolicyError::Module {
-                    path: module.path.clone(),
-                    message: clean(&e),
-                })?;
-        }
-        // From value to value: a text between them would cost a large directory as much again.
-        let data =
-            regorus::Value::deserialize(&source.data).map_err(|e| PolicyError::Data(clean(&e)))?;
-        engine
-            .add_data(data)
-            .map_err(|e| PolicyError::Data(clean(&e)))?;
+        let engine = interpreter(source)?;
         let mut policy = Self {
             engine,
             rule: Q::RULE,
@@ -187,6 +169,32 @@ pub fn package(module: &Module) -> Result<Vec<String>, PolicyError> {
         })?;
     let name = name.strip_prefix("data.").unwrap_or(&name);
     Ok(name.split('.').map(str::to_owned).collect())
+}
+
+/// An interpreter with a policy's modules and data.
+fn interpreter(source: &PolicySource) -> Result<regorus::Engine, PolicyError> {
+    let mut engine = regorus::Engine::new();
+    engine.set_strict_builtin_errors(true);
+    engine.set_execution_timer_config(regorus::utils::limits::ExecutionTimerConfig {
+        limit: PATIENCE,
+        check_interval: WORK_BETWEEN_CHECKS,
+    });
+    regex::register(&mut engine).map_err(PolicyError::Setup)?;
+    for module in &source.modules {
+        engine
+            .add_policy(module.path.clone(), module.text.clone())
+            .map_err(|e| PolicyError::Module {
+                path: module.path.clone(),
+                message: clean(&e),
+            })?;
+    }
+    // From value to value: a text between them would cost a large directory as much again.
+    let data =
+        regorus::Value::deserialize(&source.data).map_err(|e| PolicyError::Data(clean(&e)))?;
+    engine
+        .add_data(data)
+        .map_err(|e| PolicyError::Data(clean(&e)))?;
+    Ok(engine)
 }
 
 /// The interpreter's message on one line, without its drawing of the source.

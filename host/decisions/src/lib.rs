@@ -1,1 +1,33 @@
-//! x
+//! Reads what gateways and policy agents decided: from the gateways' log files as they grow, from Envoy's
+//! gRPC access log service, and from the decision log API of Open Policy Agents.
+//!
+//! What is read is handed to a [`Sink`] in batches, each with how far its source is read by it. The sink
+//! stores both or neither, so that after a crash reading goes on where storing ended. A file is the durable
+//! way: what a gateway streams while nobody listens is lost.
+//!
+//! # Invariants
+//! - A line is not passed over silently: it is a decision, none, or a gap that says where and why.
+//! - Checkpoints stand at the beginning of a line.
+//! - Where a mask policy is configured, nothing is stored unmasked: if it fails, without its input.
+
+mod config;
+mod error;
+mod files;
+mod follow;
+mod grpc;
+mod intake;
+mod line;
+mod mask;
+mod opa;
+mod pointer;
+mod record;
+pub mod run;
+mod split;
+mod time;
+
+pub use config::DecisionsConfig;
+pub use error::{DecisionsError, SinkError};
+pub use grpc::serve as serve_access_log_service;
+pub use mask::MaskPolicy;
+pub use opa::router;
+pub use record::{Batch, Checkpoint, FileId, Gap, Kind, Record, Sink};

@@ -1,0 +1,164 @@
+//! Envoy's gRPC access log service (`envoy.service.accesslog.v3`). A gateway puts what it would write into
+//! its file into the custom tags of each entry: the same keys, all as text.
+//!
+//! The service knows no acknowledgement: what was sent and not stored is lost, and what Envoy could not
+//! send it counts (`access_logs.grpc_access_log.logs_dropped`). While nothing can be stored, nothing is
+//! read either, so that Envoy notices.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::data::accesslog::v3::HttpAccessLogEntry;
+use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::{
+    AccessLogService, AccessLogServiceServer,
+};
+use envoy_types::pb::envoy::service::accesslog::v3::stream_access_logs_message::LogEntries;
+use envoy_types::pb::envoy::service::accesslog::v3::{
+    StreamAccessLogsMessage, StreamAccessLogsResponse,
+};
+use serde_json::{Map, Value};
+use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::error::DecisionsError;
+use crate::intake::Intake;
+use crate::mask::MaskPolicy;
+use crate::record::Sink;
+use crate::run::{Backoff, told};
+use crate::time;
+
+/// Bytes of a message.
+const LARGEST: usize = 16 << 20;
+
+/// Keys of a line whose values are numbers.
+const NUMBERS: [&str; 8] = [
+    "bytes_received",
+    "bytes_sent",
+    "duration_ms",
+    "own_after_us",
+    "own_before_us",
+    "request_duration_ms",
+    "response_code",
+    "response_duration_ms",
+];
+
+struct Receiver<S> {
+    sink: S,
+    mask: Option<MaskPolicy>,
+}
+
+/// Serves until `shutdown` is done.
+///
+/// # Errors
+/// The transport failed.
+pub async fn serve<S: Sink>(
+    listener: TcpListener,
+    sink: S,
+    mask: Option<MaskPolicy>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), DecisionsError> {
+    let service = AccessLogServiceServer::new(Receiver { sink, mask });
+    Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .add_service(service.max_decoding_message_size(LARGEST))
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener), shutdown)
+        .await?;
+    Ok(())
+}
+
+#[tonic::async_trait]
+impl<S: Sink> AccessLogService for Receiver<S> {
+    async fn stream_access_logs(
+        &self,
+        request: Request<Streaming<StreamAccessLogsMessage>>,
+    ) -> Result<Response<StreamAccessLogsResponse>, Status> {
+        let mut stream = request.into_inner();
+        let mut mask = self.mask.clone();
+        let mut source: Option<String> = None;
+        let mut at = 0;
+        // Places are counted anew in each stream.
+        let stream_name = format!("stream of {}", time::now_ms());
+        while let Some(message) = stream.message().await? {
+            // Only the first message says who sends.
+            let node = message.identifier.and_then(|i| i.node);
+            let source = match (node, &mut source) {
+                (_, Some(source)) => &*source,
+                (Some(node), none) => &*none.insert(format!("grpc:{}", node.id)),
+                (None, None) => {
+                    return Err(Status::invalid_argument("the first message names no node"));
+                }
+            };
+            let Some(LogEntries::HttpLogs(entries)) = message.log_entries else {
+                continue;
+            };
+            let mut intake = Intake::new(source, mask.as_mut());
+            for entry in entries.log_entry {
+                intake.line(line(entry).as_bytes(), &stream_name, at);
+                at += 1;
+            }
+            let batch = intake.done(&stream_name, at);
+            let mut backoff = Backoff::default();
+            while let Err(error) = self.sink.commit(batch.clone()).await {
+                self.sink.trouble(source, Some(&told(&*error)));
+                backoff.wait().await;
+            }
+            self.sink.trouble(source, None);
+        }
+        Ok(Response::new(StreamAccessLogsResponse::default()))
+    }
+}
+
+/// An entry as the line of a file.
+fn line(entry: HttpAccessLogEntry) -> String {
+    let tags: BTreeMap<String, String> = entry
+        .common_properties
+        .map(|properties| properties.custom_tags.into_iter().collect())
+        .unwrap_or_default();
+    let line: Map<String, Value> = tags
+        .into_iter()
+        .map(|(key, text)| {
+            let number = NUMBERS.contains(&key.as_str());
+            let number = number.then(|| text.parse::<i64>().ok()).flatten();
+            let value = match number {
+                Some(number) => number.into(),
+                None if text.is_empty() => Value::Null,
+                None => text.into(),
+            };
+            (key, value)
+        })
+        .collect();
+    Value::Object(line).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::data::accesslog::v3::AccessLogCommon;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_is_a_line() {
+        let tags = [
+            ("duration_ms", "12"),
+            ("path", "/7"),
+            ("route", ""),
+            ("bytes_sent", "-"),
+        ];
+        let tags = tags.map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let entry = HttpAccessLogEntry {
+            common_properties: Some(AccessLogCommon {
+                custom_tags: tags.into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        assert_eq!(
+            line(entry),
+            r#"{"bytes_sent":"-","duration_ms":12,"path":"/7","route":null}"#
+        );
+        assert_eq!(line(HttpAccessLogEntry::default()), "{}");
+    }
+}
