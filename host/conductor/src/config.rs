@@ -135,6 +135,8 @@ pub struct Advertise {
     pub api: Option<gateway::spec::HostPort>,
     /// The receiver of spans.
     pub traces: Option<gateway::spec::HostPort>,
+    /// What the certificate of the xDS server names, if not `xds.host`: a DNS name, an address, or a SPIFFE ID.
+    pub xds_server_name: Option<String>,
 }
 
 /// The issuer of tokens.
@@ -175,6 +177,9 @@ pub struct Gateway {
     /// The variant of the xDS protocol.
     #[serde(default)]
     pub xds_variant: gateway::spec::Variant,
+    /// With which certificate it shows the control plane who it is: absolute paths on the gateway's machine.
+    #[serde(default)]
+    pub identity: Option<gateway::identity::IdentitySpec>,
     /// Sizes and times.
     #[serde(default)]
     pub limits: gateway::spec::Limits,
@@ -213,7 +218,14 @@ impl Config {
         if let Some(guard) = &mut config.filters.guard {
             *guard = base.join(&*guard);
         }
+        if let Some(tls) = &mut config.xds.tls {
+            for relative in [&mut tls.certificate, &mut tls.key, &mut tls.client_ca] {
+                *relative = base.join(&*relative);
+            }
+        }
         probe::place(&mut config, base);
+        let here = || format!("in {}", path.display());
+        config.xds.check().with_context(here)?;
         if config.gateways.is_empty() {
             bail!("in {}: there are no [[gateways]]", path.display());
         }

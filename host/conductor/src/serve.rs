@@ -32,6 +32,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let config = Config::read(&args.config)?;
     let first = Release::prepare(&config)?;
     let receivers = Receivers::read(&config.alerts)?;
+    let acceptor = crate::peers::acceptor(&config)?;
     if args.check_config {
         // Before anything is called fine.
         let probed = match config.probe {
@@ -98,12 +99,21 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         let stop = stop.clone();
         async move { stop.notified().await }
     };
-    let xds_server = tokio::spawn(xds::run::serve(
-        xds_listener,
-        cache.clone(),
-        config.xds.clone(),
-        stopped(&stop),
-    ));
+    let xds_server = match &acceptor {
+        None => tokio::spawn(xds::run::serve(
+            xds_listener,
+            cache.clone(),
+            config.xds.clone(),
+            stopped(&stop),
+        )),
+        Some(acceptor) => tokio::spawn(xds::run::serve_incoming(
+            acceptor.accept(xds_listener)?,
+            cache.clone(),
+            config.xds.clone(),
+            crate::peers::peer,
+            stopped(&stop),
+        )),
+    };
     let telling = tokio::spawn(receivers.tell(alerts.clone(), stopped(&stop)));
     let spans = Spans::new(config.traces.as_ref().map_or(1, |t| t.keep));
     let traces_server = traces_listener
@@ -114,6 +124,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         cache: cache.clone(),
         policies: seen,
         code: code.clone(),
+        acceptor,
         proofs: proofs.subscribe(),
     };
     let api_server = tokio::spawn(api::serve(api_listener, state, stopped(&stop)));
