@@ -32,6 +32,8 @@ pub struct State {
     pub policies: watch::Receiver<PolicyState>,
     /// The filters' code: that of everybody, and that of a release that is under way.
     pub codes: Arc<RwLock<Vec<FilterCode>>>,
+    /// What asks nodes for certificates.
+    pub acceptor: Option<peer::Acceptor>,
     /// The residency proofs.
     pub proofs: watch::Receiver<Summary>,
 }
@@ -126,6 +128,7 @@ async fn status(Shared(state): Shared<State>) -> Json<xds::Status> {
 async fn figures(Shared(state): Shared<State>) -> impl IntoResponse {
     let page = metrics::page(&metrics::Figures {
         xds: &state.cache.status(),
+        tls: state.acceptor.as_ref().map(peer::Acceptor::figures),
         policies: &state.policies.borrow(),
         spans: state.spans.summary(),
         alerts: &state.alerts.entries(),

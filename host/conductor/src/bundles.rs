@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::{ConnectInfo, Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::peers::{Asker, Nodes};
 
 /// The longest that an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -68,12 +70,23 @@ pub struct State {
 /// The socket fails.
 pub async fn serve(
     listener: TcpListener,
+    acceptor: Option<peer::Acceptor>,
     state: State,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(state))
-        .with_graceful_shutdown(stop)
-        .await
+    let service = router(state).into_make_service_with_connect_info::<Asker>();
+    match acceptor {
+        None => {
+            axum::serve(listener, service)
+                .with_graceful_shutdown(stop)
+                .await
+        }
+        Some(acceptor) => {
+            axum::serve(Nodes::of(&acceptor, listener)?, service)
+                .with_graceful_shutdown(stop)
+                .await
+        }
+    }
 }
 
 /// The routes.
@@ -91,11 +104,23 @@ struct Asking {
 
 async fn bundle(
     Shared(mut state): Shared<State>,
+    ConnectInfo(asker): ConnectInfo<Asker>,
     Path(name): Path<String>,
     Query(asking): Query<Asking>,
     headers: HeaderMap,
 ) -> Response {
     let region = name.strip_suffix(".tar.gz");
+    let node = match (asker, region) {
+        (Asker::Unasked, _) => asking.node,
+        (Asker::Nobody(why), _) => {
+            return (StatusCode::FORBIDDEN, format!("{why}\n")).into_response();
+        }
+        (Asker::Node(who), Some(region)) if who.region != region => {
+            let why = format!("{} gets no bundle but {}.tar.gz\n", who.id, who.region);
+            return (StatusCode::FORBIDDEN, why).into_response();
+        }
+        (Asker::Node(who), _) => Some(who.node),
+    };
     if !region.is_some_and(|r| state.regions.contains(r)) {
         let names: Vec<String> = state
             .regions
@@ -110,7 +135,7 @@ async fn bundle(
         let packed = state
             .shelf
             .borrow_and_update()
-            .of(asking.node.as_deref())
+            .of(node.as_deref())
             .cloned();
         let Some(packed) = packed else {
             return (StatusCode::NOT_FOUND, "no release is stable yet\n").into_response();
@@ -173,7 +198,7 @@ mod tests {
                 regions: Arc::new(["eu".to_owned()].into()),
                 shelf: receiver,
             };
-            tokio::spawn(serve(listener, state, std::future::pending()));
+            tokio::spawn(serve(listener, None, state, std::future::pending()));
             Self { address, shelf }
         }
 

@@ -151,6 +151,8 @@ pub struct Advertise {
     pub api: Option<gateway::spec::HostPort>,
     /// The receiver of spans.
     pub traces: Option<gateway::spec::HostPort>,
+    /// What the certificate of the xDS server names, if not `xds.host`: a DNS name, an address, or a SPIFFE ID.
+    pub xds_server_name: Option<String>,
 }
 
 /// The issuer of tokens.
@@ -191,6 +193,9 @@ pub struct Gateway {
     /// The variant of the xDS protocol.
     #[serde(default)]
     pub xds_variant: gateway::spec::Variant,
+    /// With which certificate it shows the control plane who it is: absolute paths on the gateway's machine.
+    #[serde(default)]
+    pub identity: Option<gateway::identity::IdentitySpec>,
     /// Sizes and times.
     #[serde(default)]
     pub limits: gateway::spec::Limits,
@@ -229,10 +234,17 @@ impl Config {
         if let Some(guard) = &mut config.filters.guard {
             *guard = base.join(&*guard);
         }
+        if let Some(tls) = &mut config.xds.tls {
+            for relative in [&mut tls.certificate, &mut tls.key, &mut tls.client_ca] {
+                *relative = base.join(&*relative);
+            }
+        }
         probe::place(&mut config, base);
         if let Some(release) = &mut config.release {
             release.place(base);
         }
+        let here = || format!("in {}", path.display());
+        config.xds.check().with_context(here)?;
         if config.gateways.is_empty() {
             bail!("in {}: there are no [[gateways]]", path.display());
         }
@@ -272,6 +284,18 @@ impl Config {
             bail!(
                 "in {}: there is a [bundles], but no [release]: only what was released is served there",
                 path.display()
+            );
+        }
+        if let Some(bundles) = &config.bundles
+            && config.xds.tls.is_none()
+            && !config.xds.insecure
+            && !bundles.listen.ip().is_loopback()
+        {
+            bail!(
+                "in {}: [bundles] listens on {}, where anybody could ask: set [xds.tls], or \
+                 `insecure = true` in [xds]",
+                path.display(),
+                bundles.listen
             );
         }
         sidecar::check(&config).with_context(|| format!("in {}", path.display()))?;

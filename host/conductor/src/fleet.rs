@@ -9,6 +9,7 @@ use bundle::{Bundle, Tree};
 use engine::config::{Format, RouteConfig};
 use engine::policy::Surface;
 use gateway::GatewaySpec;
+use gateway::identity::TlsSpec;
 use gateway::spec::{
     EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, WasmSource, XdsSpec,
 };
@@ -17,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Delivery, Gateway};
 use crate::release::content::{Content, Wanted};
-use crate::{BootstrapArgs, End, FilterConfigArgs, say};
+use crate::{End, FilterConfigArgs, say};
 
 /// The environment variable with the mask keys, in the gateway's environment.
 pub const KEYS_ENV: &str = "IG_MASK_KEYS";
@@ -152,6 +153,7 @@ pub fn spec(
         xds: XdsSpec {
             server: xds,
             variant: gateway.xds_variant,
+            tls: None,
         },
         api: Some(api.clone()),
         paths: gateway.graphql_paths.clone(),
@@ -227,7 +229,7 @@ pub fn probes(config: &Config, bundle: &Bundle) -> anyhow::Result<Option<RouteCo
 }
 
 /// Where an Envoy finds the conductor: the xDS server and the HTTP server.
-fn advertised(config: &Config) -> (HostPort, HostPort) {
+pub(crate) fn advertised(config: &Config) -> (HostPort, HostPort) {
     let advertise = &config.advertise;
     let xds = advertise.xds.clone();
     let api = advertise.api.clone();
@@ -300,33 +302,6 @@ pub fn print_filter_config(args: &FilterConfigArgs) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-/// Prints the bootstrap of a gateway.
-pub fn print_bootstrap(args: &BootstrapArgs) -> anyhow::Result<End> {
-    let config = Config::read(&args.config)?;
-    if args.sidecar {
-        say(&sidecar::bootstrap(
-            &config,
-            &args.region,
-            args.node_id.as_deref(),
-        )?)?;
-        return Ok(End::Done);
-    }
-    let gateway = config
-        .gateways
-        .iter()
-        .find(|g| g.region == args.region)
-        .with_context(|| {
-            let regions: Vec<&str> = config.gateways.iter().map(|g| g.region.as_str()).collect();
-            format!(
-                "there is no gateway of region `{}`: use {}",
-                args.region,
-                regions.join(", ")
-            )
-        })?;
-    say(&bootstrap(&config, gateway, args.node_id.as_deref())?)?;
-    Ok(End::Done)
-}
-
 /// The policies and the code that are for everybody: a bootstrap hangs on neither, but is planned like all
 /// else. Before the first release it is the policy directory's.
 fn in_force(config: &Config) -> anyhow::Result<(Bundle, FilterCode)> {
@@ -343,6 +318,7 @@ pub fn bootstrap(
     config: &Config,
     gateway: &Gateway,
     node_id: Option<&str>,
+    tls: Option<TlsSpec>,
 ) -> anyhow::Result<String> {
     let (bundle, code) = in_force(config)?;
     let mut spec = spec(
@@ -356,6 +332,7 @@ pub fn bootstrap(
     if let Some(id) = node_id {
         spec.node_id = id.to_owned();
     }
+    spec.xds.tls = tls;
     Ok(gateway::bootstrap(&spec)?)
 }
 

@@ -10,6 +10,7 @@ pub(crate) use line;
 
 mod alarm;
 mod api;
+mod bootstrap;
 mod bundles;
 mod claims;
 mod client;
@@ -21,6 +22,7 @@ mod fleet;
 mod key;
 mod metrics;
 mod module;
+mod peers;
 mod probe;
 mod proofs;
 mod pseudonym;
@@ -171,6 +173,13 @@ pub(crate) struct BootstrapArgs {
     /// The region's sidecar, not its gateway.
     #[arg(long)]
     sidecar: bool,
+    /// Write `bootstrap.yaml` into this directory, and the SDS files that it needs where the control plane asks
+    /// for certificates.
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// The directory in which those files will lie on the Envoy's machine, if it is another.
+    #[arg(long, value_name = "DIR", requires = "output")]
+    installed: Option<PathBuf>,
 }
 
 /// Arguments of `filter-config`.
@@ -211,7 +220,7 @@ fn main() -> ExitCode {
         .init();
     let ended = match cli.command {
         Command::Explain(args) => explain::run(&args),
-        Command::Bootstrap(args) => fleet::print_bootstrap(&args),
+        Command::Bootstrap(args) => bootstrap::run(&args),
         Command::FilterConfig(args) => fleet::print_filter_config(&args),
         Command::Pseudonym(args) => pseudonym::run(&args),
         Command::Warrant(args) => warrant::run(&args),

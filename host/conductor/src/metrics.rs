@@ -18,6 +18,8 @@ pub struct Figures<'a> {
     pub spans: traces::Summary,
     /// The alerts.
     pub alerts: &'a [Entry],
+    /// The xDS port's handshakes, if it has any.
+    pub tls: Option<peer::Figures>,
     /// The residency proofs.
     pub proofs: &'a Summary,
 }
@@ -38,6 +40,28 @@ pub fn page(figures: &Figures<'_>) -> String {
         "Nodes that were refused: without an identity, with another's, or of no group.",
         [(String::new(), figures.xds.refused)],
     );
+    if let Some(tls) = figures.tls {
+        page.metric(
+            "maestro_xds_handshakes_total",
+            "counter",
+            "TLS handshakes of nodes; `nameless` are those accepted whose certificate names no node.",
+            [
+                (label("outcome", "accepted"), tls.accepted),
+                (label("outcome", "nameless"), tls.nameless),
+                (label("outcome", "refused"), tls.refused),
+                (label("outcome", "timed_out"), tls.timed_out),
+            ],
+        );
+        page.metric(
+            "maestro_xds_certificate_changes_total",
+            "counter",
+            "Changes of the xDS port's certificate files.",
+            [
+                (label("outcome", "accepted"), tls.reloaded),
+                (label("outcome", "refused"), tls.not_reloaded),
+            ],
+        );
+    }
     page.metric(
         "maestro_policy_changes_total",
         "counter",
@@ -202,6 +226,14 @@ mod tests {
         let alerts: Vec<Entry> = book.entries().cloned().collect();
         insta::assert_snapshot!(page(&Figures {
             xds: &xds,
+            tls: Some(peer::Figures {
+                accepted: 13,
+                nameless: 14,
+                refused: 15,
+                timed_out: 16,
+                reloaded: 17,
+                not_reloaded: 18,
+            }),
             policies: &policies,
             spans,
             alerts: &alerts,

@@ -39,6 +39,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let config = Arc::new(Config::read(&args.config)?);
     let first = Prepared::read(&config)?;
     let receivers = Receivers::read(&config.alerts)?;
+    let acceptor = crate::peers::acceptor(&config, peer::H2)?;
     if args.check_config {
         // Before anything is called fine.
         let probed = match config.probe {
@@ -109,12 +110,21 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         let stop = stop.clone();
         async move { stop.notified().await }
     };
-    let xds_server = tokio::spawn(xds::run::serve(
-        xds_listener,
-        cache.clone(),
-        config.xds.clone(),
-        stopped(&stop),
-    ));
+    let xds_server = match &acceptor {
+        None => tokio::spawn(xds::run::serve(
+            xds_listener,
+            cache.clone(),
+            config.xds.clone(),
+            stopped(&stop),
+        )),
+        Some(acceptor) => tokio::spawn(xds::run::serve_incoming(
+            acceptor.accept(xds_listener)?,
+            cache.clone(),
+            config.xds.clone(),
+            crate::peers::peer,
+            stopped(&stop),
+        )),
+    };
     let telling = tokio::spawn(receivers.tell(alerts.clone(), stopped(&stop)));
     let spans = Spans::new(config.traces.as_ref().map_or(1, |t| t.keep));
     let traces_server = traces_listener
@@ -125,16 +135,21 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         cache: cache.clone(),
         policies: seen,
         codes: codes.clone(),
+        acceptor,
         proofs: proofs.subscribe(),
     };
     let api_server = tokio::spawn(api::serve(api_listener, state, stopped(&stop)));
+    let askers = match &bundles_listener {
+        Some(_) => crate::peers::acceptor(&config, peer::HTTP1)?,
+        None => None,
+    };
     let bundles_server = bundles_listener.map(|listener| {
         let regions = config.gateways.iter().map(|g| g.region.clone()).collect();
         let state = bundles::State {
             regions: Arc::new(regions),
             shelf: shelved,
         };
-        tokio::spawn(bundles::serve(listener, state, stopped(&stop)))
+        tokio::spawn(bundles::serve(listener, askers, state, stopped(&stop)))
     });
     let probing = watching.map(|watching| tokio::spawn(watching.run(stopped(&stop))));
     tracing::info!(

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::egress::SidecarSpec;
 use crate::error::SpecError;
+use crate::identity;
 use crate::spec::{GatewaySpec, HostPort, Variant, XdsSpec};
 
 /// The documented template.
@@ -81,6 +82,13 @@ fn node(node: &Node<'_>) -> String {
             }),
         ),
         ("xds_type", discovery(Some(&node.xds.server))),
+        (
+            "xds_transport_socket",
+            node.xds
+                .tls
+                .as_ref()
+                .map_or(Value::Null, identity::transport_socket),
+        ),
         ("xds_address", json!(node.xds.server.host)),
         ("xds_port", json!(node.xds.server.port)),
         ("api_cluster_type", discovery(node.api)),
@@ -95,11 +103,17 @@ fn discovery(server: Option<&HostPort>) -> Value {
     json!(if named { "STRICT_DNS" } else { "STATIC" })
 }
 
-/// Replaces each `${name}` outside of a comment by its value.
+/// Replaces each `${name}` outside of a comment by its value. A line whose value is null is left out.
 fn fill(template: &str, values: &[(&str, Value)]) -> String {
     let mut text = String::with_capacity(template.len());
     for line in template.lines() {
         let mut line = line.to_owned();
+        let absent = |(name, value): &(&str, Value)| {
+            value.is_null() && line.contains(&format!("${{{name}}}"))
+        };
+        if values.iter().any(absent) {
+            continue;
+        }
         if !line.trim_start().starts_with('#') {
             for (name, value) in values {
                 line = line.replace(&format!("${{{name}}}"), &value.to_string());

@@ -15,6 +15,7 @@
 mod bootstrap;
 pub mod egress;
 mod error;
+pub mod identity;
 pub mod locate;
 mod plan;
 pub mod run;

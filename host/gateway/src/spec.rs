@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SpecError;
+use crate::identity::TlsSpec;
 use crate::plan::PROBE_PATH;
 
 /// One gateway Envoy: a region's front door.
@@ -120,6 +121,15 @@ pub struct XdsSpec {
     /// The variant of the protocol.
     #[serde(default)]
     pub variant: Variant,
+    /// Mutual TLS, if the control plane asks for it.
+    #[serde(default)]
+    pub tls: Option<TlsSpec>,
+}
+
+impl XdsSpec {
+    pub(crate) fn check(&self) -> Result<(), SpecError> {
+        self.tls.as_ref().map_or(Ok(()), TlsSpec::check)
+    }
 }
 
 /// The variant of the xDS protocol that Envoy speaks.
@@ -290,6 +300,7 @@ impl GatewaySpec {
     /// The first fault found.
     pub fn check(&self) -> Result<(), SpecError> {
         check_node(&self.region, &self.node_id, self.admin)?;
+        self.xds.check()?;
         if self.paths.is_empty() || self.paths.iter().any(|path| !is_path(path)) {
             return fault(
                 "paths",
@@ -406,7 +417,7 @@ pub(crate) fn check_node(region: &str, node_id: &str, admin: SocketAddr) -> Resu
     Ok(())
 }
 
-fn fault(field: &'static str, reason: &str) -> Result<(), SpecError> {
+pub(crate) fn fault(field: &'static str, reason: &str) -> Result<(), SpecError> {
     Err(SpecError::Invalid {
         field,
         reason: reason.to_owned(),

@@ -25,6 +25,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// Settings with these files, and defaults else.
+    pub fn new(certificate: &Path, key: &Path, client_ca: &Path, trust_domain: &str) -> Self {
+        Self {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+            client_ca: client_ca.to_owned(),
+            trust_domain: trust_domain.to_owned(),
+            handshake_seconds: Self::default_handshake_seconds(),
+            max_handshakes: Self::default_max_handshakes(),
+        }
+    }
+
     fn default_handshake_seconds() -> u64 {
         10
     }

@@ -1,6 +1,23 @@
 //! Errors of the control plane.
 
+use std::net::SocketAddr;
+
 use thiserror::Error;
+
+/// Why the settings can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// Nodes of other machines would be believed without a proof.
+    #[error(
+        "`xds.listen` = {listen} can be reached by other machines, where anyone could ask for any region's \
+         configuration: add [xds.tls], or listen on 127.0.0.1, or say `insecure = true` in [xds] if only nodes \
+         reach that network"
+    )]
+    Exposed {
+        /// Where it would listen.
+        listen: SocketAddr,
+    },
+}
 
 /// Why a set of resources is no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -52,7 +52,7 @@ pub mod rollout {
 
 pub use cache::{Cache, Offered, Regrouped, Removed};
 pub use config::Config;
-pub use error::{ProtocolError, ServeError, SnapshotError};
+pub use error::{ConfigError, ProtocolError, ServeError, SnapshotError};
 pub use event::Event;
 pub use node::{GroupOf, Node};
 pub use peer::{Identity, IdentityError, Peer, Proof};

@@ -93,6 +93,7 @@ impl Door {
             xds: XdsSpec {
                 server: control.into(),
                 variant: Variant::Delta,
+                tls: None,
             },
             api: None,
             paths: vec!["/graphql".to_owned()],

@@ -168,6 +168,7 @@ impl Sidecar {
             xds: XdsSpec {
                 server: control.into(),
                 variant: Variant::Delta,
+                tls: None,
             },
             api: None,
             other_regions: vec!["us".to_owned()],

@@ -27,6 +27,9 @@ pub struct Sidecar {
     /// The variant of the xDS protocol.
     #[serde(default)]
     pub xds_variant: gateway::spec::Variant,
+    /// With which certificate it shows the control plane who it is: absolute paths on the sidecar's machine.
+    #[serde(default)]
+    pub identity: Option<gateway::identity::IdentitySpec>,
     /// Sizes and times.
     #[serde(default)]
     pub limits: gateway::spec::Limits,

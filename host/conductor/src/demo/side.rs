@@ -128,7 +128,9 @@ impl Side {
         keys: &str,
     ) -> anyhow::Result<()> {
         std::fs::create_dir_all(work)?;
-        let bootstrap = fleet::sidecar::bootstrap(config, &self.region, None)?;
+        let sidecar = config.sidecars.iter().find(|s| s.region == self.region);
+        let sidecar = sidecar.context("the region has no sidecar")?;
+        let bootstrap = fleet::sidecar::bootstrap(config, sidecar, None, None)?;
         let mut options =
             EnvoyOptions::new(binary.to_owned(), bootstrap, work.to_owned(), self.admin);
         options.concurrency = 1;

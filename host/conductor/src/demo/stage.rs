@@ -289,7 +289,7 @@ impl Stage {
         };
         let work = directory.join(format!("envoy-{}", region.name));
         std::fs::create_dir_all(&work)?;
-        let bootstrap = fleet::bootstrap(&config, gateway, None)?;
+        let bootstrap = fleet::bootstrap(&config, gateway, None, None)?;
         let mut options = EnvoyOptions::new(binary.to_owned(), bootstrap, work, region.admin);
         options.env = [fleet::KEYS_ENV, fleet::CONTEXT_KEYS_ENV]
             .map(|variable| (variable.into(), format!("demo:{}", self.key)))

@@ -4,6 +4,7 @@ use anyhow::Context;
 use bundle::Bundle;
 use engine::guard::GuardConfig;
 use gateway::egress::{self, EgressSpec, Protocol, SidecarSpec, store_cluster};
+use gateway::identity::TlsSpec;
 use gateway::spec::{FilterSpec, XdsSpec};
 
 use super::FilterCode;
@@ -72,6 +73,7 @@ pub fn spec(
         xds: XdsSpec {
             server: xds,
             variant: sidecar.xds_variant,
+            tls: None,
         },
         api: Some(api),
         other_regions: sidecar.other_regions.clone(),
@@ -94,20 +96,18 @@ pub fn snapshot(spec: &SidecarSpec, revision: &str) -> anyhow::Result<xds::Snaps
 /// The bootstrap of a region's sidecar.
 ///
 /// # Errors
-/// There is none, or the configuration can't be used.
-pub fn bootstrap(config: &Config, region: &str, node_id: Option<&str>) -> anyhow::Result<String> {
-    let sidecar = config.sidecars.iter().find(|s| s.region == region);
-    let sidecar = sidecar.with_context(|| {
-        let regions: Vec<&str> = config.sidecars.iter().map(|s| s.region.as_str()).collect();
-        format!(
-            "there is no sidecar of region `{region}`: use {}",
-            regions.join(", ")
-        )
-    })?;
+/// The configuration can't be used.
+pub fn bootstrap(
+    config: &Config,
+    sidecar: &Sidecar,
+    node_id: Option<&str>,
+    tls: Option<TlsSpec>,
+) -> anyhow::Result<String> {
     let (bundle, code) = super::in_force(config)?;
     let mut spec = spec(config, sidecar, &code, &bundle)?;
     if let Some(id) = node_id {
         spec.node_id = id.to_owned();
     }
+    spec.xds.tls = tls;
     Ok(gateway::sidecar_bootstrap(&spec)?)
 }

@@ -79,6 +79,7 @@ impl SidecarSpec {
     /// The first fault found.
     pub fn check(&self) -> Result<(), SpecError> {
         check_node(&self.region, &self.node_id, self.admin)?;
+        self.xds.check()?;
         let (mut names, mut ports) = (BTreeSet::new(), BTreeSet::new());
         for listener in &self.listeners {
             let fault = |reason: &str| {

@@ -46,6 +46,7 @@ pub(crate) fn sample() -> GatewaySpec {
         xds: XdsSpec {
             server: local(18000).into(),
             variant: Variant::Delta,
+            tls: None,
         },
         api: Some(HostPort {
             host: "conductor.example".to_owned(),

@@ -69,6 +69,7 @@ impl World {
             xds: XdsSpec {
                 server: xds_address.into(),
                 variant,
+                tls: None,
             },
             api: None,
             paths: vec!["/graphql".to_owned()],

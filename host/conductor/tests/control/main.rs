@@ -1,0 +1,4 @@
+//! The control plane with real processes: the conductor, Envoys, certificates and signals.
+
+mod identity;
+mod world;
