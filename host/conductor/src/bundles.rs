@@ -277,4 +277,76 @@ mod tests {
         let asked = served.get("/bundles/eu.tar.gz", &headers).await;
         assert_eq!((asked.0, asked.1.as_deref()), (304, Some("\"two\"")));
     }
+
+    /// A node's request, with its certificate: status and text.
+    async fn ask(url: String, ca: String, node: Option<peer::testing::Issued>) -> (u16, String) {
+        let asked = tokio::task::spawn_blocking(move || {
+            use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+            let root = Certificate::from_pem(ca.as_bytes()).unwrap();
+            let identity = node.map(|node| {
+                let chain = Certificate::from_pem(node.certificate.as_bytes()).unwrap();
+                let key = PrivateKey::from_pem(node.key.as_bytes()).unwrap();
+                ClientCert::new_with_certs(&[chain], key)
+            });
+            let tls = TlsConfig::builder()
+                .root_certs(RootCerts::Specific(Arc::new(vec![root])))
+                .client_cert(identity)
+                .build();
+            let agent = ureq::Agent::config_builder()
+                .tls_config(tls)
+                .http_status_as_error(false)
+                .build()
+                .new_agent();
+            let mut answer = agent.get(&url).call()?;
+            let text = answer.body_mut().read_to_string()?;
+            Ok::<_, ureq::Error>((answer.status().as_u16(), text))
+        });
+        match asked.await.unwrap() {
+            Ok(answer) => answer,
+            Err(error) => (0, error.to_string()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_says_whose_bundle_it_is() {
+        let authority = peer::testing::Authority::default();
+        let directory = tempfile::tempdir().unwrap();
+        authority.server(&["localhost"]).write(directory.path(), "server");
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("ca.pem"), authority.pem()).unwrap();
+        let config = peer::Config::new(
+            &at("server.pem"),
+            &at("server.key"),
+            &at("ca.pem"),
+            "maestro.example",
+        );
+        let acceptor = peer::Acceptor::new(config, &[peer::HTTP1]).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (_shelf, receiver) = watch::channel(Shelf {
+            stable: Some(packed("one")),
+            canary: Some((["gateway-eu".to_owned()].into(), packed("two"))),
+        });
+        let state = State {
+            regions: Arc::new(["eu".to_owned(), "us".to_owned()].into()),
+            shelf: receiver,
+        };
+        tokio::spawn(serve(listener, Some(acceptor), state, std::future::pending()));
+        let id = |path: &str| format!("spiffe://maestro.example/region/{path}");
+        let foreign = peer::testing::Authority::new("another");
+        for (node, path, status, says) in [
+            (Some(authority.node(&id("eu/opa/opa-1"))), "eu.tar.gz", 200, "one"),
+            (Some(authority.node(&id("eu/gateway/gateway-eu"))), "eu.tar.gz", 200, "two"),
+            // What it says of itself does not count.
+            (Some(authority.node(&id("eu/opa/opa-1"))), "eu.tar.gz?node=gateway-eu", 200, "one"),
+            (Some(authority.node(&id("eu/opa/opa-1"))), "us.tar.gz", 403, "gets no bundle but eu.tar.gz"),
+            (Some(authority.node("spiffe://maestro.example/elsewhere")), "eu.tar.gz", 403, ""),
+            (Some(foreign.node(&id("eu/opa/opa-1"))), "eu.tar.gz", 0, ""),
+            (None, "eu.tar.gz", 0, ""),
+        ] {
+            let url = format!("https://localhost:{port}/bundles/{path}");
+            let (seen, text) = ask(url, authority.pem(), node).await;
+            assert!(seen == status && text.contains(says), "{path}: {seen} {text}");
+        }
+    }
 }

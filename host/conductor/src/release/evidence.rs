@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use bundle::Bundle;
+use bundle::cases::{Kind, read_cases};
 use bundle::replay::{self, Change, Comparison, Recorded};
 use release::{Evidence, Sample, Train, Tried};
 use store::Tally;
 
+use crate::bundle::KnownAuthorities;
 use super::content::{Content, release_of};
 use super::drive::{Driver, delivered};
 use super::{Place, now_unix_ms};
@@ -31,8 +33,12 @@ pub fn tried(
 ) -> anyhow::Result<Tried> {
     let mut tried = Tried::default();
     if let Some(cases) = &place.settings.cases {
-        let report = bundle::test::run(&content.bundle, cases)?;
-        (tried.cases, tried.failed) = (report.cases, report.failed);
+        let mut found = Vec::new();
+        for kind in Kind::ALL {
+            found.extend(read_cases(cases, kind, &KnownAuthorities)?);
+        }
+        let report = bundle::test::run(&content.bundle, &found)?;
+        (tried.cases, tried.failed) = (report.cases as u64, report.failures.len() as u64);
     }
     let Some(stable) = train.stable() else {
         return Ok(tried);

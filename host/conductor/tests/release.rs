@@ -1,0 +1,257 @@
+//! Releases: who may do what on the command line, and the drill on real Envoys.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn openssl(directory: &Path, arguments: &[&str]) {
+    let ran = Command::new("openssl")
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .expect("openssl is there");
+    assert!(ran.status.success(), "{}", text(&ran.stderr));
+}
+
+/// A train, its people, and a bundle.
+struct World {
+    directory: tempfile::TempDir,
+}
+
+const CONFIG: &str = r#"
+policies = "policies"
+state = "state"
+[filters]
+residency = "r.wasm"
+masking = "m.wasm"
+[jwt]
+issuer = "i"
+audiences = ["a"]
+jwks_file = "jwks.json"
+[[gateways]]
+region = "eu"
+listen = "127.0.0.1:10000"
+admin = "127.0.0.1:9901"
+endpoints = [{ address = "127.0.0.1:9000" }]
+access_log = "eu.log"
+[release]
+dir = "train"
+keys = "keys"
+bundle_keys = "bundle-keys"
+plan = "plan.toml"
+cases = "policies/cases"
+"#;
+
+const PLAN: &str = "[[steps]]\npercent = 10\nhold_s = 60\n";
+
+impl World {
+    fn new() -> Self {
+        let world = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+        artifacts::copy_directory(&policies, &world.at("policies")).unwrap();
+        for (name, text) in [("conductor.toml", CONFIG), ("plan.toml", PLAN)] {
+            std::fs::write(world.at(name), text).unwrap();
+        }
+        for (name, folder) in [
+            ("ann", "keys"),
+            ("bob", "keys"),
+            ("eve", "."),
+            ("ci", "bundle-keys"),
+        ] {
+            std::fs::create_dir_all(world.at(folder)).unwrap();
+            world.key(name);
+            let (key, public) = (format!("{name}.pem"), format!("{folder}/{name}.pub"));
+            openssl(
+                world.directory.path(),
+                &["pkey", "-in", &key, "-pubout", "-out", &public],
+            );
+        }
+        world
+    }
+
+    fn key(&self, name: &str) {
+        let file = format!("{name}.pem");
+        let curve = "ec_paramgen_curve:P-256";
+        let arguments = ["genpkey", "-algorithm", "EC", "-pkeyopt", curve, "-out", &file];
+        openssl(self.directory.path(), &arguments);
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conductor"));
+        command
+            .args(line.split(' '))
+            .current_dir(self.directory.path());
+        command
+    }
+
+    fn run(&self, line: &str) -> Output {
+        self.command(line).output().expect("the conductor starts")
+    }
+
+    /// Runs a command that has to work, and returns what it says.
+    fn does(&self, line: &str) -> String {
+        let ran = self.run(line);
+        assert_eq!(ran.status.code(), Some(0), "{line}: {}", text(&ran.stderr));
+        text(&ran.stdout)
+    }
+
+    /// Runs a command that has to be refused, and returns why.
+    fn refuses(&self, line: &str) -> String {
+        let ran = self.run(line);
+        assert_eq!(ran.status.code(), Some(2), "{line}: {}", text(&ran.stdout));
+        text(&ran.stderr)
+    }
+
+    fn build(&self, name: &str) {
+        self.does(&format!(
+            "bundle build policies -o {name} --signing-key ci.pem --keyid ci"
+        ));
+    }
+
+    fn train(&self) -> Value {
+        let said = self.does("bundle status --config conductor.toml --json");
+        serde_json::from_str(&said).unwrap()
+    }
+}
+
+fn by(name: &str) -> String {
+    format!("--config conductor.toml --by {name} --key {name}.pem")
+}
+
+#[test]
+fn who_releases_does_not_approve_and_nobody_else_may() {
+    let world = World::new();
+    world.build("one.tar.gz");
+    let said = world.does(&format!("bundle release one.tar.gz {} --note first", by("ann")));
+    assert!(said.starts_with("release 1: revision r-"), "{said}");
+    assert!(said.contains("cases passed"), "{said}");
+    for (line, why) in [
+        (format!("bundle approve 1 {}", by("ann")), "somebody else has to approve it"),
+        (format!("bundle promote 1 {}", by("bob")), "release 1 has 0 of 1 approvals"),
+        (format!("bundle approve 1 {}", by("eve")), "eve is not among those who may sign (ann, bob)"),
+        (
+            "bundle approve 1 --config conductor.toml --by bob --key eve.pem".into(),
+            "the key is not the one that is trusted as bob's",
+        ),
+        (format!("bundle approve 2 {}", by("bob")), "there is no release 2"),
+        (format!("bundle rollback --reason x {}", by("bob")), "no release is stable yet"),
+        (format!("bundle thaw {}", by("bob")), "not frozen"),
+    ] {
+        let said = world.refuses(&line);
+        assert!(said.contains(why), "{line}: {said}");
+    }
+    world.does(&format!("bundle approve 1 {}", by("bob")));
+    world.does(&format!("bundle freeze --reason audit {}", by("bob")));
+    let said = world.refuses(&format!("bundle promote 1 {}", by("ann")));
+    assert!(said.contains("frozen by bob: audit"), "{said}");
+    world.does(&format!("bundle thaw {}", by("ann")));
+    world.does(&format!("bundle promote 1 {}", by("ann")));
+    let train = world.train();
+    assert_eq!(train["releases"]["1"]["standing"], "canary");
+    assert_eq!(train["releases"]["1"]["approvals"], serde_json::json!(["bob"]));
+    assert_eq!(train["records"], 5);
+    let shown = world.does("bundle status --config conductor.toml");
+    assert!(shown.contains("release 1 waits for its first step"), "{shown}");
+    world.does(&format!("bundle withdraw 1 --reason no {}", by("bob")));
+    let shown = world.does("bundle status --config conductor.toml 1");
+    assert!(shown.contains("withdrawn  bob: no"), "{shown}");
+
+    // What people signed can't be changed behind their backs.
+    let records = world.at("train/records.jsonl");
+    let good = std::fs::read_to_string(&records).unwrap();
+    for (from, to, line) in [
+        ("\"note\":\"first\"", "\"note\":\"fist\"", "line 1 "),
+        ("audit", "idle", "line 3 "),
+    ] {
+        std::fs::write(&records, good.replacen(from, to, 1)).unwrap();
+        let said = world.refuses("bundle status --config conductor.toml");
+        assert!(said.contains(line) && said.contains("records.jsonl"), "{said}");
+    }
+    std::fs::write(&records, good).unwrap();
+    world.train();
+}
+
+#[test]
+fn what_nobody_vouches_for_is_not_released() {
+    let world = World::new();
+    world.build("one.tar.gz");
+    let whole = std::fs::read(world.at("one.tar.gz")).unwrap();
+    let release = |name: &str| format!("bundle release {name} {}", by("ann"));
+
+    let mut changed = whole.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    std::fs::write(world.at("changed.tar.gz"), &changed).unwrap();
+    world.refuses(&release("changed.tar.gz"));
+    std::fs::write(world.at("cut.tar.gz"), &whole[..middle]).unwrap();
+    world.refuses(&release("cut.tar.gz"));
+    world.does("bundle build policies -o strange.tar.gz --signing-key eve.pem --keyid ci");
+    let said = world.refuses(&release("strange.tar.gz"));
+    assert!(said.contains("strange.tar.gz can't be released"), "{said}");
+
+    // Policies that can't be used, or that fail their cases.
+    let grants = world.at("policies/ig/grants/data.json");
+    let before = std::fs::read_to_string(&grants).unwrap();
+    std::fs::write(&grants, before.replacen("\"low\"", "\"lwo\"", 1)).unwrap();
+    let built = world.run("bundle build policies -o bad.tar.gz --signing-key ci.pem --keyid ci");
+    if built.status.success() {
+        let said = world.refuses(&release("bad.tar.gz"));
+        assert!(said.contains("ig.grants"), "{said}");
+    }
+    std::fs::write(&grants, "[]").unwrap();
+    world.build("failing.tar.gz");
+    let said = world.refuses(&release("failing.tar.gz"));
+    assert!(said.contains("cases fail"), "{said}");
+    assert_eq!(world.train()["records"], 0);
+    world.does(&format!("{} --even-if-failing", release("failing.tar.gz")));
+    world.does(&format!("bundle approve 1 {}", by("bob")));
+    let said = world.refuses(&format!("bundle promote 1 {}", by("ann")));
+    assert!(said.contains("did not pass its tests"), "{said}");
+    std::fs::write(&grants, before).unwrap();
+
+    // A plan that makes no sense is found before anything is released.
+    std::fs::write(world.at("plan.toml"), PLAN.replace("10", "0")).unwrap();
+    let said = world.refuses(&release("one.tar.gz"));
+    assert!(said.contains("plan.toml") && said.contains("steps[0].percent"), "{said}");
+    std::fs::write(world.at("plan.toml"), PLAN).unwrap();
+
+    // A person's key may be encrypted.
+    openssl(
+        world.directory.path(),
+        &["pkcs8", "-topk8", "-in", "ann.pem", "-out", "locked.pem", "-v2", "aes-256-cbc", "-passout", "pass:open"],
+    );
+    let line = "bundle release one.tar.gz --config conductor.toml --by ann --key locked.pem";
+    let said = world.refuses(line);
+    assert!(said.contains("IG_RELEASE_PASSPHRASE"), "{said}");
+    let ran = world.command(line).env("IG_RELEASE_PASSPHRASE", "open").output();
+    let ran = ran.unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+}
+
+/// On real Envoys under load: see `bundle drill`.
+#[test]
+fn good_releases_get_to_all_and_bad_ones_back_by_themselves() {
+    let ran = Command::new(env!("CARGO_BIN_EXE_conductor"))
+        .args(["bundle", "drill", "--json"])
+        .output()
+        .expect("the conductor starts");
+    let (out, log) = (text(&ran.stdout), text(&ran.stderr));
+    let report: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {log}"));
+    let checks = report["checks"].as_array().unwrap();
+    assert!(checks.len() >= 10, "{out}");
+    for check in checks {
+        assert_eq!(check["passed"], true, "{check}\n{log}");
+    }
+    assert_eq!(ran.status.code(), Some(0), "{log}");
+}
