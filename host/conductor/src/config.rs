@@ -35,6 +35,12 @@ pub struct Config {
     /// Who is told when something is wrong.
     #[serde(default)]
     pub alerts: alert::Config,
+    /// Where decisions are kept.
+    #[serde(default)]
+    pub store: store::StoreConfig,
+    /// Which decisions are read: without it, those in the gateways' access logs on this machine.
+    #[serde(default)]
+    pub decisions: decisions::DecisionsConfig,
     /// Whose tokens gateways believe.
     pub jwt: Jwt,
     /// Under which names gateways reach the conductor, if not at the addresses where it listens.
@@ -135,6 +141,8 @@ pub struct Advertise {
     pub api: Option<gateway::spec::HostPort>,
     /// The receiver of spans.
     pub traces: Option<gateway::spec::HostPort>,
+    /// The access log service.
+    pub decisions: Option<gateway::spec::HostPort>,
 }
 
 /// The issuer of tokens.
@@ -169,6 +177,10 @@ pub struct Gateway {
     pub health_check: Option<gateway::spec::HealthCheckSpec>,
     /// The access log, on the gateway's machine.
     pub access_log: PathBuf,
+    /// Whether it streams its access log to the conductor too (`decisions.grpc_listen`). What is streamed
+    /// while nobody listens is lost; the file is the durable way.
+    #[serde(default)]
+    pub access_log_service: bool,
     /// Response headers of the upstream that pass beside the usual ones.
     #[serde(default)]
     pub response_headers: Vec<String>,
@@ -213,6 +225,8 @@ impl Config {
         if let Some(guard) = &mut config.filters.guard {
             *guard = base.join(&*guard);
         }
+        config.store = config.store.placed(base, &config.state);
+        config.decisions = config.decisions.placed(base);
         probe::place(&mut config, base);
         if config.gateways.is_empty() {
             bail!("in {}: there are no [[gateways]]", path.display());
@@ -231,6 +245,11 @@ impl Config {
             }
             if gateway.listen.port() == 0 || gateway.admin.port() == 0 {
                 return Err(wrong("`listen` and `admin` need a port"));
+            }
+            if gateway.access_log_service && config.decisions.grpc_listen.is_none() {
+                return Err(wrong(
+                    "`access_log_service` needs `decisions.grpc_listen`, where the conductor receives it",
+                ));
             }
             if gateway.listen.port() == gateway.admin.port() {
                 return Err(wrong("`listen` and `admin` have the same port"));

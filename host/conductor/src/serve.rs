@@ -17,6 +17,7 @@ use crate::alarm::Alarm;
 use crate::api::{self, PolicyState};
 use crate::config::Config;
 use crate::fleet::{self, FilterCode};
+use crate::ingest::{self, Ingest, Keeper};
 use crate::probe::Summary;
 use crate::watch::{Watch, fingerprint};
 use crate::{End, ServeArgs};
@@ -41,6 +42,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
                 Some(crate::probe::directory(&config)?.tenants.len())
             }
         };
+        ingest::mask(&config)?;
         crate::say(&format!(
             "{}: fine; policies {} give {} masking and {} residency decisions for {} gateways\n",
             args.config.display(),
@@ -77,6 +79,8 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let watching = crate::probe::Watch::open(&config, None, alerts.clone(), proofs.clone())?;
     let (policies, seen) = watch::channel(PolicyState::default());
     let code = Arc::new(std::sync::RwLock::new(first.code.clone()));
+    let (ingest, keeper, shelf) = Ingest::prepare(&config, alerts.clone()).await?;
+    keeper.keep(&first.bundle);
     offer(&cache, first, &policies);
     alarm.policies_accepted();
     alarm.look(&cache.status());
@@ -115,8 +119,10 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         policies: seen,
         code: code.clone(),
         proofs: proofs.subscribe(),
+        decisions: shelf,
     };
     let api_server = tokio::spawn(api::serve(api_listener, state, stopped(&stop)));
+    let ingesting = tokio::spawn(ingest.run(stopped(&stop)));
     let probing = watching.map(|watching| tokio::spawn(watching.run(stopped(&stop))));
     tracing::info!(
         xds = %config.xds.listen,
@@ -146,7 +152,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         }
         known = fingerprint(&all);
         tokio::select! {
-            () = reload(&config, &cache, &policies, &code, &alarm) => {}
+            () = reload(&config, &cache, &policies, &code, &alarm, &keeper) => {}
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
         }
@@ -160,6 +166,8 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     stop.notify_waiters();
     events.abort();
     telling.abort();
+    // It ends by itself, after two seconds at most.
+    let _ = ingesting.await;
     if let Some(probing) = probing {
         // It ends between two writes, or is cut off as a crash would cut it off, which the log survives.
         let _ = tokio::time::timeout(Duration::from_secs(2), probing).await;
@@ -253,6 +261,7 @@ async fn reload(
     policies: &watch::Sender<PolicyState>,
     code: &std::sync::RwLock<FilterCode>,
     alarm: &Alarm,
+    keeper: &Keeper,
 ) {
     let started = Instant::now();
     let owned = config.clone();
@@ -266,7 +275,11 @@ async fn reload(
             if let Ok(mut code) = code.write() {
                 code.clone_from(&release.code);
             }
+            let bundle = (!unchanged).then(|| release.bundle.clone());
             offer(cache, release, policies);
+            if let Some(bundle) = bundle {
+                keeper.keep(&bundle);
+            }
             alarm.policies_accepted();
             alarm.look(&cache.status());
             if !unchanged {
