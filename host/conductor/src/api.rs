@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use traces::Spans;
 
 use crate::fleet::FilterCode;
+use crate::ingest;
 use crate::metrics;
 use crate::probe::Summary;
 
@@ -36,6 +37,8 @@ pub struct State {
     pub acceptor: Option<peer::Acceptor>,
     /// The residency proofs.
     pub proofs: watch::Receiver<Summary>,
+    /// The stored decisions.
+    pub decisions: Arc<ingest::Shelf>,
 }
 
 /// How the policy directory stands.
@@ -100,6 +103,7 @@ pub async fn serve(
     state: State,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let decisions = ingest::router(state.decisions.clone());
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/api/policies", get(policies))
@@ -111,7 +115,8 @@ pub async fn serve(
         .route("/api/filters", get(filters))
         .route("/api/proofs", get(proofs))
         .route("/filters/{name}", get(filter))
-        .with_state(state);
+        .with_state(state)
+        .merge(decisions);
     axum::serve(listener, router)
         .with_graceful_shutdown(stop)
         .await
@@ -126,7 +131,9 @@ async fn status(Shared(state): Shared<State>) -> Json<xds::Status> {
 }
 
 async fn figures(Shared(state): Shared<State>) -> impl IntoResponse {
+    let decisions = state.decisions.seen().await;
     let page = metrics::page(&metrics::Figures {
+        decisions: &decisions,
         xds: &state.cache.status(),
         tls: state.acceptor.as_ref().map(peer::Acceptor::figures),
         policies: &state.policies.borrow(),

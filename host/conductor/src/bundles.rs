@@ -71,10 +71,10 @@ pub struct State {
 pub async fn serve(
     listener: TcpListener,
     acceptor: Option<peer::Acceptor>,
-    state: State,
+    router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let service = router(state).into_make_service_with_connect_info::<Asker>();
+    let service = router.into_make_service_with_connect_info::<Asker>();
     match acceptor {
         None => {
             axum::serve(listener, service)
@@ -198,7 +198,7 @@ mod tests {
                 regions: Arc::new(["eu".to_owned()].into()),
                 shelf: receiver,
             };
-            tokio::spawn(serve(listener, None, state, std::future::pending()));
+            tokio::spawn(serve(listener, None, router(state), std::future::pending()));
             Self { address, shelf }
         }
 
@@ -331,7 +331,7 @@ mod tests {
             regions: Arc::new(["eu".to_owned(), "us".to_owned()].into()),
             shelf: receiver,
         };
-        tokio::spawn(serve(listener, Some(acceptor), state, std::future::pending()));
+        tokio::spawn(serve(listener, Some(acceptor), router(state), std::future::pending()));
         let id = |path: &str| format!("spiffe://maestro.example/region/{path}");
         let foreign = peer::testing::Authority::new("another");
         for (node, path, status, says) in [

@@ -37,6 +37,12 @@ pub struct Config {
     /// Who is told when something is wrong.
     #[serde(default)]
     pub alerts: alert::Config,
+    /// Where decisions are kept.
+    #[serde(default)]
+    pub store: store::StoreConfig,
+    /// Which decisions are read: without it, those in the gateways' access logs on this machine.
+    #[serde(default)]
+    pub decisions: decisions::DecisionsConfig,
     /// Whose tokens gateways believe.
     pub jwt: Jwt,
     /// Under which names gateways reach the conductor, if not at the addresses where it listens.
@@ -153,6 +159,8 @@ pub struct Advertise {
     pub traces: Option<gateway::spec::HostPort>,
     /// What the certificate of the xDS server names, if not `xds.host`: a DNS name, an address, or a SPIFFE ID.
     pub xds_server_name: Option<String>,
+    /// The access log service.
+    pub decisions: Option<gateway::spec::HostPort>,
 }
 
 /// The issuer of tokens.
@@ -187,6 +195,10 @@ pub struct Gateway {
     pub health_check: Option<gateway::spec::HealthCheckSpec>,
     /// The access log, on the gateway's machine.
     pub access_log: PathBuf,
+    /// Whether it streams its access log to the conductor too (`decisions.grpc_listen`). What is streamed
+    /// while nobody listens is lost; the file is the durable way.
+    #[serde(default)]
+    pub access_log_service: bool,
     /// Response headers of the upstream that pass beside the usual ones.
     #[serde(default)]
     pub response_headers: Vec<String>,
@@ -239,6 +251,8 @@ impl Config {
                 *relative = base.join(&*relative);
             }
         }
+        config.store = config.store.placed(base, &config.state);
+        config.decisions = config.decisions.placed(base);
         probe::place(&mut config, base);
         if let Some(release) = &mut config.release {
             release.place(base);
@@ -262,6 +276,11 @@ impl Config {
             }
             if gateway.listen.port() == 0 || gateway.admin.port() == 0 {
                 return Err(wrong("`listen` and `admin` need a port"));
+            }
+            if gateway.access_log_service && config.decisions.grpc_listen.is_none() {
+                return Err(wrong(
+                    "`access_log_service` needs `decisions.grpc_listen`, where the conductor receives it",
+                ));
             }
             if gateway.listen.port() == gateway.admin.port() {
                 return Err(wrong("`listen` and `admin` have the same port"));

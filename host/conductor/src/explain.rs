@@ -1,6 +1,8 @@
 //! What would be masked or denied for a request, and why: the filters' own engine, offline.
 
+mod decided;
 mod recorded;
+mod rules;
 mod text;
 
 use std::io::Read;
@@ -76,7 +78,11 @@ struct Explained {
 /// # Errors
 /// Policies, claims, query or case can't be read.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<End> {
-    let mut bundle = Bundle::read(&args.policies)?;
+    if let Some(id) = &args.decision {
+        return crate::runtime()?.block_on(decided::run(args, id));
+    }
+    let policies = args.policies.as_deref();
+    let mut bundle = Bundle::read(policies.unwrap_or(std::path::Path::new("policies")))?;
     let mut now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .context("the clock stands before 1970")?

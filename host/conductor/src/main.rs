@@ -15,10 +15,12 @@ mod bundles;
 mod claims;
 mod client;
 mod config;
+mod decisions;
 mod demo;
 mod directory;
 mod explain;
 mod fleet;
+mod ingest;
 mod key;
 mod metrics;
 mod module;
@@ -57,6 +59,9 @@ enum Command {
     Serve(ServeArgs),
     /// Says what would be masked or denied for a request, and why. Needs no gateway.
     ///
+    /// With the id of a decision: what was masked or denied, who asked, and why, in the words of the
+    /// rules that were in force then. It ends with 1 if no such decision is stored.
+    ///
     /// Ends with 0 if the request would be allowed, and with 1 if it would be denied or can't be
     /// parsed. A recorded case may well be one that is denied: it ends with 1 if its `want.json` says
     /// otherwise (`allow`), else with 0. What can't be read ends with 2.
@@ -64,7 +69,8 @@ enum Command {
         after_help = "Example: conductor explain --query '{ people { email phone } }' \
         --claims '{\"sub\":\"ann\",\"tenant\":\"acme\",\"roles\":[\"analyst\"],\
         \"purposes\":[\"support\"]}' --purpose support\n         \
-        conductor explain --all --case policies/cases/masking/rest_list"
+        conductor explain --all --case policies/cases/masking/rest_list\n         \
+        conductor explain dec_9f86d081884c7d659a2feaa0c55ad015 --config conductor.toml"
     )]
     Explain(ExplainArgs),
     /// Prints the bootstrap of a gateway or sidecar: what its Envoy is started with.
@@ -85,6 +91,9 @@ enum Command {
     /// Probes where tenants' data goes, and signs what was seen.
     #[command(after_help = "Example: conductor probe run --help")]
     Probe(probe::ProbeArgs),
+    /// Reads decision logs into the store.
+    #[command(after_help = "Example: conductor decisions ingest --help")]
+    Decisions(decisions::DecisionsArgs),
     /// Checks residency proofs offline, and keeps the keys that sign them.
     #[command(after_help = "Example: conductor proofs verify --help")]
     Proofs(proofs::ProofsArgs),
@@ -122,11 +131,26 @@ pub(crate) struct ServeArgs {
 /// Arguments of `explain`.
 #[derive(Args)]
 pub(crate) struct ExplainArgs {
+    /// A decision of the past, as `x-ig-decision` and the access log name it. Needs --config or --store.
+    #[arg(value_name = "DECISION", conflicts_with_all = ["query", "claims", "case", "all", "operation",
+        "purpose", "data_region", "region", "warrant"])]
+    decision: Option<String>,
+    /// The conductor's configuration file (TOML), which names the store of decisions.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "decision",
+        conflicts_with = "store"
+    )]
+    config: Option<PathBuf>,
+    /// The store of decisions: `sqlite:PATH` or `postgres://USER@HOST/DATABASE`.
+    #[arg(long, value_name = "URL", requires = "decision")]
+    store: Option<String>,
     /// The GraphQL document, `@FILE`, or `-` for standard input.
-    #[arg(long, value_name = "QUERY", required_unless_present = "case")]
+    #[arg(long, value_name = "QUERY", required_unless_present_any = ["case", "decision"])]
     query: Option<String>,
     /// The verified claims: a JSON object, or `@FILE`.
-    #[arg(long, value_name = "JSON", required_unless_present = "case")]
+    #[arg(long, value_name = "JSON", required_unless_present_any = ["case", "decision"])]
     claims: Option<String>,
     /// A recorded case: the request is that of its `input.json`, whatever it asks for.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["query", "claims", "operation", "purpose",
@@ -150,9 +174,9 @@ pub(crate) struct ExplainArgs {
     /// The region of the gateway that the request reaches; the tenant's own, if not given.
     #[arg(long)]
     region: Option<String>,
-    /// The policy directory.
-    #[arg(long, default_value = "policies", value_name = "DIR")]
-    policies: PathBuf,
+    /// The policy directory: `policies`, if not given; of a decision, what the store keeps of its revision.
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -211,7 +235,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("CONDUCTOR_LOG").unwrap_or_else(|_| {
-            tracing_subscriber::EnvFilter::new("info,xds=error,tokio_postgres=warn")
+            tracing_subscriber::EnvFilter::new("info,xds=error,tokio_postgres=warn,sqlx=warn")
         });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -226,6 +250,7 @@ fn main() -> ExitCode {
         Command::Warrant(args) => warrant::run(&args),
         Command::Tenant(args) => tenant::run(&args),
         Command::Proofs(args) => proofs::run(&args),
+        Command::Decisions(args) => runtime().and_then(|r| r.block_on(decisions::run(&args))),
         Command::Serve(args) => runtime().and_then(|r| r.block_on(serve::run(&args))),
         Command::Probe(args) => runtime().and_then(|r| r.block_on(probe::run(&args))),
         Command::Demo(args) => runtime().and_then(|r| r.block_on(demo::run(&args))),

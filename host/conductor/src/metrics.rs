@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use alert::{Entry, Status};
 
 use crate::api::PolicyState;
+use crate::ingest::Seen;
 use crate::probe::Summary;
 
 /// What is told.
@@ -22,6 +23,8 @@ pub struct Figures<'a> {
     pub tls: Option<peer::Figures>,
     /// The residency proofs.
     pub proofs: &'a Summary,
+    /// The stored decisions.
+    pub decisions: &'a Seen,
 }
 
 /// The page.
@@ -144,7 +147,62 @@ pub fn page(figures: &Figures<'_>) -> String {
             )],
         );
     }
+    decisions(&mut page, figures.decisions);
     page.text
+}
+
+fn decisions(page: &mut Page, seen: &Seen) {
+    type Of = fn(&store::Counters) -> i64;
+    let counters: [(&str, &str, Of); 8] = [
+        ("lines", "Lines of decision logs that were read.", |c| {
+            c.lines
+        }),
+        ("stored", "Decisions that were stored.", |c| c.stored),
+        (
+            "duplicates",
+            "Decisions that were read again and not stored again.",
+            |c| c.duplicates,
+        ),
+        ("undecided", "Lines that hold no decision.", |c| c.undecided),
+        ("malformed", "Lines that could not be read.", |c| {
+            c.malformed
+        }),
+        ("dropped", "Decisions that the mask policy drops.", |c| {
+            c.dropped
+        }),
+        (
+            "mask_failures",
+            "Decisions on which the mask policy failed.",
+            |c| c.mask_failures,
+        ),
+        (
+            "gaps",
+            "Places where decisions are missing, or may be.",
+            |c| c.gaps,
+        ),
+    ];
+    for (name, help, of) in counters {
+        let sources = seen.sources.iter();
+        page.metric(
+            &format!("maestro_decisions_{name}_total"),
+            "counter",
+            help,
+            sources.map(|c| {
+                (
+                    label("source", &c.source),
+                    of(c).try_into().unwrap_or_default(),
+                )
+            }),
+        );
+    }
+    page.metric(
+        "maestro_decisions_not_stored",
+        "gauge",
+        "1 for each source whose decisions can't be read or stored now.",
+        seen.troubles
+            .keys()
+            .map(|source| (label("source", source), 1)),
+    );
 }
 
 #[derive(Default)]
@@ -244,6 +302,20 @@ mod tests {
                 late: 10,
                 missed: 11,
                 ..Summary::default()
+            },
+            decisions: &Seen {
+                sources: vec![store::Counters {
+                    source: "/var/log/access.log".into(),
+                    lines: 12,
+                    stored: 13,
+                    duplicates: 14,
+                    malformed: 15,
+                    undecided: 16,
+                    dropped: 17,
+                    mask_failures: 18,
+                    gaps: 19,
+                }],
+                troubles: [("opa:1".to_owned(), "why".to_owned())].into(),
             },
         }));
     }

@@ -18,7 +18,9 @@ use crate::api::{self, CanaryState, PolicyState};
 use crate::bundles::{self, Shelf};
 use crate::config::Config;
 use crate::fleet::FilterCode;
+use crate::ingest::{self, Ingest, Keeper};
 use crate::probe::Summary;
+use crate::release::drive::Driver;
 use crate::watch::{Watch, fingerprint};
 use crate::{End, ServeArgs};
 
@@ -49,6 +51,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
                 Some(crate::probe::directory(&config)?.tenants.len())
             }
         };
+        ingest::mask(&config)?;
         if let Some(release) = &config.release {
             release.plan()?;
         }
@@ -84,7 +87,9 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let watching = crate::probe::Watch::open(&config, None, alerts.clone(), proofs.clone())?;
     let (policies, seen) = watch::channel(PolicyState::default());
     let codes = Arc::new(RwLock::new(first.codes()));
-    let (shelf, shelved) = watch::channel(first.shelf());
+    let (packs, packed) = watch::channel(first.shelf());
+    let (ingest, keeper, decisions) = Ingest::prepare(&config, alerts.clone()).await?;
+    first.keep(&keeper);
     accept(&cache, first, &policies, &nodes);
     alarm.policies_accepted();
     alarm.look(&cache.status());
@@ -133,10 +138,11 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         spans,
         alerts,
         cache: cache.clone(),
-        policies: seen,
+        policies: seen.clone(),
         codes: codes.clone(),
         acceptor,
         proofs: proofs.subscribe(),
+        decisions: decisions.clone(),
     };
     let api_server = tokio::spawn(api::serve(api_listener, state, stopped(&stop)));
     let askers = match &bundles_listener {
@@ -147,10 +153,20 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         let regions = config.gateways.iter().map(|g| g.region.clone()).collect();
         let state = bundles::State {
             regions: Arc::new(regions),
-            shelf: shelved,
+            shelf: packed,
         };
-        tokio::spawn(bundles::serve(listener, askers, state, stopped(&stop)))
+        let router = bundles::router(state).merge(ingest.reports());
+        tokio::spawn(bundles::serve(listener, askers, router, stopped(&stop)))
     });
+    let driver = Driver {
+        config: config.clone(),
+        cache: cache.clone(),
+        decisions: decisions.clone(),
+        policies: seen.clone(),
+        alarm: alarm.clone(),
+    };
+    let driving = tokio::spawn(driver.run(stopped(&stop)));
+    let ingesting = tokio::spawn(ingest.run(stopped(&stop)));
     let probing = watching.map(|watching| tokio::spawn(watching.run(stopped(&stop))));
     tracing::info!(
         xds = %config.xds.listen,
@@ -176,7 +192,8 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         codes,
         nodes,
         alarm,
-        shelf,
+        packs,
+        keeper,
     };
     let mut known = fingerprint(&all);
     let mut watch = Watch::new(&[&config.policies], &files)?;
@@ -205,6 +222,10 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     stop.notify_waiters();
     events.abort();
     telling.abort();
+    // It ends between two looks; a record is on the disk, or is not there.
+    let _ = tokio::time::timeout(Duration::from_secs(2), driving).await;
+    // It ends by itself, after two seconds at most.
+    let _ = ingesting.await;
     if let Some(probing) = probing {
         // It ends between two writes, or is cut off as a crash would cut it off, which the log survives.
         let _ = tokio::time::timeout(Duration::from_secs(2), probing).await;
@@ -245,7 +266,8 @@ struct InForce {
     codes: Arc<RwLock<Vec<FilterCode>>>,
     nodes: Early,
     alarm: Alarm,
-    shelf: watch::Sender<Shelf>,
+    packs: watch::Sender<Shelf>,
+    keeper: Keeper,
 }
 
 impl InForce {
@@ -262,7 +284,8 @@ impl InForce {
                 if let Ok(mut standing) = self.codes.write() {
                     *standing = codes;
                 }
-                self.shelf.send_replace(prepared.shelf());
+                self.packs.send_replace(prepared.shelf());
+                prepared.keep(&self.keeper);
                 let before = self.policies.borrow().clone();
                 accept(&self.cache, prepared, &self.policies, &self.nodes);
                 self.alarm.policies_accepted();

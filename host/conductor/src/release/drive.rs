@@ -23,7 +23,7 @@ pub struct Driver {
     /// Who is connected and has what.
     pub cache: Cache,
     /// What gateways decided.
-    pub store: store::Store,
+    pub decisions: Arc<crate::ingest::Shelf>,
     /// How policies stand.
     pub policies: watch::Receiver<PolicyState>,
     /// Who is told when something is wrong.

@@ -85,8 +85,9 @@ pub async fn collect(
     // What the stable release did as long before counts too: nodes of the step had it then.
     let begin = since.saturating_sub(elapsed_ms.max(HISTORY_MS));
     let (before, until) = (signed(begin), signed(now));
-    let during = driver.store.tally(signed(since), until).await?;
-    let usual = driver.store.tally(before, until).await?;
+    let store = driver.decisions.store().await?;
+    let during = store.tally(signed(since), until).await?;
+    let usual = store.tally(before, until).await?;
     let nodes: BTreeSet<&str> = canary.nodes.iter().map(String::as_str).collect();
     let early = |t: &&Tally| nodes.contains(t.node.as_str());
     let of = |t: &Tally, number: u64| release_of(&t.revision) == Some(number);
@@ -102,7 +103,7 @@ pub async fn collect(
     }));
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for line in driver.store.lines(before, until, None, MOST_LINES).await? {
+    for line in store.lines(before, until, None, MOST_LINES).await? {
         let recorded = Recorded::parse(&line);
         match revision(&recorded).and_then(release_of) {
             Some(number) if number == release.number => ours.push(recorded),

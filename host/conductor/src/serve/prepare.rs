@@ -8,6 +8,7 @@ use bundle::Bundle;
 use crate::bundles::{Packed, Shelf};
 use crate::config::Config;
 use crate::fleet::{self, FilterCode};
+use crate::ingest::Keeper;
 use crate::release::content::{Content, Wanted};
 
 /// Policies, code and keys that were read and tried together.
@@ -64,6 +65,14 @@ impl Prepared {
                 .and_then(|content| Served::prepare(config, content, &jwks)),
         });
         Ok(Self { stable, canary })
+    }
+
+    /// Hands the policies in, to be kept with what is decided by them.
+    pub fn keep(&self, keeper: &Keeper) {
+        let canary = self.canary.as_ref().and_then(|c| c.served.as_ref().ok());
+        for served in self.stable.iter().chain(canary) {
+            keeper.keep(&served.bundle);
+        }
     }
 
     /// The bundles that are for somebody.

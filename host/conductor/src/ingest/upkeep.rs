@@ -1,0 +1,108 @@
+//! What is done now and then: old decisions go, alerts end, policies are kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bundle::Bundle;
+use tokio::sync::{mpsc, watch};
+
+use super::shelf::{Policies, Shelf};
+use super::sink::{LOST, StoreSink, of};
+
+/// How often alerts are looked after.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// How many looks are between two deletions of what is old.
+const LOOKS: u32 = 10;
+
+/// How long a gap is news, in milliseconds.
+const NEWS_MS: i64 = 60 * 60 * 1_000;
+
+/// How long is waited before something is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Keeps the policies of each revision.
+pub async fn revisions(
+    shelf: Arc<Shelf>,
+    mut served: mpsc::UnboundedReceiver<Arc<Bundle>>,
+    mut over: watch::Receiver<bool>,
+) {
+    loop {
+        let bundle = tokio::select! {
+            bundle = served.recv() => bundle,
+            _ = over.wait_for(|over| *over) => None,
+        };
+        let Some(bundle) = bundle else {
+            return;
+        };
+        loop {
+            match keep(&shelf, &bundle).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::warn!(
+                        revision = bundle.revision,
+                        "the policies of a revision are not kept yet: {error:#}"
+                    );
+                }
+            }
+            let ended = over.wait_for(|over| *over);
+            if tokio::time::timeout(RETRY, ended).await.is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+async fn keep(shelf: &Shelf, bundle: &Arc<Bundle>) -> anyhow::Result<()> {
+    let owned = bundle.clone();
+    let text = tokio::task::spawn_blocking(move || serde_json::to_string(&Policies::of(&owned)));
+    let text = text.await??;
+    let store = shelf.store().await?;
+    let now = jiff::Timestamp::now().as_millisecond();
+    Ok(store.keep_revision(&bundle.revision, &text, now).await?)
+}
+
+/// Looks after alerts and what is old.
+pub async fn look(sink: StoreSink, mut over: watch::Receiver<bool>) {
+    let mut looks = 0;
+    loop {
+        if let Err(error) = once(&sink, looks % LOOKS == 0).await {
+            tracing::warn!("the store of decisions is not looked after: {error:#}");
+        }
+        looks = looks.wrapping_add(1);
+        let ended = over.wait_for(|over| *over);
+        if tokio::time::timeout(LOOK, ended).await.is_ok() {
+            return;
+        }
+    }
+}
+
+async fn once(sink: &StoreSink, delete: bool) -> anyhow::Result<()> {
+    let shelf = sink.shelf();
+    let store = shelf.store().await?;
+    let now = jiff::Timestamp::now().as_millisecond();
+    let gaps = store.gaps(now.saturating_sub(NEWS_MS), 10_000).await?;
+    let mut told: Vec<&str> = Vec::new();
+    for row in &gaps {
+        // The newest of each source comes first.
+        if !told.contains(&row.source.as_str()) {
+            told.push(&row.source);
+            sink.lost(row);
+        }
+    }
+    for entry in sink.alerts().entries() {
+        let source = entry.alert.about.get("source");
+        if entry.alert.name == LOST
+            && let Some(source) = source.filter(|s| !told.contains(&s.as_str()))
+        {
+            sink.alerts().resolve(LOST, &of(source));
+        }
+    }
+    if delete {
+        let deleted = store.retain(now).await?;
+        if deleted > 0 {
+            tracing::info!(deleted, "old decisions were deleted");
+        }
+    }
+    Ok(())
+}
