@@ -76,7 +76,7 @@ struct Explained {
 /// # Errors
 /// Policies, claims, query or case can't be read.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<End> {
-    let mut bundle = Bundle::read(&args.policies)?;
+    let mut bundle = Bundle::open(&args.policies)?;
     let mut now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .context("the clock stands before 1970")?
