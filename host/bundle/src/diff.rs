@@ -245,13 +245,19 @@ mod tests {
         let diff = diff(&policies(), scratch.path()).unwrap();
         assert!(!diff.is_same());
         assert_eq!(diff.files.added, ["ig/extra.rego"]);
-        assert_eq!(diff.files.changed, ["ig/fields/data.json", "schema.graphql"]);
+        assert_eq!(
+            diff.files.changed,
+            ["ig/fields/data.json", "schema.graphql"]
+        );
         assert_eq!(diff.data.len(), 1);
         assert_eq!(diff.data[0].path, "ig/fields/Person.salary/strategy");
         assert_eq!(diff.schema.added, ["Query.extra"]);
         let rules = diff.rules.unwrap();
         let loosened: Vec<&str> = rules.loosened.iter().map(|c| &*c.coordinate).collect();
-        assert!(loosened.iter().all(|c| *c == "Person.salary"), "{loosened:?}");
+        assert!(
+            loosened.iter().all(|c| *c == "Person.salary"),
+            "{loosened:?}"
+        );
         assert!(rules.loosened[0].new.starts_with("partial"), "{rules:?}");
         assert!(rules.loosened[0].examples[0].contains("role"), "{rules:?}");
     }

@@ -133,7 +133,11 @@ pub fn compare(
         if let Some(residency) = &facts.residency {
             let deltas = bundles.residency(residency, facts.time_s);
             denied = deltas.iter().any(|d| d.new.starts_with("denied"));
-            certain.extend(deltas.iter().map(|d| (residency.decision_id.clone(), d.clone())));
+            certain.extend(
+                deltas
+                    .iter()
+                    .map(|d| (residency.decision_id.clone(), d.clone())),
+            );
         }
         if let Some(masking) = facts.masking.as_ref().filter(|_| !denied) {
             let id = || masking.decision_id.clone();
@@ -147,8 +151,12 @@ pub fn compare(
         }
         compared.changed += u64::from(!certain.is_empty());
         compared.possibly_changed += u64::from(certain.is_empty() && !possible.is_empty());
-        certain.into_iter().for_each(|(id, d)| tally.add(d, true, id));
-        possible.into_iter().for_each(|(id, d)| tally.add(d, false, id));
+        certain
+            .into_iter()
+            .for_each(|(id, d)| tally.add(d, true, id));
+        possible
+            .into_iter()
+            .for_each(|(id, d)| tally.add(d, false, id));
     }
     compared.questions = bundles.known.len() as u64;
     compared.loosened = tally.take(Direction::Loosened, true);
@@ -156,7 +164,9 @@ pub fn compare(
     compared.other = tally.take(Direction::Other, true);
     // A field that is clear today can only be masked more.
     compared.possibly_tightened = tally.take(Direction::Tightened, false);
-    compared.possibly_tightened.extend(tally.take(Direction::Other, false));
+    compared
+        .possibly_tightened
+        .extend(tally.take(Direction::Other, false));
     Ok(compared)
 }
 
@@ -175,7 +185,10 @@ impl Tally {
 
     /// The changes of one direction, those of most decisions first.
     pub fn take(&self, direction: Direction, certain: bool) -> Vec<Change> {
-        let of = self.0.iter().filter(|((d, c), _)| d.direction == direction && *c == certain);
+        let of = self
+            .0
+            .iter()
+            .filter(|((d, c), _)| d.direction == direction && *c == certain);
         let mut changes: Vec<Change> = of
             .map(|((delta, _), (count, examples))| Change {
                 coordinate: delta.coordinate.clone(),
@@ -201,12 +214,20 @@ impl Both {
     fn residency(&mut self, facts: &ResidencyFacts, time_s: Option<u64>) -> Arc<Vec<Delta>> {
         let old = self.old.residency_input(facts, time_s);
         let new = self.new.residency_input(facts, time_s);
-        let key = format!("r{old}\n{new}");
+        let key = format!("r{:?} {old}\n{new}", facts.refused_by());
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
         let old = self.old.residency(&old);
-        let deltas = Arc::new(old.against(&self.new.residency(&new)));
+        // What was denied, and not as the old policy does, something else denied.
+        let deltas = match facts
+            .refused_by()
+            .is_some_and(|code| old.code() != Some(code))
+        {
+            true => Vec::new(),
+            false => old.against(&self.new.residency(&new)),
+        };
+        let deltas = Arc::new(deltas);
         self.known.insert(key, deltas.clone());
         deltas
     }
@@ -215,13 +236,13 @@ impl Both {
     fn masking(&mut self, facts: &MaskingFacts) -> Vec<Delta> {
         let mut all = Vec::new();
         for input in facts.inputs() {
-            let key = format!("m{} {input}", facts.is_refused());
+            let key = format!("m{:?} {input}", facts.refused_by());
             let deltas = match self.known.get(&key) {
                 Some(known) => known.clone(),
                 None => {
                     let old = self.old.masking(&input);
-                    // What the old policy allows and was denied all the same, something else denied.
-                    let deltas = match old.allows() && facts.is_refused() {
+                    let elsewhere = facts.refused_by().is_some_and(|c| old.code() != Some(c));
+                    let deltas = match elsewhere {
                         true => Vec::new(),
                         false => old.against(&self.new.masking(&input)),
                     };
@@ -243,7 +264,10 @@ pub(crate) fn settings(old: &Bundle, new: &Bundle) -> Vec<(String, String, Strin
     let members = |bundle: &Bundle| -> BTreeMap<String, String> {
         let settings = serde_json::to_value(&bundle.settings).unwrap_or_default();
         let members = settings.as_object().cloned().unwrap_or_default();
-        members.into_iter().map(|(n, v)| (n, v.to_string())).collect()
+        members
+            .into_iter()
+            .map(|(n, v)| (n, v.to_string()))
+            .collect()
     };
     let (old, mut new) = (members(old), members(new));
     let mut differ = Vec::new();

@@ -115,7 +115,8 @@ pub fn run(bundle: &Bundle, cases: &[Case]) -> Result<TestReport, TestError> {
         revision: bundle.revision.clone(),
         cases: cases.len(),
         failures,
-        coverage_percent: u32::try_from((covered * 100).checked_div(lines).unwrap_or(0)).unwrap_or(0),
+        coverage_percent: u32::try_from((covered * 100).checked_div(lines).unwrap_or(0))
+            .unwrap_or(0),
         coverage,
         replay: None,
     })

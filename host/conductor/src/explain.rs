@@ -82,7 +82,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<End> {
         return crate::runtime()?.block_on(decided::run(args, id));
     }
     let policies = args.policies.as_deref();
-    let mut bundle = Bundle::read(policies.unwrap_or(std::path::Path::new("policies")))?;
+    let mut bundle = Bundle::open(policies.unwrap_or(std::path::Path::new("policies")))?;
     let mut now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .context("the clock stands before 1970")?

@@ -274,7 +274,7 @@ fn labelled(planned: Vec<gateway::Planned>, revision: &str) -> anyhow::Result<xd
 
 /// Prints the configuration of a filter.
 pub fn print_filter_config(args: &FilterConfigArgs) -> anyhow::Result<End> {
-    let bundle = Bundle::read(&args.policies)?;
+    let bundle = Bundle::open(&args.policies)?;
     bundle::examine(&bundle)?;
     let regions = bundle.policy.data.pointer("/ig/regions");
     let regions = regions.and_then(|r| r.as_object());

@@ -11,6 +11,7 @@ pub(crate) use line;
 mod alarm;
 mod api;
 mod bootstrap;
+mod bundle;
 mod bundles;
 mod claims;
 mod client;
@@ -79,6 +80,9 @@ enum Command {
     /// Prints the configuration that a filter is given under these policies.
     #[command(after_help = "Example: conductor filter-config masking --region eu > masking.json")]
     FilterConfig(FilterConfigArgs),
+    /// Makes, verifies, compares and tests bundles: policies as one signed file.
+    #[command(after_help = "Example: conductor bundle build --help")]
+    Bundle(bundle::BundleArgs),
     /// Looks pseudonyms up, for who holds the keys; each look-up is recorded.
     #[command(after_help = "Example: conductor pseudonym find --help")]
     Pseudonym(pseudonym::PseudonymArgs),
@@ -174,7 +178,7 @@ pub(crate) struct ExplainArgs {
     /// The region of the gateway that the request reaches; the tenant's own, if not given.
     #[arg(long)]
     region: Option<String>,
-    /// The policy directory: `policies`, if not given; of a decision, what the store keeps of its revision.
+    /// The policy directory, or a bundle's file (which is not verified here): `policies`, if not given; of a decision, what the store keeps of its revision.
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
     /// Print JSON.
@@ -215,7 +219,7 @@ pub(crate) struct FilterConfigArgs {
     /// The gateway's region.
     #[arg(long)]
     region: String,
-    /// The policy directory.
+    /// The policy directory, or a bundle's file (which is not verified here).
     #[arg(long, default_value = "policies", value_name = "DIR")]
     policies: PathBuf,
     /// A path that serves GraphQL; may be given several times.
@@ -246,6 +250,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Bootstrap(args) => bootstrap::run(&args),
         Command::FilterConfig(args) => fleet::print_filter_config(&args),
+        Command::Bundle(args) => bundle::run(&args),
         Command::Pseudonym(args) => pseudonym::run(&args),
         Command::Warrant(args) => warrant::run(&args),
         Command::Tenant(args) => tenant::run(&args),

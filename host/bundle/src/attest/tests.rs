@@ -29,7 +29,14 @@ fn what_stands_beside_is_the_same_each_time_and_has_no_time_unless_it_is_given()
     let (archive, beside) = made(&BuildOptions::default());
     assert_eq!(made(&BuildOptions::default()).1, beside);
     let keys = PublicKeys::one(key().public());
-    verify(&archive, NAME, Some(&beside.sbom), Some(&beside.provenance), &keys).unwrap();
+    verify(
+        &archive,
+        NAME,
+        Some(&beside.sbom),
+        Some(&beside.provenance),
+        &keys,
+    )
+    .unwrap();
     verify(&archive, NAME, None, Some(&beside.provenance), &keys).unwrap();
     verify(&archive, NAME, None, None, &keys).unwrap();
     let bill: Value = serde_json::from_slice(&beside.sbom).unwrap();
@@ -59,7 +66,10 @@ fn what_belongs_to_another_bundle_or_is_of_another_key_is_refused() {
     let keys = PublicKeys::one(key().public());
     let text = String::from_utf8(beside.sbom.clone()).unwrap();
     let without = text.replacen("file:ig/data.json\",", "file:x\",", 1);
-    let renamed = text.replace("\"name\": \"schema.graphql\"", "\"name\": \"other.graphql\"");
+    let renamed = text.replace(
+        "\"name\": \"schema.graphql\"",
+        "\"name\": \"other.graphql\"",
+    );
     let spaced = text.replacen("{", "{ ", 1);
     let mut envelope: Envelope = serde_json::from_slice(&beside.provenance).unwrap();
     let statement = STANDARD.decode(&envelope.payload).unwrap();
@@ -72,11 +82,27 @@ fn what_belongs_to_another_bundle_or_is_of_another_key_is_refused() {
     let twice = serde_json::to_vec(&twice).unwrap();
     let good = (&beside.sbom[..], &beside.provenance[..]);
     for (sbom, provenance, want) in [
-        (&foreign.sbom[..], good.1, "cdx.json: it is of another bundle"),
-        (good.0, &foreign.provenance[..], "intoto.json: it is about another bundle"),
+        (
+            &foreign.sbom[..],
+            good.1,
+            "cdx.json: it is of another bundle",
+        ),
+        (
+            good.0,
+            &foreign.provenance[..],
+            "intoto.json: it is about another bundle",
+        ),
         (renamed.as_bytes(), good.1, "does not list `schema.graphql`"),
-        (without.as_bytes(), good.1, "names another bundle.tar.gz.cdx.json"),
-        (spaced.as_bytes(), good.1, "names another bundle.tar.gz.cdx.json"),
+        (
+            without.as_bytes(),
+            good.1,
+            "names another bundle.tar.gz.cdx.json",
+        ),
+        (
+            spaced.as_bytes(),
+            good.1,
+            "names another bundle.tar.gz.cdx.json",
+        ),
         (b"{", good.1, "no bill of materials"),
         (good.0, b"{}", "no DSSE envelope"),
         (good.0, &forged[..], "signature is none of the key"),

@@ -1,7 +1,7 @@
 //! What the cases are run with.
 
-use super::case::Case;
 use super::CaseError;
+use super::case::Case;
 use crate::Bundle;
 
 /// The root key of the cases' pseudonyms: the bytes 0 to 31. It protects nothing.

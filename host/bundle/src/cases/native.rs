@@ -12,11 +12,11 @@ use engine::reply::Reply;
 use engine::residency::Residency;
 use engine::warrant::CountedUses;
 
+use super::CaseError;
 use super::case::{Case, Kind};
 use super::claims::EncodedClaims;
 use super::fixture::{self, CONTEXT_KEYS, KEYS};
 use super::outcome::Outcome;
-use super::CaseError;
 use crate::Bundle;
 
 type Pairs = Vec<(String, Vec<u8>)>;

@@ -60,6 +60,11 @@ impl Effect {
         }
     }
 
+    #[cfg(test)]
+    pub fn is_clear(&self) -> bool {
+        self.strategy.is_none()
+    }
+
     fn strictness(&self) -> (Option<StrategyKind>, Reverse<u16>, bool) {
         (self.strategy, Reverse(self.shown), !self.compare)
     }
@@ -91,7 +96,10 @@ impl Asked {
             residency: Policy::load::<ResidencyDecision>(&bundle.policy)
                 .map_err(|e| invalid(e.into()))?,
             directory: Directory::read(&bundle.policy.data).map_err(|e| invalid(e.into()))?,
-            revoked: revoked.into_iter().flat_map(|r| r.keys().cloned()).collect(),
+            revoked: revoked
+                .into_iter()
+                .flat_map(|r| r.keys().cloned())
+                .collect(),
             schema,
         })
     }
@@ -104,10 +112,14 @@ impl Asked {
         };
         if !decision.allow {
             let codes: Vec<&str> = decision.denials.iter().map(|d| d.code.as_str()).collect();
-            return MaskingAnswer::Denied(codes.join(", "));
+            return MaskingAnswer::Denied(match codes.as_slice() {
+                [] => "POLICY_DENIED".to_owned(),
+                codes => codes.join(", "),
+            });
         }
         let surface = serde_json::from_str::<serde_json::Value>(input).ok();
-        let surface = surface.and_then(|i| serde_json::from_value::<Surface>(i["surface"].clone()).ok());
+        let surface =
+            surface.and_then(|i| serde_json::from_value::<Surface>(i["surface"].clone()).ok());
         match self.fields(&decision, surface.unwrap_or_default()) {
             Err(error) => MaskingAnswer::Failed(error),
             Ok(fields) => MaskingAnswer::Allowed {
@@ -236,6 +248,16 @@ impl MaskingAnswer {
         matches!(self, Self::Allowed { .. })
     }
 
+    /// The code of the refusal, if it is one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Allowed { .. } => None,
+            // A refusal goes by the first of its codes.
+            Self::Denied(codes) => codes.split(", ").next(),
+            Self::Failed(_) => Some("POLICY_FAILED"),
+        }
+    }
+
     fn label(&self) -> String {
         match self {
             Self::Allowed { .. } => "allowed".into(),
@@ -312,6 +334,19 @@ impl MaskingAnswer {
 }
 
 impl ResidencyAnswer {
+    pub fn allows(&self) -> bool {
+        matches!(self, Self::Allowed(..))
+    }
+
+    /// The code of the refusal, if it is one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Allowed(..) => None,
+            Self::Denied(code) => code.split(", ").next(),
+            Self::Failed(_) => Some("POLICY_FAILED"),
+        }
+    }
+
     fn label(&self) -> String {
         match self {
             Self::Allowed(region, None) => format!("served in {region}"),
@@ -324,8 +359,7 @@ impl ResidencyAnswer {
     /// What differs if `new` takes its place.
     pub fn against(&self, new: &Self) -> Vec<Delta> {
         let (old_label, new_label) = (self.label(), new.label());
-        let allows = |answer: &Self| matches!(answer, Self::Allowed(..));
-        let direction = match (allows(self), allows(new)) {
+        let direction = match (self.allows(), new.allows()) {
             _ if old_label == new_label => return Vec::new(),
             (true, false) => Direction::Tightened,
             (false, true) => Direction::Loosened,

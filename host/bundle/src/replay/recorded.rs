@@ -38,6 +38,7 @@ pub struct MaskingFacts {
     /// `dec_…`
     pub decision_id: String,
     outcome: Outcome,
+    code: Option<String>,
     tenant: Option<String>,
     subject: Option<String>,
     #[serde(default)]
@@ -68,6 +69,8 @@ pub struct MaskingFacts {
 pub struct ResidencyFacts {
     /// `dec_…`
     pub decision_id: String,
+    outcome: Outcome,
+    code: Option<String>,
     pub(super) tenant: String,
     pub(super) home: Option<String>,
     pub(super) region_src: String,
@@ -82,6 +85,9 @@ pub struct ResidencyFacts {
 #[serde(rename_all = "camelCase")]
 struct ResidencyText {
     decision_id: String,
+    #[serde(default)]
+    outcome: Outcome,
+    code: Option<String>,
     tenant: Option<String>,
     home: Option<String>,
     region_src: String,
@@ -164,12 +170,12 @@ fn residency_facts(record: Value) -> Result<Option<ResidencyFacts>, String> {
     let warrant = match record.get("warrant") {
         None | Some(Value::Null) => None,
         // Without what it covers no policy can be asked about it.
-        Some(_) => {
-            Some(serde_json::from_value(record).map_err(|e| unlike("residency", &e))?)
-        }
+        Some(_) => Some(serde_json::from_value(record).map_err(|e| unlike("residency", &e))?),
     };
     Ok(text.tenant.map(|tenant| ResidencyFacts {
         decision_id: text.decision_id,
+        outcome: text.outcome,
+        code: text.code,
         tenant,
         home: text.home,
         region_src: text.region_src,
@@ -189,6 +195,14 @@ fn masking_facts(record: Value) -> Result<Option<MaskingFacts>, String> {
     Ok(asked.then_some(facts))
 }
 
+impl ResidencyFacts {
+    /// The code by which the request was refused, by the policy or by something else.
+    pub(super) fn refused_by(&self) -> Option<&str> {
+        let code = self.code.as_deref().unwrap_or_default();
+        (self.outcome == Outcome::Denied).then_some(code)
+    }
+}
+
 impl MaskingFacts {
     /// What the filter asked: once for each kind of operation of the request.
     pub(super) fn inputs(&self) -> Vec<String> {
@@ -197,7 +211,10 @@ impl MaskingFacts {
             false => OperationKind::Query,
         };
         let mut kinds: Vec<OperationKind> = match &self.operation {
-            Some(first) => std::iter::once(first).chain(&self.batch).map(|o| o.kind).collect(),
+            Some(first) => std::iter::once(first)
+                .chain(&self.batch)
+                .map(|o| o.kind)
+                .collect(),
             None => vec![writes],
         };
         let mut seen = Vec::new();
@@ -221,9 +238,10 @@ impl MaskingFacts {
         inputs.filter_map(Result::ok).collect()
     }
 
-    /// Whether the request was refused, by the policy or by something else.
-    pub(super) fn is_refused(&self) -> bool {
-        self.outcome == Outcome::Denied
+    /// The code by which the request was refused, by the policy or by something else.
+    pub(super) fn refused_by(&self) -> Option<&str> {
+        let code = self.code.as_deref().unwrap_or_default();
+        (self.outcome == Outcome::Denied).then_some(code)
     }
 
     /// Whether the operation selects a field that was masked, or marked, when it was recorded.

@@ -2,7 +2,6 @@
 
 use release::{Release, Sample, Train};
 
-use crate::line;
 
 /// A line each.
 ///
