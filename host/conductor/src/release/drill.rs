@@ -169,7 +169,7 @@ impl Drill<'_> {
             "a leaking release",
             &train,
             Standing::Withdrawn,
-            "show what the stable release masks: Contact.email",
+            "show what the stable release masks: Person.email",
             masked,
             "addresses are pseudonyms again at all gateways",
         );
@@ -184,7 +184,7 @@ impl Drill<'_> {
             "what it showed reached no gateway but the first step's",
             "0 elsewhere",
             format!("{all} answers at {}, {strayed} elsewhere", early.join(", ")),
-            strayed == 0 && early.len() == 1 && all > 0,
+            strayed == 0 && early.len() == 1,
         );
         Ok(())
     }
@@ -252,6 +252,10 @@ impl Drill<'_> {
     async fn frozen(&mut self) -> anyhow::Result<()> {
         self.command(&self.yard.freeze("end of the quarter"))
             .await?;
+        let fields = self.yard.policies().join("ig/fields/data.json");
+        edit(&fields, |data| {
+            data["Person.salary"] = json!({"class": "financial", "strategy": "redact"});
+        })?;
         let number = self.put("frozen", &["--note", "too late"], None).await?;
         let promoted = self.yard.run(&self.yard.promote(number)).await?;
         self.check(
