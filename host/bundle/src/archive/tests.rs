@@ -137,7 +137,6 @@ fn changed(archive: &Archive, name: &str, content: Option<&[u8]>) -> Archive {
         .files()
         .iter()
         .filter(|(n, _)| *n != name)
-        .map(|(n, b)| (n, b))
         .collect();
     files.insert(SIGNATURES, archive.signatures.clone().unwrap());
     if let Some(content) = content {
