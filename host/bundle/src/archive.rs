@@ -25,8 +25,8 @@ use crate::key::{PublicKeys, SigningKey};
 use crate::tree::Tree;
 use crate::{Bundle, BundleError};
 
-/// A bundle's archive, unpacked in memory. Its form has been looked at; whether its signature holds
-/// only [`Archive::verify`] says.
+/// A bundle's archive, unpacked in memory. Its form has been looked at. Whether its signature holds only
+/// [`Archive::verify`] says; no rule in it is parsed before that, or before somebody asks for it.
 #[derive(Debug, Clone)]
 pub struct Archive {
     origin: PathBuf,
@@ -83,7 +83,9 @@ impl Archive {
         let signatures = signature::sign(&files, &options.scope, options.source_date, key)?;
         files.insert(SIGNATURES, signatures);
         // What is made must be what can be read.
-        Self::parse(&pack::pack(&files)?)
+        let archive = Self::parse(&pack::pack(&files)?)?;
+        archive.check()?;
+        Ok(archive)
     }
 
     /// Reads an archive's file.
@@ -132,7 +134,6 @@ impl Archive {
         let origin = PathBuf::from("the bundle");
         let text = manifest.ok_or(ArchiveError::NoManifest)?;
         let manifest = Manifest::parse(&text)?;
-        manifest.permits(&origin, &files)?;
         files.insert(MANIFEST, text);
         Ok(Self {
             origin,
@@ -144,7 +145,16 @@ impl Archive {
         })
     }
 
-    /// Whether somebody who is believed has signed exactly these files, without a scope.
+    /// Parses its modules and data, and looks whether all of them are inside of its roots.
+    ///
+    /// # Errors
+    /// A file can't be parsed, or is outside of the roots.
+    pub fn check(&self) -> Result<(), ArchiveError> {
+        self.manifest.permits(&self.origin, &self.files)
+    }
+
+    /// Whether somebody who is believed has signed exactly these files, without a scope, and they are what
+    /// a bundle may hold.
     ///
     /// # Errors
     /// Why not; where a file is at fault it is named.
@@ -158,6 +168,8 @@ impl Archive {
     /// As there, or it is signed for another scope.
     pub fn verify_for(&self, scope: &str, keys: &PublicKeys) -> Result<Verified, VerifyError> {
         let keyid = signature::verify(self.signatures.as_deref(), &self.files, scope, keys)?;
+        self.check()
+            .map_err(|e| VerifyError::Content(e.to_string()))?;
         let canonical = as_signed(&self.files).is_ok_and(|mut all| {
             all.insert(SIGNATURES, self.signatures.clone().unwrap_or_default());
             pack::pack(&all).is_ok_and(|bytes| bytes == self.bytes)

@@ -10,7 +10,7 @@ pub mod fixture;
 mod native;
 mod outcome;
 
-pub use case::{Case, Input, Kind, RequestInput, ResponseInput, Want, read_cases};
+pub use case::{Case, Input, Kind, RequestInput, ResponseInput, Want, read_case, read_cases};
 pub use claims::EncodedClaims;
 pub use native::Native;
 pub use outcome::{HeaderList, Outcome};

@@ -91,7 +91,15 @@ struct Side {
 impl Side {
     fn open(path: &Path) -> Result<Self, BundleError> {
         let files = match path.is_file() {
-            true => Archive::read(path)?.files().clone(),
+            true => {
+                let archive = Archive::read(path)?;
+                let checked = archive.check();
+                checked.map_err(|error| BundleError::Archive {
+                    path: path.to_owned(),
+                    error,
+                })?;
+                archive.files().clone()
+            }
             false => Tree::read(path)?,
         };
         let bundle = match files.get(SCHEMA) {

@@ -31,6 +31,7 @@ mod check;
 mod data;
 pub mod diff;
 mod error;
+mod json;
 pub mod key;
 mod load;
 mod patch;

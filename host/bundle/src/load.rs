@@ -69,8 +69,16 @@ impl Bundle {
     /// Takes the files of an archive. The revision is that of its content, whatever its manifest says.
     ///
     /// # Errors
-    /// As [`Bundle::read`], or it holds no schema.
+    /// As [`Bundle::read`], or it holds no schema, or something outside of its roots.
     pub fn from_archive(archive: &Archive) -> Result<Self, BundleError> {
+        let checked = archive.check();
+        checked.map_err(|error| match error {
+            crate::ArchiveError::Content(error) => *error,
+            error => BundleError::Archive {
+                path: archive.origin().to_owned(),
+                error,
+            },
+        })?;
         if archive.files().get(tree::SCHEMA).is_none() {
             return Err(BundleError::NoSchema {
                 path: archive.origin().to_owned(),

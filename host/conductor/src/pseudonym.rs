@@ -67,7 +67,7 @@ struct Common {
     /// The environment variable that holds the keys, as gateways have them.
     #[arg(long, value_name = "NAME", default_value = crate::fleet::KEYS_ENV)]
     keys_env: String,
-    /// The policy directory, for its schema.
+    /// The policy directory or a bundle's file, for its schema.
     #[arg(long, default_value = "policies", value_name = "DIR")]
     policies: PathBuf,
     /// Print JSON.

@@ -124,6 +124,9 @@ pub enum VerifyError {
     /// A file that was signed and is not there.
     #[error("`{0}` was signed and is missing")]
     Missing(String),
+    /// It is as it was signed, and no bundle that can be used.
+    #[error("it is as it was signed, and can't be used: {0}")]
+    Content(String),
     /// The files are as signed, and the archive around them is not as this program makes it.
     #[error(
         "the files are as signed, and the archive around them is not as `bundle build` makes it: something \

@@ -65,9 +65,8 @@ fn packed(files: &[(&str, &str)]) -> Vec<u8> {
 }
 
 fn refused(bytes: &[u8]) -> String {
-    Archive::parse(bytes)
-        .expect_err("it is refused")
-        .to_string()
+    let checked = Archive::parse(bytes).and_then(|a| a.check());
+    checked.expect_err("it is refused").to_string()
 }
 
 #[test]
@@ -138,7 +137,6 @@ fn changed(archive: &Archive, name: &str, content: Option<&[u8]>) -> Archive {
         .files()
         .iter()
         .filter(|(n, _)| *n != name)
-        .map(|(n, b)| (n, b))
         .collect();
     files.insert(SIGNATURES, archive.signatures.clone().unwrap());
     if let Some(content) = content {
@@ -449,9 +447,18 @@ fn what_opa_loads_and_this_does_not_is_refused() {
         let error = refused(&packed(&files));
         assert!(error.contains(want), "{want}: {error}");
     }
+    let mut files = small();
+    files.insert(MANIFEST, br#"{"revision":"x","roots":["other"]}"#.to_vec());
+    let signatures = signature::sign(&files, "", None, &key()).unwrap();
+    files.insert(SIGNATURES, signatures);
+    let archive = Archive::parse(&pack::pack(&files).unwrap()).unwrap();
+    let error = archive.verify(&keys()).unwrap_err();
+    assert!(matches!(error, VerifyError::Content(_)), "{error}");
+    assert!(Bundle::from_archive(&archive).is_err());
     // Roots that begin with the same letters are two.
     let fine = r#"{"roots": ["ig", "igloo"], "rego_version": 1, "more": true}"#;
-    Archive::parse(&packed(&[(".manifest", fine), module])).unwrap();
+    let fine = Archive::parse(&packed(&[(".manifest", fine), module])).unwrap();
+    fine.check().unwrap();
 }
 
 /// As `opa build -b policies` writes it: all data in one file, slashes before names, no schema. Made

@@ -31,8 +31,10 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Tree, ArchiveError> {
     let tar = gunzip(bytes)?;
     let mut files = Tree::default();
     let mut rest = tar.as_slice();
-    let mut archive = tar::Archive::new(&mut rest);
-    for entry in archive.entries().map_err(ArchiveError::Tar)? {
+    for entry in tar::Archive::new(&mut rest)
+        .entries()
+        .map_err(ArchiveError::Tar)?
+    {
         let mut entry = entry.map_err(ArchiveError::Tar)?;
         let name = match std::str::from_utf8(&entry.path_bytes()) {
             Ok(name) => self::name(name)?,
@@ -74,7 +76,6 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Tree, ArchiveError> {
             return Err(ArchiveError::Duplicate(name));
         }
     }
-    drop(archive);
     // Blocks of nothing fill a tar file up.
     if rest.iter().any(|b| *b != 0) {
         return Err(ArchiveError::Trailing(rest.len()));

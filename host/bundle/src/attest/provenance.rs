@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::archive::structured::hex;
+use crate::json::{member, put};
 use crate::{Archive, BuildOptions};
 
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
@@ -48,14 +49,14 @@ pub(super) fn statement(
     let dependencies: Vec<Value> = sources.iter().map(|s| file(&s.name, &s.sha256)).collect();
     let mut parameters = json!({"metadata": options.metadata, "roots": archive.manifest().roots()});
     if !options.scope.is_empty() {
-        parameters["scope"] = json!(options.scope);
+        put(&mut parameters, "scope", options.scope.as_str());
     }
     let mut metadata = json!({"invocationId": archive.manifest().revision});
     if let Some(date) = options.source_date {
-        parameters["sourceDate"] = json!(date);
+        put(&mut parameters, "sourceDate", date);
         let date = super::sbom::moment(date);
-        metadata["startedOn"] = json!(date);
-        metadata["finishedOn"] = json!(date);
+        put(&mut metadata, "startedOn", date.as_str());
+        put(&mut metadata, "finishedOn", date);
     }
     json!({
         "_type": STATEMENT,
@@ -96,8 +97,11 @@ pub(super) fn check(
             return Err(format!("its {pointer} is {seen}, not {want}"));
         }
     }
-    let digest = |of: &Value| of["digest"]["sha256"].as_str().map(str::to_owned);
-    let subjects = statement["subject"].as_array().map(Vec::as_slice);
+    let digest = |of: &Value| {
+        let digest = member(member(of, "digest"), "sha256");
+        digest.as_str().map(str::to_owned)
+    };
+    let subjects = member(&statement, "subject").as_array().map(Vec::as_slice);
     let Some([subject]) = subjects else {
         return Err("it must be about one file".into());
     };
@@ -106,10 +110,11 @@ pub(super) fn check(
     }
     let byproducts = statement.pointer("/predicate/runDetails/byproducts");
     let byproducts = byproducts.and_then(Value::as_array);
-    let named = byproducts
-        .into_iter()
-        .flatten()
-        .find(|b| b["name"].as_str().is_some_and(|n| n.ends_with(super::SBOM)));
+    let named = byproducts.into_iter().flatten().find(|b| {
+        member(b, "name")
+            .as_str()
+            .is_some_and(|n| n.ends_with(super::SBOM))
+    });
     if let (Some(named), Some(sbom)) = (named, sbom)
         && digest(named) != Some(hex(&Sha256::digest(sbom)))
     {

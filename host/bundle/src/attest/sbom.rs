@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Archive;
 use crate::archive::structured::hex;
+use crate::json::{member, put};
 
 pub(super) fn sbom(archive: &Archive, name: &str, date: Option<u64>) -> Value {
     let revision = &archive.manifest().revision;
@@ -16,7 +17,10 @@ pub(super) fn sbom(archive: &Archive, name: &str, date: Option<u64>) -> Value {
         .iter()
         .map(|(name, bytes)| component(name, bytes, revision))
         .collect();
-    let refs: Vec<Value> = components.iter().map(|c| c["bom-ref"].clone()).collect();
+    let refs: Vec<Value> = components
+        .iter()
+        .map(|c| member(c, "bom-ref").clone())
+        .collect();
     let mut metadata = json!({
         "component": {
             "bom-ref": subject,
@@ -30,7 +34,7 @@ pub(super) fn sbom(archive: &Archive, name: &str, date: Option<u64>) -> Value {
         }]},
     });
     if let Some(date) = date {
-        metadata["timestamp"] = json!(moment(date));
+        put(&mut metadata, "timestamp", moment(date));
     }
     json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -56,11 +60,13 @@ fn component(name: &str, bytes: &[u8], revision: &str) -> Value {
         .strip_prefix("filters/")
         .and_then(|n| n.strip_suffix(".wasm"));
     if let Some(filter) = filter {
-        component["type"] = json!("library");
-        component["mime-type"] = json!("application/wasm");
-        component["version"] = json!(revision);
-        component["description"] = json!(format!("the proxy-wasm filter `{filter}`"));
-        component["properties"] = json!([{"name": "ig:filter", "value": filter}]);
+        put(&mut component, "type", "library");
+        put(&mut component, "mime-type", "application/wasm");
+        put(&mut component, "version", revision);
+        let description = format!("the proxy-wasm filter `{filter}`");
+        put(&mut component, "description", description);
+        let properties = json!([{"name": "ig:filter", "value": filter}]);
+        put(&mut component, "properties", properties);
     }
     component
 }
@@ -102,22 +108,22 @@ pub(super) fn moment(seconds: u64) -> String {
 pub(super) fn check(archive: &Archive, text: &[u8]) -> Result<(), String> {
     let bill: Value =
         serde_json::from_slice(text).map_err(|e| format!("it is no bill of materials: {e}"))?;
-    if bill["bomFormat"] != "CycloneDX" {
+    if member(&bill, "bomFormat") != "CycloneDX" {
         return Err("it is no CycloneDX".into());
     }
     let hash = |of: &Value| -> Option<String> {
-        let hashes = of["hashes"].as_array()?;
-        let hash = hashes.iter().find(|h| h["alg"] == "SHA-256")?;
-        hash["content"].as_str().map(str::to_owned)
+        let hashes = member(of, "hashes").as_array()?;
+        let hash = hashes.iter().find(|h| member(h, "alg") == "SHA-256")?;
+        member(hash, "content").as_str().map(str::to_owned)
     };
-    if hash(&bill["metadata"]["component"]).as_deref() != Some(archive.digest()) {
+    if hash(member(member(&bill, "metadata"), "component")).as_deref() != Some(archive.digest()) {
         return Err("it is of another bundle".into());
     }
-    let components = bill["components"].as_array();
+    let components = member(&bill, "components").as_array();
     let mut listed: BTreeMap<&str, Option<String>> = components
         .into_iter()
         .flatten()
-        .filter_map(|c| Some((c["name"].as_str()?, hash(c))))
+        .filter_map(|c| Some((member(c, "name").as_str()?, hash(c))))
         .collect();
     for (name, bytes) in archive.files().iter() {
         if listed.remove(name) != Some(Some(hex(&Sha256::digest(bytes)))) {

@@ -282,6 +282,28 @@ pub fn read_cases(
     names.into_iter().map(case).collect()
 }
 
+/// What happens in the case of one directory, and what must come of it, if the directory says that.
+///
+/// # Errors
+/// It can't be read; the error names the file.
+pub fn read_case(
+    directory: &Path,
+    authorities: &dyn Authorities,
+) -> Result<(Input, Option<Want>), CaseError> {
+    let path = directory.join("input.json");
+    let mut input: Input = read(&path)?;
+    input
+        .complete(authorities)
+        .map_err(|reason| CaseError::Form { path, reason })?;
+    let want = match read(&directory.join("want.json")) {
+        Err(CaseError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            None
+        }
+        want => Some(want?),
+    };
+    Ok((input, want))
+}
+
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, CaseError> {
     let text = std::fs::read_to_string(path).map_err(|source| CaseError::Read {
         path: path.to_owned(),

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::case::{Case, Want};
 use super::fixture::CONTEXT_KEYS;
+use crate::json::member;
 
 /// Headers in the order of their names.
 pub type HeaderList = Vec<(String, String)>;
@@ -123,7 +124,7 @@ impl Outcome {
         }
         if let Some(code) = &want.code {
             let code = Value::String(code.clone());
-            same("code of the record", &self.record()["code"], &code);
+            same("code of the record", member(self.record(), "code"), &code);
         }
         for (name, value) in &want.headers {
             let seen = optional(header(&self.headers, name));
@@ -157,7 +158,7 @@ impl Outcome {
         match &want.context {
             Some(Value::Object(members)) => {
                 for (name, value) in members {
-                    same(&format!("context's {name}"), &context[name], value);
+                    same(&format!("context's {name}"), member(&context, name), value);
                 }
             }
             Some(other) => same("context token", &context, other),
@@ -171,19 +172,19 @@ impl Outcome {
             let record = self.residency.clone().unwrap_or_default();
             same(
                 "source region",
-                &record["regionSrc"],
+                member(&record, "regionSrc"),
                 &regions.src.as_str().into(),
             );
             same(
                 "region of the data",
-                &record["regionDst"],
+                member(&record, "regionDst"),
                 &optional(regions.dst.clone()),
             );
         }
         for (name, value) in want.record.iter().filter_map(Value::as_object).flatten() {
             same(
                 &format!("record member {name}"),
-                &self.record()[name],
+                member(self.record(), name),
                 value,
             );
         }

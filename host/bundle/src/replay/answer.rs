@@ -14,6 +14,7 @@ use engine::warrant::WarrantError;
 
 use super::recorded::ResidencyFacts;
 use super::{Delta, Direction};
+use crate::json::member;
 use crate::{Bundle, BundleError};
 
 /// A bundle that is asked.
@@ -118,8 +119,8 @@ impl Asked {
             });
         }
         let surface = serde_json::from_str::<serde_json::Value>(input).ok();
-        let surface =
-            surface.and_then(|i| serde_json::from_value::<Surface>(i["surface"].clone()).ok());
+        let surface = surface
+            .and_then(|i| serde_json::from_value::<Surface>(member(&i, "surface").clone()).ok());
         match self.fields(&decision, surface.unwrap_or_default()) {
             Err(error) => MaskingAnswer::Failed(error),
             Ok(fields) => MaskingAnswer::Allowed {

@@ -34,7 +34,7 @@ impl<'a> Desk<'a> {
             }
         }
         let keys = Keys::from_env(&common.keys_env)?;
-        let places = Places::new(Bundle::read(&common.policies)?)?;
+        let places = Places::new(Bundle::open(&common.policies)?)?;
         Ok(Self {
             common,
             keys,

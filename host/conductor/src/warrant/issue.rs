@@ -60,7 +60,7 @@ pub(super) struct IssueArgs {
     /// A file to which what was issued is added, for `warrant list`.
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
-    /// A policy directory: the warrant is given out only if its gateways would believe it.
+    /// A policy directory or a bundle's file: the warrant is given out only if its gateways would believe it.
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
     /// Print JSON: the warrant and its claims.
@@ -130,7 +130,7 @@ pub(super) fn run(args: &IssueArgs) -> anyhow::Result<End> {
         .compact(&signature)
         .context("the warrant can't be written")?;
     if let Some(policies) = &args.policies {
-        let registry = Registry::read(&Bundle::read(policies)?.policy.data)?;
+        let registry = Registry::read(&Bundle::open(policies)?.policy.data)?;
         let mut warrants = Warrants::new(registry);
         let refused = warrants.authenticate(text.as_bytes()).and_then(|warrant| {
             // One that begins later is looked at as it will be then.

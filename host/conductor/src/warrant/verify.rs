@@ -15,7 +15,7 @@ use crate::End;
 pub(super) struct VerifyArgs {
     /// A file with the warrant, or `-`.
     file: PathBuf,
-    /// The policy directory.
+    /// The policy directory, or a bundle's file.
     #[arg(long, default_value = "policies", value_name = "DIR")]
     policies: PathBuf,
     /// The moment of the request, such as 2026-12-01T00:00:00Z; now, if not given.
@@ -83,7 +83,7 @@ fn checks(failed: Option<WarrantError>) -> Vec<Check> {
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<End> {
     let text = crate::key::text(&args.file)?;
     let now = args.at.map_or_else(super::now, Ok)?;
-    let data = Bundle::read(&args.policies)?.policy.data;
+    let data = Bundle::open(&args.policies)?.policy.data;
     let directory = Directory::read(&data)?;
     let mut warrants = Warrants::new(Registry::read(&data)?);
     let warrant = warrants.authenticate(text.as_bytes());
