@@ -1,6 +1,7 @@
 //! Decisions into the store: the logs of the gateways, what they stream, what OPAs send; and what is
 //! wrong with that.
 
+mod convert;
 mod http;
 mod shelf;
 mod sink;
