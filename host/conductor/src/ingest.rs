@@ -2,11 +2,13 @@
 //! wrong with that.
 
 mod convert;
+mod drops;
 mod http;
 mod shelf;
 mod sink;
 mod upkeep;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::config::Config;
+use crate::config::{Config, Gateway};
 
 pub use http::router;
 pub use shelf::{Policies, Seen, Shelf};
@@ -29,6 +31,8 @@ pub use sink::StoreSink;
 pub struct Ingest {
     config: DecisionsConfig,
     sources: Vec<PathBuf>,
+    /// The gateways' logs and administration ports.
+    gateways: Vec<(String, SocketAddr)>,
     mask: Option<MaskPolicy>,
     sink: StoreSink,
     opa: Option<TcpListener>,
@@ -75,6 +79,11 @@ pub fn sources(config: &Config) -> Vec<PathBuf> {
     sources
 }
 
+fn gateways(config: &Config) -> Vec<(String, SocketAddr)> {
+    let of = |gateway: &Gateway| (gateway.access_log.display().to_string(), gateway.admin);
+    config.gateways.iter().map(of).collect()
+}
+
 impl Ingest {
     /// Reads the mask policy and binds the listeners.
     ///
@@ -102,6 +111,10 @@ impl Ingest {
         let ingest = Self {
             sources: match config.decisions.ingest {
                 true => sources(config),
+                false => Vec::new(),
+            },
+            gateways: match config.decisions.ingest {
+                true => gateways(config),
                 false => Vec::new(),
             },
             mask: mask(config)?,
@@ -169,6 +182,7 @@ impl Ingest {
             over.clone(),
         ));
         tasks.spawn(upkeep::look(self.sink.clone(), over.clone()));
+        tasks.spawn(drops::look(self.sink.clone(), self.gateways, over.clone()));
         stop.await;
         let _ = ended.send(true);
         let all = async { while tasks.join_next().await.is_some() {} };
