@@ -36,6 +36,10 @@ drill-release *args:
 bench-probe *args:
     cargo bench -p bench --bench probe -- {{args}}
 
+# Decision lines of a gateway's log into SQLite, on one core; `--quick`: fewer lines.
+bench-ingest *args:
+    cargo bench -p bench --bench ingest -- {{args}}
+
 # What CI asks beside the tests.
 lint:
     cargo fmt --all --check

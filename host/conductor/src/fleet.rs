@@ -195,6 +195,14 @@ pub fn spec(
             sampling_percent: traces.sampling_percent,
         }),
         access_log: gateway.access_log.clone(),
+        access_log_service: config
+            .decisions
+            .grpc_listen
+            .filter(|_| gateway.access_log_service)
+            .map(|listen| {
+                let advertised = config.advertise.decisions.clone();
+                advertised.unwrap_or_else(|| listen.into())
+            }),
         limits: gateway.limits.clone(),
     })
 }

@@ -1,11 +1,14 @@
 //! Decisions into the store: the logs of the gateways, what they stream, what OPAs send; and what is
 //! wrong with that.
 
+mod convert;
+mod drops;
 mod http;
 mod shelf;
 mod sink;
 mod upkeep;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::config::Config;
+use crate::config::{Config, Gateway};
 
 pub use http::router;
 pub use shelf::{Policies, Seen, Shelf};
@@ -28,6 +31,8 @@ pub use sink::StoreSink;
 pub struct Ingest {
     config: DecisionsConfig,
     sources: Vec<PathBuf>,
+    /// The gateways' logs and administration ports.
+    gateways: Vec<(String, SocketAddr)>,
     mask: Option<MaskPolicy>,
     sink: StoreSink,
     opa: Option<TcpListener>,
@@ -74,6 +79,11 @@ pub fn sources(config: &Config) -> Vec<PathBuf> {
     sources
 }
 
+fn gateways(config: &Config) -> Vec<(String, SocketAddr)> {
+    let of = |gateway: &Gateway| (gateway.access_log.display().to_string(), gateway.admin);
+    config.gateways.iter().map(of).collect()
+}
+
 impl Ingest {
     /// Reads the mask policy and binds the listeners.
     ///
@@ -101,6 +111,10 @@ impl Ingest {
         let ingest = Self {
             sources: match config.decisions.ingest {
                 true => sources(config),
+                false => Vec::new(),
+            },
+            gateways: match config.decisions.ingest {
+                true => gateways(config),
                 false => Vec::new(),
             },
             mask: mask(config)?,
@@ -168,6 +182,7 @@ impl Ingest {
             over.clone(),
         ));
         tasks.spawn(upkeep::look(self.sink.clone(), over.clone()));
+        tasks.spawn(drops::look(self.sink.clone(), self.gateways, over.clone()));
         stop.await;
         let _ = ended.send(true);
         let all = async { while tasks.join_next().await.is_some() {} };

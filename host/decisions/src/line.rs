@@ -60,6 +60,8 @@ struct Access<'a> {
     time: Text<'a>,
     #[serde(borrow, default)]
     node: Text<'a>,
+    #[serde(borrow, default)]
+    request_id: Text<'a>,
     #[serde(default)]
     response_code: Number,
     #[serde(default)]
@@ -155,7 +157,10 @@ fn parse(line: &[u8]) -> Result<Option<Record>, String> {
         }
         (None, None) if record.response_code.is_some_and(|code| code >= 500) => {
             record.kind = Kind::Undecided;
-            let digest = Sha256::digest(line);
+            // The same request has the same id whether a file or a stream tells it.
+            let request = access.request_id.some().unwrap_or(line);
+            let time = access.time.some().unwrap_or_default();
+            let digest = Sha256::digest(format!("{} {time} {request}", record.node));
             record.id = digest.iter().map(|b| format!("{b:02x}")).collect();
         }
         (None, None) => return Ok(None),

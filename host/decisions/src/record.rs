@@ -17,7 +17,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The decision's id: the masking filter's, or the residency filter's where that one decided alone. Of
-    /// [`Kind::Undecided`], the SHA-256 of the line.
+    /// [`Kind::Undecided`], a SHA-256 of node, time and request id.
     pub id: String,
     /// Its kind.
     pub kind: Kind,
@@ -76,7 +76,7 @@ pub struct Gap {
     pub file: String,
     /// Where in it, in bytes.
     pub at: i64,
-    /// What kind of gap: `torn`, `malformed`, `too-long`, `cut`, `gone`.
+    /// What kind of gap: `torn`, `malformed`, `too-long`, `cut`, `gone`, `dropped`.
     pub why: &'static str,
     /// One sentence.
     pub detail: String,

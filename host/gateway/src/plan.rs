@@ -108,7 +108,13 @@ pub fn plan(spec: &GatewaySpec) -> Result<Vec<Planned>, SpecError> {
     if let Some(server) = spec.tracing.as_ref().map(|t| &t.server) {
         planned.push(resource(
             tracing::CLUSTER.to_owned(),
-            &tracing::cluster(server),
+            &tracing::cluster(tracing::CLUSTER, server),
+        ));
+    }
+    if let Some(server) = &spec.access_log_service {
+        planned.push(resource(
+            access_log::SERVICE.to_owned(),
+            &tracing::cluster(access_log::SERVICE, server),
         ));
     }
     for filter in &spec.filters {

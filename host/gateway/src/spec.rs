@@ -52,6 +52,9 @@ pub struct GatewaySpec {
     pub filters: Vec<FilterSpec>,
     /// The access log: a JSON line a request.
     pub access_log: PathBuf,
+    /// Who receives the same lines by gRPC beside it, if anyone.
+    #[serde(default)]
+    pub access_log_service: Option<HostPort>,
     /// Where spans of requests go, if anywhere.
     #[serde(default)]
     pub tracing: Option<TracingSpec>,

@@ -360,6 +360,9 @@ async fn an_access_log_line_a_request() {
     for (key, value) in want {
         assert_eq!(entry[key], value, "{key} in {line}");
     }
+    for own in ["own_before_us", "own_after_us"] {
+        assert!(entry[own].is_u64(), "{own} in {line}");
+    }
     let keys: Vec<&String> = entry.as_object().unwrap().keys().collect();
     let at = |key: &str| line.find(&format!("\"{key}\":")).unwrap();
     assert!(
@@ -367,6 +370,80 @@ async fn an_access_log_line_a_request() {
         "sorted: {line}"
     );
     envoy.stop(support::PATIENCE).await.unwrap();
+}
+
+/// Keeps what it is given.
+#[derive(Clone, Default)]
+struct Kept(std::sync::Arc<std::sync::Mutex<Vec<decisions::Batch>>>);
+
+impl decisions::Sink for Kept {
+    async fn checkpoints(
+        &self,
+        _: &str,
+    ) -> Result<Vec<decisions::Checkpoint>, decisions::SinkError> {
+        Ok(Vec::new())
+    }
+
+    async fn commit(&self, batch: decisions::Batch) -> Result<(), decisions::SinkError> {
+        self.0.lock().unwrap().push(batch);
+        Ok(())
+    }
+
+    async fn node_status(&self, _: &str, _: i64, _: &str) -> Result<(), decisions::SinkError> {
+        Ok(())
+    }
+
+    fn trouble(&self, _: &str, _: Option<&str>) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_service_gets_the_lines_of_the_file() {
+    let code_dir = tempfile::tempdir().unwrap();
+    let noop = code::write(code_dir.path(), "noop.wasm", &code(true, &Does::Continue));
+    let mut world = World::new(Variant::Delta, vec![filter("residency", &noop, "{}")]).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.spec.access_log_service = Some(listener.local_addr().unwrap().into());
+    let kept = Kept::default();
+    let serving = tokio::spawn(decisions::serve_access_log_service(
+        listener,
+        kept.clone(),
+        None,
+        std::future::pending(),
+    ));
+    world.offer_all();
+    let envoy = world.start().await;
+    world.proven().await;
+    world.until(503).await;
+    // No filter decided, and the response was 503: such a line is kept.
+    let marked = [("user-agent", "marked \"so\" \u{e9}"), ("x-other", "1")];
+    world.get("/graphql?secret=1", &marked).await;
+    let deadline = tokio::time::Instant::now() + 3 * support::PATIENCE;
+    let (streamed, written) = loop {
+        let found = kept.0.lock().unwrap().iter().find_map(|batch| {
+            let record = batch.records.iter().find(|r| r.line.contains("marked"))?;
+            Some((batch.source.clone(), record.clone()))
+        });
+        let text = std::fs::read_to_string(&world.spec.access_log).unwrap_or_default();
+        let line = text.lines().find(|line| line.contains("marked"));
+        if let (Some(found), Some(line)) = (found, line) {
+            break (found, line.to_owned());
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "no line in time: {text}"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    let (source, record) = streamed;
+    assert_eq!(source, "grpc:gateway-eu-1");
+    let streamed: serde_json::Value = serde_json::from_str(&record.line).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+    for (key, value) in written.as_object().unwrap() {
+        // What Envoy does not have is null in the file, and has no tag.
+        assert_eq!(streamed.get(key).unwrap_or(&json!(null)), value, "{key}");
+    }
+    envoy.stop(support::PATIENCE).await.unwrap();
+    serving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,6 +113,7 @@ impl Door {
             },
             filters: filters(schema, wasm),
             access_log: directory.join("access.jsonl"),
+            access_log_service: None,
             tracing: None,
             limits: Default::default(),
         };

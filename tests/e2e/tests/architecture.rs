@@ -132,6 +132,7 @@ fn heavy_crates_stay_in_their_rooms() {
         ],
     );
     only(&metadata, &["regorus"], &["filters/engine"]);
+    only(&metadata, &["sqlx"], &["host/store"]);
     only(
         &metadata,
         &["wasmtime", "wasmtime-wasi"],

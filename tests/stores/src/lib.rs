@@ -5,6 +5,8 @@
 //! server, Python's packages, Envoy) fails the test with a message that says how to get it.
 
 pub mod bolt;
+#[path = "../../../host/conductor/src/ingest/convert.rs"]
+pub mod convert;
 pub mod http;
 pub mod postgres;
 pub mod python;

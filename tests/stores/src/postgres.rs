@@ -16,7 +16,8 @@ pub struct Postgres {
     pub address: SocketAddr,
     server: Child,
     log: PathBuf,
-    _directory: tempfile::TempDir,
+    name: String,
+    directory: tempfile::TempDir,
 }
 
 impl Drop for Postgres {
@@ -83,7 +84,66 @@ fn command(program: &Path, directory: &Path) -> Command {
     command
 }
 
+/// Starts the server of a directory that is prepared.
+fn serve(directory: &Path, address: SocketAddr, name: &str) -> Child {
+    let log = std::fs::File::options()
+        .append(true)
+        .open(directory.join("log"));
+    command(&programs().join("postgres"), directory)
+        .arg("-D")
+        .arg(directory.join("data"))
+        .args([
+            "-c",
+            "fsync=off",
+            "-c",
+            "log_connections=on",
+            "-c",
+            "unix_socket_directories=",
+        ])
+        .arg("-c")
+        .arg(format!("listen_addresses={}", address.ip()))
+        .arg("-c")
+        .arg(format!("port={}", address.port()))
+        .arg("-c")
+        .arg(format!("cluster_name={name}"))
+        .stdout(Stdio::null())
+        .stderr(log.expect("a log"))
+        .spawn()
+        .expect("postgres can be started")
+}
+
 impl Postgres {
+    /// Kills the server's first process (SIGKILL), as a crash would; the others end when they notice.
+    ///
+    /// # Panics
+    /// The operating system refuses.
+    pub fn kill(&mut self) {
+        self.server.kill().expect("it can be killed");
+        self.server.wait().expect("it ends");
+    }
+
+    /// Starts a killed server again, with its data, and waits until it answers.
+    ///
+    /// # Panics
+    /// It does not start in time.
+    pub async fn restart(&mut self) {
+        let config = format!(
+            "host={} port={} user=owner dbname=postgres",
+            self.address.ip(),
+            self.address.port()
+        );
+        until("PostgreSQL after a crash", async || {
+            // It refuses to start until the last process of the killed one has noticed.
+            if self.server.try_wait().ok()?.is_some() {
+                self.server = serve(self.directory.path(), self.address, &self.name);
+            }
+            let (_, connection) = tokio_postgres::connect(&config, NoTls).await.ok()?;
+            drop(connection);
+            Some(())
+        })
+        .await;
+    }
+
     /// Starts a server on an address of the loopback, with a role `app` and these databases.
     ///
     /// # Panics
@@ -124,33 +184,13 @@ impl Postgres {
             .and_then(|l| l.local_addr())
             .expect("a free port");
         let log = directory.path().join("log");
-        let file = std::fs::File::create(&log).expect("a log");
-        let server = command(&programs.join("postgres"), directory.path())
-            .arg("-D")
-            .arg(&data)
-            .args([
-                "-c",
-                "fsync=off",
-                "-c",
-                "log_connections=on",
-                "-c",
-                "unix_socket_directories=",
-            ])
-            .arg("-c")
-            .arg(format!("listen_addresses={ip}"))
-            .arg("-c")
-            .arg(format!("port={}", free.port()))
-            .arg("-c")
-            .arg(format!("cluster_name={name}"))
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .expect("postgres can be started");
+        std::fs::File::create(&log).expect("a log");
         let postgres = Self {
             address: free,
-            server,
+            server: serve(directory.path(), free, name),
             log,
-            _directory: directory,
+            name: name.to_owned(),
+            directory,
         };
         postgres.prepare(databases).await;
         postgres

@@ -2,6 +2,7 @@
 
 mod borders;
 mod callers;
+mod decisions;
 mod live;
 mod masked;
 mod outages;
@@ -104,6 +105,7 @@ pub async fn run(stage: &mut Stage) -> anyhow::Result<Vec<Check>> {
     traces::traces(stage, &mut seen).await?;
     proofs::proofs(stage, &mut seen).await?;
     records::records(stage, &mut seen).await?;
+    decisions::decisions(stage, &mut seen).await?;
     pushes::pushes(stage, &mut seen).await?;
     quarantine::quarantine(stage, &mut seen).await?;
     live::withdrawn(stage, &mut seen).await?;

@@ -130,6 +130,7 @@ impl Stage {
         let xds = port(18000)?;
         let api = port(7080)?;
         let traces = port(4317)?;
+        let access_logs = port(4318)?;
         let mut regions = Vec::new();
         for (region, offset) in Region::ALL.into_iter().zip(0u16..) {
             let upstream = Upstream::start(region, (Ipv4Addr::LOCALHOST, 0).into()).await?;
@@ -149,7 +150,7 @@ impl Stage {
             });
         }
         let proving = Proving::prepare(at, &issuer)?;
-        let mut config = configuration(setup, xds, api, traces, &regions)?;
+        let mut config = configuration(setup, xds, api, traces, access_logs, &regions)?;
         let yard = Yard::at(at);
         if setup.releases {
             config.push_str(yard.prepare(&at.join("policies"))?);

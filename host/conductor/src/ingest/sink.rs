@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use alert::run::Alerts;
 use alert::{Alert, Severity};
-use decisions::{Batch, Checkpoint, Kind, Record, Sink, SinkError};
-use store::{Gap, GapRow};
+use decisions::{Batch, Checkpoint, Sink, SinkError};
+use store::GapRow;
 
+use super::convert;
 use super::shelf::Shelf;
 
 /// Decisions are missing, or may be.
@@ -63,12 +64,12 @@ pub fn of(source: &str) -> BTreeMap<String, String> {
 impl Sink for StoreSink {
     async fn checkpoints(&self, source: &str) -> Result<Vec<Checkpoint>, SinkError> {
         let known = self.shelf.store().await?.checkpoints(source).await?;
-        Ok(known.into_iter().map(from_store).collect())
+        Ok(known.into_iter().map(convert::from_store).collect())
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), SinkError> {
         let store = self.shelf.store().await?;
-        let batch = to_store(batch);
+        let batch = convert::to_store(batch);
         let committed = store.commit(&batch).await?;
         if committed.gaps > 0
             && let Some(gap) = batch.gaps.last()
@@ -105,77 +106,5 @@ impl Sink for StoreSink {
             }),
             None => self.alerts.resolve(NOT_STORED, &of(source)),
         }
-    }
-}
-
-fn from_store(known: store::Checkpoint) -> Checkpoint {
-    Checkpoint {
-        file: decisions::FileId {
-            dev: known.file.dev,
-            ino: known.file.ino,
-        },
-        at: known.at,
-        head: known.head,
-        head_len: known.head_len,
-        done: known.done,
-    }
-}
-
-fn file(id: decisions::FileId) -> store::FileId {
-    store::FileId {
-        dev: id.dev,
-        ino: id.ino,
-    }
-}
-
-fn to_store(batch: Batch) -> store::Batch {
-    let checkpoint = |c: Checkpoint| store::Checkpoint {
-        file: file(c.file),
-        at: c.at,
-        head: c.head,
-        head_len: c.head_len,
-        done: c.done,
-    };
-    let gap = |g: decisions::Gap| Gap {
-        file: g.file,
-        at: g.at,
-        why: g.why.to_owned(),
-        detail: g.detail,
-        sample: g.sample,
-        time_ms: g.time_ms,
-    };
-    store::Batch {
-        source: batch.source,
-        decisions: batch.records.into_iter().map(decision).collect(),
-        checkpoints: batch.checkpoints.into_iter().map(checkpoint).collect(),
-        forget: batch.forget.into_iter().map(file).collect(),
-        gaps: batch.gaps.into_iter().map(gap).collect(),
-        lines: batch.lines,
-        malformed: batch.malformed,
-        undecided: batch.undecided,
-        dropped: batch.dropped,
-        mask_failures: batch.mask_failures,
-    }
-}
-
-fn decision(record: Record) -> store::Decision {
-    store::Decision {
-        id: record.id,
-        kind: match record.kind {
-            Kind::Gateway => store::Kind::Gateway,
-            Kind::Undecided => store::Kind::Undecided,
-            Kind::Opa => store::Kind::Opa,
-        },
-        beside: record.beside,
-        time_ms: record.time_ms,
-        node: record.node,
-        revision: record.revision,
-        tenant: record.tenant,
-        outcome: record.outcome,
-        response_code: record.response_code,
-        duration_ms: record.duration_ms,
-        own_us: record.own_us,
-        masked: record.masked,
-        line: record.line,
     }
 }

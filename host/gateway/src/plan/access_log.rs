@@ -8,15 +8,22 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::access_loggers::grpc::v3::{
+    CommonGrpcAccessLogConfig, HttpGrpcAccessLogConfig,
+};
+use envoy_types::pb::envoy::r#type::tracing::v3::{CustomTag, custom_tag};
 use envoy_types::pb::google::protobuf::{Any, Value, value::Kind};
+use envoy_types::util::pack_any;
 use prost::Message;
 
+use super::{millis, uint};
 use crate::spec::GatewaySpec;
 
 const TYPE_URL: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
 
 /// What is logged of a request: key and Envoy's command for it.
-const FIELDS: [(&str, &str); 23] = [
+const FIELDS: [(&str, &str); 25] = [
     ("authority", "%REQ(:AUTHORITY)%"),
     ("bytes_received", "%BYTES_RECEIVED%"),
     ("bytes_sent", "%BYTES_SENT%"),
@@ -24,6 +31,9 @@ const FIELDS: [(&str, &str); 23] = [
     ("decision", "%FILTER_STATE(wasm.ig.decision:PLAIN)%"),
     ("duration_ms", "%DURATION%"),
     ("method", "%REQ(:METHOD)%"),
+    // What the gateway itself took: until it asked the upstream, and after the last byte of its answer.
+    ("own_after_us", "%COMMON_DURATION(US_RX_END:DS_TX_END:us)%"),
+    ("own_before_us", "%COMMON_DURATION(DS_RX_BEG:US_TX_BEG:us)%"),
     ("path", "%PATH(NQ:PATH)%"),
     ("protocol", "%PROTOCOL%"),
     ("request_duration_ms", "%REQUEST_DURATION%"),
@@ -45,9 +55,62 @@ const FIELDS: [(&str, &str); 23] = [
     ("user_agent", "%REQ(USER-AGENT)%"),
 ];
 
-pub(super) fn access_log(spec: &GatewaySpec) -> accesslog::AccessLog {
+/// The name of the cluster of the access log service, and of the log.
+pub(super) const SERVICE: &str = "decisions";
+
+/// The logs of a gateway: the file, and the service if there is one.
+pub(super) fn access_logs(spec: &GatewaySpec) -> Vec<accesslog::AccessLog> {
     let constants = [("node", spec.node_id.as_str()), ("region", &spec.region)];
-    file(&spec.access_log, &FIELDS, &constants)
+    let mut logs = vec![file(&spec.access_log, &FIELDS, &constants)];
+    if spec.access_log_service.is_some() {
+        logs.push(service(&constants));
+    }
+    logs
+}
+
+/// The same by Envoy's gRPC access log service: what is a key of the line in the file is a custom tag of the
+/// entry.
+fn service(constants: &[(&str, &str)]) -> accesslog::AccessLog {
+    let tag = |key: &str, r#type| CustomTag {
+        tag: key.to_owned(),
+        r#type: Some(r#type),
+    };
+    let commands = FIELDS
+        .iter()
+        .map(|&(key, command)| tag(key, custom_tag::Type::Value(command.to_owned())));
+    let literals = constants.iter().map(|&(key, value)| {
+        let value = value.to_owned();
+        tag(
+            key,
+            custom_tag::Type::Literal(custom_tag::Literal { value }),
+        )
+    });
+    let server = core::grpc_service::EnvoyGrpc {
+        cluster_name: SERVICE.to_owned(),
+        ..Default::default()
+    };
+    let config = HttpGrpcAccessLogConfig {
+        common_config: Some(CommonGrpcAccessLogConfig {
+            log_name: SERVICE.to_owned(),
+            transport_api_version: core::ApiVersion::V3 as i32,
+            grpc_service: Some(core::GrpcService {
+                target_specifier: Some(core::grpc_service::TargetSpecifier::EnvoyGrpc(server)),
+                ..Default::default()
+            }),
+            buffer_flush_interval: millis(250),
+            buffer_size_bytes: uint(64 * 1024),
+            custom_tags: commands.chain(literals).collect(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    accesslog::AccessLog {
+        name: "envoy.access_loggers.http_grpc".to_owned(),
+        config_type: Some(accesslog::access_log::ConfigType::TypedConfig(pack_any(
+            config,
+        ))),
+        ..Default::default()
+    }
 }
 
 /// A log in a file: keys and Envoy's commands for them, and keys and what always stands there.

@@ -66,7 +66,7 @@ fn connection_manager(spec: &GatewaySpec) -> hcm::HttpConnectionManager {
         stream_idle_timeout: millis(limits.stream_idle_timeout_ms),
         request_timeout: millis(limits.request_timeout_ms),
         request_headers_timeout: millis(limits.request_timeout_ms),
-        access_log: vec![access_log::access_log(spec)],
+        access_log: access_log::access_logs(spec),
         tracing: spec.tracing.as_ref().map(|t| tracing::tracing(spec, t)),
         local_reply_config: Some(local_reply::config(spec)),
         use_remote_address: yes(),

@@ -92,6 +92,7 @@ pub(crate) fn sample() -> GatewaySpec {
             },
         ],
         access_log: "/var/log/gateway/access.jsonl".into(),
+        access_log_service: None,
         tracing: Some(TracingSpec {
             server: HostPort {
                 host: "conductor.example".to_owned(),
@@ -140,6 +141,33 @@ fn a_gateway_has_these_resources() {
 }
 
 #[test]
+fn a_log_service_is_a_cluster_and_a_second_log() {
+    use envoy_types::pb::envoy::extensions::access_loggers::grpc::v3::HttpGrpcAccessLogConfig;
+    use envoy_types::pb::envoy::r#type::tracing::v3::custom_tag::Type;
+    let mut spec = sample();
+    assert_eq!(access_log::access_logs(&spec).len(), 1);
+    spec.access_log_service = Some(local(4318).into());
+    let names: Vec<String> = plan(&spec).unwrap().into_iter().map(|p| p.name).collect();
+    assert!(names.contains(&"decisions".to_owned()), "{names:?}");
+    let log = access_log::access_logs(&spec).pop().unwrap();
+    let Some(envoy_types::pb::envoy::config::accesslog::v3::access_log::ConfigType::TypedConfig(
+        any,
+    )) = log.config_type
+    else {
+        panic!("a typed configuration");
+    };
+    let config = HttpGrpcAccessLogConfig::decode(&any.value[..]).unwrap();
+    let tags = config.common_config.unwrap().custom_tags;
+    let tag = |name: &str| {
+        tags.iter()
+            .find(|t| t.tag == name)
+            .and_then(|t| t.r#type.clone())
+    };
+    assert!(matches!(tag("decision"), Some(Type::Value(v)) if v.contains("wasm.ig.decision")));
+    assert!(matches!(tag("node"), Some(Type::Literal(l)) if l.value == "gateway-eu-1"));
+}
+
+#[test]
 fn the_receiver_of_spans_is_looked_up_by_its_name_only() {
     use envoy_types::pb::envoy::config::cluster::v3::cluster::{
         ClusterDiscoveryType, DiscoveryType,
@@ -154,7 +182,7 @@ fn the_receiver_of_spans_is_looked_up_by_its_name_only() {
             port: 4317,
         };
         let want = ClusterDiscoveryType::Type(kind as i32);
-        let cluster = tracing::cluster(&server);
+        let cluster = tracing::cluster("traces", &server);
         assert_eq!(cluster.cluster_discovery_type, Some(want), "{host}");
     }
 }

@@ -78,8 +78,8 @@ fn tags(spec: &GatewaySpec) -> Vec<CustomTag> {
     .collect()
 }
 
-/// The receiver's cluster; gRPC is HTTP/2.
-pub(super) fn cluster(server: &HostPort) -> cluster::Cluster {
+/// The cluster of a receiver; gRPC is HTTP/2.
+pub(super) fn cluster(name: &str, server: &HostPort) -> cluster::Cluster {
     use cluster::cluster::DiscoveryType;
     use http::http_protocol_options::explicit_http_config::ProtocolConfig;
     use http::http_protocol_options::{ExplicitHttpConfig, UpstreamProtocolOptions};
@@ -99,6 +99,6 @@ pub(super) fn cluster(server: &HostPort) -> cluster::Cluster {
     };
     cluster::Cluster {
         typed_extension_protocol_options: [(HTTP_OPTIONS.to_owned(), pack_any(http2))].into(),
-        ..one_host(CLUSTER, socket(server), kind)
+        ..one_host(name, socket(server), kind)
     }
 }

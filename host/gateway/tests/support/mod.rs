@@ -92,6 +92,7 @@ impl World {
             },
             filters,
             access_log: dir.path().join("access.jsonl"),
+            access_log_service: None,
             tracing: None,
             limits: Default::default(),
         };

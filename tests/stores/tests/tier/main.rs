@@ -3,6 +3,7 @@
 mod agent;
 mod bolt;
 mod closed;
+mod decisions;
 mod neo4j;
 mod objects;
 mod opening;

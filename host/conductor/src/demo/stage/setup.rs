@@ -99,6 +99,7 @@ pub fn configuration(
     xds: SocketAddr,
     api: SocketAddr,
     traces: SocketAddr,
+    access_logs: SocketAddr,
     regions: &[RegionStage],
 ) -> anyhow::Result<String> {
     let delivery = match setup.delivery {
@@ -110,6 +111,7 @@ pub fn configuration(
          [filters]\nresidency = \"filters/residency.wasm\"\nmasking = \"filters/masking.wasm\"\n\
          guard = \"filters/guard.wasm\"\ndelivery = \"{delivery}\"\n\n\
          [xds]\nlisten = \"{xds}\"\n\n[api]\nlisten = \"{api}\"\n\n\
+         [decisions]\ngrpc_listen = \"{access_logs}\"\n\n\
          [traces]\nlisten = \"{traces}\"\nsampling_percent = 100.0\n\n\
          [jwt]\nissuer = \"{ISSUER}\"\naudiences = [\"{AUDIENCE}\"]\njwks_file = \"jwks.json\"\n"
     );
@@ -127,8 +129,15 @@ pub fn configuration(
             text,
             "\n[[gateways]]\nregion = \"{}\"\nlisten = \"{}\"\nadmin = \"{}\"\n\
              endpoints = {endpoints}\naccess_log = {:?}\n\
+             access_log_service = {}\n\
              response_headers = [\"x-upstream-region\"]\nxds_variant = \"{}\"\n",
-            region.name, region.listen, region.admin, region.access_log, setup.xds,
+            region.name,
+            region.listen,
+            region.admin,
+            region.access_log,
+            // Both ways, in one region.
+            region.name == "us",
+            setup.xds,
         );
         text.push_str(&region.side.configuration(&setup.xds));
     }
