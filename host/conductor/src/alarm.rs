@@ -9,6 +9,7 @@ const REFUSED_CONFIGURATION: &str = "ConfigurationRefused";
 const REFUSED_POLICIES: &str = "PoliciesRefused";
 const WITHDRAWN: &str = "ReleaseWithdrawn";
 const STANDS: &str = "ReleaseTrainStands";
+const NOT_KEPT: &str = "LastGoodNotKept";
 
 /// Raises and ends the conductor's own alerts.
 #[derive(Debug, Clone)]
@@ -108,6 +109,26 @@ impl Alarm {
     /// Releases are carried on.
     pub fn train_moves(&self) {
         self.alerts.resolve(STANDS, &BTreeMap::new());
+    }
+
+    /// What groups accepted can't be written to the state directory.
+    pub fn not_kept(&self, reason: &str) {
+        tracing::error!("the last good configuration is not kept: {reason}");
+        self.alerts.raise(Alert {
+            name: NOT_KEPT.into(),
+            severity: Severity::Warning,
+            about: BTreeMap::new(),
+            summary: "what the gateways accepted can't be kept for a restart".into(),
+            description: reason.into(),
+            runbook: "the state directory has to be writable and have room; it is tried again every few \
+                      seconds, and a conductor that starts meanwhile remembers an older configuration"
+                .into(),
+        });
+    }
+
+    /// It can.
+    pub fn kept(&self) {
+        self.alerts.resolve(NOT_KEPT, &BTreeMap::new());
     }
 
     /// The policy directory is in force.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 use alert::run::Alerts;
@@ -15,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use traces::Spans;
 
-use crate::fleet::FilterCode;
+use crate::fleet::{self, FilterCode};
 use crate::ingest;
 use crate::metrics;
 use crate::probe::Summary;
@@ -33,6 +34,8 @@ pub struct State {
     pub policies: watch::Receiver<PolicyState>,
     /// The filters' code: that of everybody, and that of a release that is under way.
     pub codes: Arc<RwLock<Vec<FilterCode>>>,
+    /// The state directory, in which it lies.
+    pub state: PathBuf,
     /// What asks nodes for certificates.
     pub acceptor: Option<peer::Acceptor>,
     /// The residency proofs.
@@ -176,17 +179,11 @@ async fn proofs(Shared(state): Shared<State>) -> Json<Summary> {
 }
 
 async fn filter(Shared(state): Shared<State>, Path(name): Path<String>) -> Response {
-    let known = name.strip_suffix(".wasm").and_then(|sha256| {
-        let codes = state.codes.read().ok()?;
-        let code = codes.iter().find_map(|c| c.by_hash(sha256));
-        code.map(|c| c.path.clone())
-    });
+    let known = name
+        .strip_suffix(".wasm")
+        .and_then(|sha256| fleet::kept(&state.state, sha256));
     let Some(path) = known else {
-        return (
-            StatusCode::NOT_FOUND,
-            "no filter of that hash is in force\n",
-        )
-            .into_response();
+        return (StatusCode::NOT_FOUND, "there is no filter of that hash\n").into_response();
     };
     match tokio::fs::read(&path).await {
         Ok(bytes) => ([(header::CONTENT_TYPE, "application/wasm")], bytes).into_response(),

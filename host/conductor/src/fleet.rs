@@ -75,14 +75,23 @@ impl FilterCode {
             },
         })
     }
+}
 
-    /// The code of that hash.
-    pub fn by_hash(&self, sha256: &str) -> Option<&Code> {
-        [&self.residency, &self.masking]
-            .into_iter()
-            .chain(&self.guard)
-            .find(|c| c.sha256 == sha256)
-    }
+/// The file of the code of that hash, in force or not: a group that is taken back needs what it had.
+pub fn kept(state: &Path, sha256: &str) -> Option<PathBuf> {
+    let is_hash = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
+    let ending = format!("-{sha256}.wasm");
+    let mut files = std::fs::read_dir(directory(state))
+        .ok()
+        .filter(|_| is_hash)?
+        .flatten();
+    files
+        .find(|file| file.file_name().to_string_lossy().ends_with(&ending))
+        .map(|file| file.path())
+}
+
+fn directory(state: &Path) -> PathBuf {
+    state.join("filters")
 }
 
 fn keep(bytes: &[u8], state: &Path, name: &str) -> anyhow::Result<Code> {
@@ -91,7 +100,7 @@ fn keep(bytes: &[u8], state: &Path, name: &str) -> anyhow::Result<Code> {
         .iter()
         .map(|b| format!("{b:02x}"))
         .collect();
-    let directory = state.join("filters");
+    let directory = directory(state);
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("can't make {}", directory.display()))?;
     let path = directory.join(format!("{name}-{sha256}.wasm"));

@@ -23,6 +23,7 @@ mod explain;
 mod fleet;
 mod ingest;
 mod key;
+mod last_good;
 mod metrics;
 mod module;
 mod peers;
@@ -31,6 +32,7 @@ mod proofs;
 mod pseudonym;
 mod release;
 mod serve;
+mod status;
 mod tenant;
 mod warrant;
 mod watch;
@@ -83,6 +85,9 @@ enum Command {
     /// Makes, verifies, compares and tests bundles: policies as one signed file.
     #[command(after_help = "Example: conductor bundle build --help")]
     Bundle(bundle::BundleArgs),
+    /// Asks a conductor who has which configuration.
+    #[command(after_help = "Example: conductor xds status --help")]
+    Xds(status::XdsArgs),
     /// Looks pseudonyms up, for who holds the keys; each look-up is recorded.
     #[command(after_help = "Example: conductor pseudonym find --help")]
     Pseudonym(pseudonym::PseudonymArgs),
@@ -258,6 +263,7 @@ fn main() -> ExitCode {
         Command::Decisions(args) => runtime().and_then(|r| r.block_on(decisions::run(&args))),
         Command::Serve(args) => runtime().and_then(|r| r.block_on(serve::run(&args))),
         Command::Probe(args) => runtime().and_then(|r| r.block_on(probe::run(&args))),
+        Command::Xds(args) => runtime().and_then(|r| r.block_on(status::run(&args))),
         Command::Demo(args) => runtime().and_then(|r| r.block_on(demo::run(&args))),
     };
     match ended {

@@ -19,6 +19,7 @@ use crate::bundles::{self, Shelf};
 use crate::config::Config;
 use crate::fleet::FilterCode;
 use crate::ingest::{self, Ingest, Keeper};
+use crate::last_good::LastGood;
 use crate::probe::Summary;
 use crate::release::drive::Driver;
 use crate::watch::{Watch, fingerprint};
@@ -39,10 +40,11 @@ const LOOK: Duration = Duration::from_secs(2);
 /// The configuration or the policies can't be used, or a port is taken.
 pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let config = Arc::new(Config::read(&args.config)?);
-    let first = Prepared::read(&config)?;
+    let first = Prepared::read(&config);
     let receivers = Receivers::read(&config.alerts)?;
     let acceptor = crate::peers::acceptor(&config, peer::H2)?;
     if args.check_config {
+        let first = first?;
         // Before anything is called fine.
         let probed = match config.probe {
             None => None,
@@ -86,13 +88,33 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let proofs = watch::Sender::new(Summary::default());
     let watching = crate::probe::Watch::open(&config, None, alerts.clone(), proofs.clone())?;
     let (policies, seen) = watch::channel(PolicyState::default());
-    let codes = Arc::new(RwLock::new(first.codes()));
-    let (packs, packed) = watch::channel(first.shelf());
+    let codes = Arc::new(RwLock::new(Vec::new()));
+    let (packs, packed) = watch::channel(Shelf::default());
     let (ingest, keeper, decisions) = Ingest::prepare(&config, alerts.clone()).await?;
-    first.keep(&keeper);
-    accept(&cache, first, &policies, &nodes);
-    alarm.policies_accepted();
+    let last_good = LastGood::restore(&config.state, &cache);
+    let in_force = InForce {
+        config: config.clone(),
+        cache: cache.clone(),
+        policies,
+        codes: codes.clone(),
+        nodes,
+        alarm: alarm.clone(),
+        packs,
+        keeper,
+    };
+    match first {
+        Ok(first) => in_force.accept(first),
+        Err(error) if last_good.has_any() => {
+            let reason = format!("{error:#}");
+            tracing::error!(
+                "the policies can't be used, so that the last good configurations are served: {reason}"
+            );
+            in_force.refuse(reason);
+        }
+        Err(error) => return Err(error),
+    }
     alarm.look(&cache.status());
+    let proven = cache.subscribe();
     let events = tokio::spawn(tell(cache.subscribe(), cache.clone(), alarm.clone()));
 
     let bind = async |address, what: &str| {
@@ -130,6 +152,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
             stopped(&stop),
         )),
     };
+    let keeping = tokio::spawn(last_good.run(proven, alarm.clone(), stopped(&stop)));
     let telling = tokio::spawn(receivers.tell(alerts.clone(), stopped(&stop)));
     let spans = Spans::new(config.traces.as_ref().map_or(1, |t| t.keep));
     let traces_server = traces_listener
@@ -139,7 +162,8 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         alerts,
         cache: cache.clone(),
         policies: seen.clone(),
-        codes: codes.clone(),
+        codes,
+        state: config.state.clone(),
         acceptor,
         proofs: proofs.subscribe(),
         decisions: decisions.clone(),
@@ -185,23 +209,15 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let records = config.release.as_ref().map(|r| Depot::records_in(&r.dir));
     files.extend(records.as_deref());
     let all = [&[config.policies.as_path()][..], &files].concat();
-    let in_force = InForce {
-        config: config.clone(),
-        cache,
-        policies,
-        codes,
-        nodes,
-        alarm,
-        packs,
-        keeper,
-    };
     let mut known = fingerprint(&all);
-    let mut watch = Watch::new(&[&config.policies], &files)?;
+    let mut watch = Watch::new(&[&config.policies], &files)
+        .map_err(unwatched)
+        .ok();
     let mut look = tokio::time::interval(LOOK);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     loop {
         tokio::select! {
-            () = watch.changed() => {}
+            () = changed(watch.as_mut()) => {}
             _ = look.tick() => if fingerprint(&all) == known { continue },
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
@@ -213,9 +229,8 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
             _ = terminate.recv() => break,
         }
         // A directory that was replaced is another one to the operating system.
-        match Watch::new(&[&config.policies], &files) {
-            Ok(renewed) => watch = renewed,
-            Err(error) => tracing::warn!("looking every {} s: {error:#}", LOOK.as_secs()),
+        if let Ok(renewed) = Watch::new(&[&config.policies], &files).map_err(unwatched) {
+            watch = Some(renewed);
         }
     }
     tracing::info!("stopping");
@@ -230,6 +245,8 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         // It ends between two writes, or is cut off as a crash would cut it off, which the log survives.
         let _ = tokio::time::timeout(Duration::from_secs(2), probing).await;
     }
+    // What was proven last is written, if the disk lets it.
+    let _ = tokio::time::timeout(Duration::from_secs(2), keeping).await;
     // Streams are open for as long as gateways live: they are not waited for.
     let _ = tokio::time::timeout(Duration::from_secs(2), async {
         let _ = xds_server.await;
@@ -245,17 +262,16 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-fn accept(cache: &Cache, prepared: Prepared, policies: &watch::Sender<PolicyState>, nodes: &Early) {
-    let revision = |served: &Served| served.bundle.revision.clone();
-    let stable = prepared.stable.as_ref().map(revision);
-    let canary = prepared.canary.as_ref().map(|canary| CanaryState {
-        release: canary.release,
-        revision: canary.served.as_ref().ok().map(revision),
-        refused: canary.served.as_ref().err().map(|e| format!("{e:#}")),
-        nodes: canary.nodes.iter().cloned().collect(),
-    });
-    groups::offer(cache, prepared, nodes);
-    policies.send_modify(|state| state.accepted(stable.as_deref(), canary));
+/// Waits for a change that the operating system reports.
+async fn changed(watch: Option<&mut Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn unwatched(error: anyhow::Error) {
+    tracing::warn!("looking every {} s: {error:#}", LOOK.as_secs());
 }
 
 /// What a change of files changes.
@@ -278,17 +294,9 @@ impl InForce {
         let prepared = tokio::task::spawn_blocking(move || Prepared::read(&owned)).await;
         match prepared.map_err(anyhow::Error::from).and_then(|r| r) {
             Ok(prepared) => {
-                let codes = prepared.codes();
-                let unchanged = self.codes.read().is_ok_and(|c| *c == codes);
-                // Before anybody is told to fetch it.
-                if let Ok(mut standing) = self.codes.write() {
-                    *standing = codes;
-                }
-                self.packs.send_replace(prepared.shelf());
-                prepared.keep(&self.keeper);
+                let unchanged = self.codes.read().is_ok_and(|c| *c == prepared.codes());
                 let before = self.policies.borrow().clone();
-                accept(&self.cache, prepared, &self.policies, &self.nodes);
-                self.alarm.policies_accepted();
+                self.accept(prepared);
                 self.alarm.look(&self.cache.status());
                 let now = self.policies.borrow().clone();
                 if !unchanged || !now.serves_as(&before) {
@@ -307,11 +315,37 @@ impl InForce {
                 }
             }
             Err(error) => {
-                let message = format!("{error:#}");
-                self.alarm.policies_refused(&message);
-                self.policies.send_modify(|state| state.refused(message));
+                self.refuse(format!("{error:#}"));
             }
         }
+    }
+
+    /// Offers what was read and tried, and makes its code and its bundles known.
+    fn accept(&self, prepared: Prepared) {
+        // Before anybody is told to fetch it.
+        if let Ok(mut standing) = self.codes.write() {
+            *standing = prepared.codes();
+        }
+        self.packs.send_replace(prepared.shelf());
+        prepared.keep(&self.keeper);
+        let revision = |served: &Served| served.bundle.revision.clone();
+        let stable = prepared.stable.as_ref().map(revision);
+        let canary = prepared.canary.as_ref().map(|canary| CanaryState {
+            release: canary.release,
+            revision: canary.served.as_ref().ok().map(revision),
+            refused: canary.served.as_ref().err().map(|e| format!("{e:#}")),
+            nodes: canary.nodes.iter().cloned().collect(),
+        });
+        groups::offer(&self.cache, prepared, &self.nodes);
+        self.policies
+            .send_modify(|state| state.accepted(stable.as_deref(), canary));
+        self.alarm.policies_accepted();
+    }
+
+    /// Says that what is to be in force can't be.
+    fn refuse(&self, reason: String) {
+        self.alarm.policies_refused(&reason);
+        self.policies.send_modify(|state| state.refused(reason));
     }
 }
 

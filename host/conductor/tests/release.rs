@@ -79,7 +79,15 @@ impl World {
     fn key(&self, name: &str) {
         let file = format!("{name}.pem");
         let curve = "ec_paramgen_curve:P-256";
-        let arguments = ["genpkey", "-algorithm", "EC", "-pkeyopt", curve, "-out", &file];
+        let arguments = [
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            curve,
+            "-out",
+            &file,
+        ];
         openssl(self.directory.path(), &arguments);
     }
 
@@ -133,19 +141,37 @@ fn by(name: &str) -> String {
 fn who_releases_does_not_approve_and_nobody_else_may() {
     let world = World::new();
     world.build("one.tar.gz");
-    let said = world.does(&format!("bundle release one.tar.gz {} --note first", by("ann")));
+    let said = world.does(&format!(
+        "bundle release one.tar.gz {} --note first",
+        by("ann")
+    ));
     assert!(said.starts_with("release 1: revision r-"), "{said}");
     assert!(said.contains("cases passed"), "{said}");
     for (line, why) in [
-        (format!("bundle approve 1 {}", by("ann")), "somebody else has to approve it"),
-        (format!("bundle promote 1 {}", by("bob")), "release 1 has 0 of 1 approvals"),
-        (format!("bundle approve 1 {}", by("eve")), "eve is not among those who may sign (ann, bob)"),
+        (
+            format!("bundle approve 1 {}", by("ann")),
+            "somebody else has to approve it",
+        ),
+        (
+            format!("bundle promote 1 {}", by("bob")),
+            "release 1 has 0 of 1 approvals",
+        ),
+        (
+            format!("bundle approve 1 {}", by("eve")),
+            "eve is not among those who may sign (ann, bob)",
+        ),
         (
             "bundle approve 1 --config conductor.toml --by bob --key eve.pem".into(),
             "the key is not the one that is trusted as bob's",
         ),
-        (format!("bundle approve 2 {}", by("bob")), "there is no release 2"),
-        (format!("bundle rollback --reason x {}", by("bob")), "no release is stable yet"),
+        (
+            format!("bundle approve 2 {}", by("bob")),
+            "there is no release 2",
+        ),
+        (
+            format!("bundle rollback --reason x {}", by("bob")),
+            "no release is stable yet",
+        ),
         (format!("bundle thaw {}", by("bob")), "not frozen"),
     ] {
         let said = world.refuses(&line);
@@ -159,10 +185,16 @@ fn who_releases_does_not_approve_and_nobody_else_may() {
     world.does(&format!("bundle promote 1 {}", by("ann")));
     let train = world.train();
     assert_eq!(train["releases"]["1"]["standing"], "canary");
-    assert_eq!(train["releases"]["1"]["approvals"], serde_json::json!(["bob"]));
+    assert_eq!(
+        train["releases"]["1"]["approvals"],
+        serde_json::json!(["bob"])
+    );
     assert_eq!(train["records"], 5);
     let shown = world.does("bundle status --config conductor.toml");
-    assert!(shown.contains("release 1 waits for its first step"), "{shown}");
+    assert!(
+        shown.contains("release 1 waits for its first step"),
+        "{shown}"
+    );
     world.does(&format!("bundle withdraw 1 --reason no {}", by("bob")));
     let shown = world.does("bundle status --config conductor.toml 1");
     assert!(shown.contains("withdrawn  bob: no"), "{shown}");
@@ -176,7 +208,10 @@ fn who_releases_does_not_approve_and_nobody_else_may() {
     ] {
         std::fs::write(&records, good.replacen(from, to, 1)).unwrap();
         let said = world.refuses("bundle status --config conductor.toml");
-        assert!(said.contains(line) && said.contains("records.jsonl"), "{said}");
+        assert!(
+            said.contains(line) && said.contains("records.jsonl"),
+            "{said}"
+        );
     }
     std::fs::write(&records, good).unwrap();
     world.train();
@@ -223,18 +258,35 @@ fn what_nobody_vouches_for_is_not_released() {
     // A plan that makes no sense is found before anything is released.
     std::fs::write(world.at("plan.toml"), PLAN.replace("10", "0")).unwrap();
     let said = world.refuses(&release("one.tar.gz"));
-    assert!(said.contains("plan.toml") && said.contains("steps[0].percent"), "{said}");
+    assert!(
+        said.contains("plan.toml") && said.contains("steps[0].percent"),
+        "{said}"
+    );
     std::fs::write(world.at("plan.toml"), PLAN).unwrap();
 
     // A person's key may be encrypted.
     openssl(
         world.directory.path(),
-        &["pkcs8", "-topk8", "-in", "ann.pem", "-out", "locked.pem", "-v2", "aes-256-cbc", "-passout", "pass:open"],
+        &[
+            "pkcs8",
+            "-topk8",
+            "-in",
+            "ann.pem",
+            "-out",
+            "locked.pem",
+            "-v2",
+            "aes-256-cbc",
+            "-passout",
+            "pass:open",
+        ],
     );
     let line = "bundle release one.tar.gz --config conductor.toml --by ann --key locked.pem";
     let said = world.refuses(line);
     assert!(said.contains("IG_RELEASE_PASSPHRASE"), "{said}");
-    let ran = world.command(line).env("IG_RELEASE_PASSPHRASE", "open").output();
+    let ran = world
+        .command(line)
+        .env("IG_RELEASE_PASSPHRASE", "open")
+        .output();
     let ran = ran.unwrap();
     assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
 }

@@ -149,6 +149,14 @@ impl Cache {
         self.lock().groups.get(group)?.good().cloned()
     }
 
+    /// The last known good of each group that has one.
+    pub fn good(&self) -> Vec<(String, Arc<Snapshot>)> {
+        let state = self.lock();
+        let good =
+            |(name, group): (&String, &Group)| Some((name.clone(), Arc::clone(group.good()?)));
+        state.groups.iter().filter_map(good).collect()
+    }
+
     /// The snapshot that the group is served.
     pub fn served(&self, group: &str) -> Option<Arc<Snapshot>> {
         let state = self.lock();

@@ -86,7 +86,9 @@ impl Subscription {
         let full = type_url::is_full_state(&request.type_url);
         if !self.begun {
             self.begun = true;
-            self.wildcard = full && request.resource_names_subscribe.is_empty();
+            self.wildcard = full
+                && request.resource_names_subscribe.is_empty()
+                && request.resource_names_unsubscribe.is_empty();
             self.held = request
                 .initial_resource_versions
                 .iter()

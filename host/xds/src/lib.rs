@@ -32,6 +32,7 @@ mod error;
 mod event;
 mod fetching;
 mod group;
+pub mod keep;
 mod node;
 mod peer;
 pub mod protocol;

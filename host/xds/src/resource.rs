@@ -56,6 +56,16 @@ impl Resource {
         }
     }
 
+    /// A resource as it was kept, with the version that it had.
+    pub(crate) fn stored(type_url: String, name: String, version: String, bytes: Bytes) -> Self {
+        Self {
+            type_url,
+            name,
+            version,
+            bytes,
+        }
+    }
+
     /// The message's type URL.
     pub fn type_url(&self) -> &str {
         &self.type_url
@@ -244,8 +254,17 @@ fn digest(parts: &[&[u8]]) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
+    hex(&hash.finalize())
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(hash: &[u8]) -> String {
     let mut hex = String::with_capacity(64);
-    for byte in hash.finalize() {
+    for byte in hash {
         for nibble in [byte >> 4, byte & 15] {
             hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
         }

@@ -1,4 +1,6 @@
 //! The control plane with real processes: the conductor, Envoys, certificates and signals.
 
 mod identity;
+mod status;
+mod survival;
 mod world;

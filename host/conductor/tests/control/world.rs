@@ -74,8 +74,13 @@ pub fn checkout() -> PathBuf {
     artifacts::checkout(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
+/// A public key that is one: that of RFC 7517, appendix A.1.
+const JWKS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "1",
+    "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+    "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
 /// A filter that takes any configuration and lets everything pass.
-const FILTER: &str = r#"(module
+pub const FILTER: &str = r#"(module
   (memory (export "memory") 2)
   (global $free (mut i32) (i32.const 4096))
   (func (export "malloc") (param $size i32) (result i32)
@@ -92,7 +97,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         artifacts::copy_directory(&checkout().join("policies"), &at("policies")).unwrap();
-        std::fs::write(at("jwks.json"), r#"{"keys":[{"kty":"EC"}]}"#).unwrap();
+        std::fs::write(at("jwks.json"), JWKS).unwrap();
         std::fs::write(at("filter.wasm"), wat::parse_str(FILTER).unwrap()).unwrap();
         let [xds, api, eu, eu_admin, us, us_admin] = free_ports().unwrap();
         Self {
@@ -231,8 +236,9 @@ access_log = "{}"
         let mut stream = TcpStream::connect(local(self.api)).await.ok()?;
         let head = format!("GET {path} HTTP/1.1\r\nhost: c\r\nconnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).await.ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.ok()?;
+        let answer = String::from_utf8_lossy(&answer);
         let (_, body) = answer.split_once("\r\n\r\n")?;
         Some(body.to_owned())
     }
@@ -288,8 +294,17 @@ pub fn error(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Whether a node has all that its group is served.
+/// Whether a node has all that its group is served, and nobody of the group minds.
 pub fn settled(status: &Value, node: &str) -> bool {
-    let streams = status["streams"].as_array();
-    streams.is_some_and(|s| s.iter().any(|s| s["node"] == node && s["settled"] == true))
+    let is = |stream: &Value| {
+        let group = &status["groups"][stream["group"].as_str().unwrap_or_default()];
+        let version = &group["served"]["version"];
+        stream["node"] == node
+            && stream["settled"] == true
+            && stream["has"]["version"] == *version
+            && group["last_good"]["version"] == *version
+    };
+    status["streams"]
+        .as_array()
+        .is_some_and(|s| s.iter().any(is))
 }

@@ -3,7 +3,10 @@
 mod delta;
 mod groups;
 mod many;
+mod nonces;
+mod order;
 mod refusals;
 mod rollout;
 mod sotw;
+mod subscriptions;
 mod support;

@@ -13,10 +13,10 @@ use tokio::net::TcpListener;
 pub use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 pub use tonic::{Code, Status, Streaming};
-pub use xds::type_url::{CLUSTER, EXTENSION_CONFIG, LISTENER, ROUTE};
+pub use xds::type_url::{CLUSTER, ENDPOINT, EXTENSION_CONFIG, LISTENER, ROUTE};
 pub use xds::{Cache, Config, Event, Offered, Resource, Snapshot};
 
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long silence is listened to before it counts as such.
 pub const SILENCE: Duration = Duration::from_millis(150);
@@ -51,6 +51,17 @@ impl Server {
             stop: Some(stop),
             served,
         }
+    }
+
+    /// Waits until all streams have answered all that they are to have.
+    pub async fn settled(&self) {
+        let all = async {
+            while !self.cache.status().streams.iter().all(|s| s.settled) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let settled = tokio::time::timeout(PATIENCE, all).await;
+        settled.unwrap_or_else(|_| panic!("{:#?}", self.cache.status()));
     }
 
     pub fn set(&self, resources: &[(&str, &str, &str)]) -> Offered {

@@ -1,0 +1,109 @@
+//! A snapshot as a file: two lines, `xds-lkg 1` and the SHA-256 of what follows, and a protobuf message.
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::BrokenFile;
+use crate::resource::{Resource, Snapshot, sha256};
+
+const FORMAT: &str = "xds-lkg 1";
+
+#[derive(Clone, PartialEq, Message)]
+struct Stored {
+    #[prost(string, tag = "1")]
+    group: String,
+    #[prost(string, tag = "2")]
+    version: String,
+    #[prost(string, tag = "3")]
+    label: String,
+    #[prost(message, repeated, tag = "4")]
+    resources: Vec<StoredResource>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredResource {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(string, tag = "3")]
+    version: String,
+    #[prost(bytes = "bytes", tag = "4")]
+    body: Bytes,
+}
+
+/// The file of a group's snapshot.
+pub(super) fn encode(group: &str, snapshot: &Snapshot) -> Vec<u8> {
+    let stored = Stored {
+        group: group.to_owned(),
+        version: snapshot.version().to_owned(),
+        label: snapshot.label().to_owned(),
+        resources: snapshot
+            .resources()
+            .map(|resource| StoredResource {
+                type_url: resource.type_url().to_owned(),
+                name: resource.name().to_owned(),
+                version: resource.version().to_owned(),
+                body: resource.body(),
+            })
+            .collect(),
+    };
+    let content = stored.encode_to_vec();
+    let mut file = format!("{FORMAT}\n{}\n", sha256(&content)).into_bytes();
+    file.extend(content);
+    file
+}
+
+/// The group and the snapshot of a file.
+///
+/// # Errors
+/// It is not whole, or not what was written.
+pub(super) fn decode(file: &[u8]) -> Result<(String, Snapshot), BrokenFile> {
+    let mut lines = file.splitn(3, |byte| *byte == b'\n');
+    if lines.next() != Some(FORMAT.as_bytes()) {
+        return Err(BrokenFile::Format);
+    }
+    let (Some(hash), Some(content)) = (lines.next(), lines.next()) else {
+        return Err(BrokenFile::Format);
+    };
+    if hash != sha256(content).as_bytes() {
+        return Err(BrokenFile::Hash);
+    }
+    let stored = Stored::decode(content).map_err(|_| BrokenFile::Format)?;
+    let resources = stored
+        .resources
+        .into_iter()
+        .map(|r| Resource::stored(r.type_url, r.name, r.version, r.body));
+    let snapshot = Snapshot::new(resources).map_err(|_| BrokenFile::Format)?;
+    if snapshot.version() != stored.version {
+        return Err(BrokenFile::Version);
+    }
+    Ok((stored.group, snapshot.labelled(stored.label)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::type_url::{CLUSTER, LISTENER};
+
+    #[test]
+    fn a_snapshot_comes_back_as_it_was_and_a_changed_byte_is_seen() {
+        let snapshot = Snapshot::new([
+            Resource::new(LISTENER, "l", *b"1"),
+            Resource::with_canonical(CLUSTER, "c", *b"2", b"another"),
+        ])
+        .unwrap()
+        .labelled("r7");
+        let file = encode("eu", &snapshot);
+        let (group, back) = decode(&file).unwrap();
+        assert_eq!((group.as_str(), &back), ("eu", &snapshot));
+        assert_eq!(back.label(), "r7");
+        for at in 0..file.len() {
+            let mut changed = file.clone();
+            changed[at] ^= 1;
+            assert!(decode(&changed).is_err(), "byte {at}");
+            assert!(decode(&file[..at]).is_err(), "cut at {at}");
+        }
+        assert!(decode(&[&file[..], b"x"].concat()).is_err());
+    }
+}
