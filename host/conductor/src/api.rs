@@ -20,6 +20,7 @@ use crate::fleet::{self, FilterCode};
 use crate::ingest;
 use crate::metrics;
 use crate::probe::Summary;
+use crate::release::Place;
 
 /// What the server shows.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub struct State {
     pub state: PathBuf,
     /// What asks nodes for certificates.
     pub acceptor: Option<peer::Acceptor>,
+    /// The release train, if there is one.
+    pub release: Option<config::Release>,
     /// The residency proofs.
     pub proofs: watch::Receiver<Summary>,
     /// The stored decisions.
@@ -111,6 +114,7 @@ pub async fn serve(
         .route("/healthz", get(async || "ok\n"))
         .route("/api/policies", get(policies))
         .route("/api/xds", get(status))
+        .route("/api/releases", get(releases))
         .route("/metrics", get(figures))
         .route("/api/alerts", get(alerts))
         .route("/api/traces", get(traces))
@@ -127,6 +131,17 @@ pub async fn serve(
 
 async fn policies(Shared(state): Shared<State>) -> Json<PolicyState> {
     Json(state.policies.borrow().clone())
+}
+
+async fn releases(Shared(state): Shared<State>) -> Response {
+    let Some(settings) = state.release.clone() else {
+        return (StatusCode::NOT_FOUND, "there is no [release]\n").into_response();
+    };
+    let read = tokio::task::spawn_blocking(move || Place::open(&settings)?.train()).await;
+    match read.map_err(anyhow::Error::from).and_then(|train| train) {
+        Ok(train) => Json(train).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
+    }
 }
 
 async fn status(Shared(state): Shared<State>) -> Json<xds::Status> {

@@ -12,6 +12,7 @@ use xds::keep::Keep;
 use xds::{Cache, Event};
 
 use crate::alarm::Alarm;
+use crate::serve::groups::is_early;
 
 /// How often it is looked, whatever was told.
 const LOOK: Duration = Duration::from_secs(5);
@@ -85,7 +86,8 @@ impl LastGood {
     async fn write(&mut self, alarm: &Alarm) {
         let good = self.cache.good();
         let mut failed = None;
-        for (group, snapshot) in &good {
+        // What some nodes have before the others is nothing to fall back to.
+        for (group, snapshot) in good.iter().filter(|(group, _)| !is_early(group)) {
             let now = (snapshot.version().to_owned(), snapshot.label().to_owned());
             if self.written.get(group) == Some(&now) {
                 continue;

@@ -165,6 +165,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         codes,
         state: config.state.clone(),
         acceptor,
+        release: config.release.clone(),
         proofs: proofs.subscribe(),
         decisions: decisions.clone(),
     };
