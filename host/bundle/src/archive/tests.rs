@@ -366,8 +366,11 @@ fn sizes_are_bounded() {
     stored.write_all(&tar).unwrap();
     let error = refused(&stored.finish().unwrap());
     assert!(error.contains("more than 10000 files"), "{error}");
+    let spaces = " ".repeat((1 << 20) + 1);
+    let error = refused(&packed(&[(".manifest", &spaces)]));
+    assert!(error.contains("`.manifest` has more than 1048576"), "{error}");
     let large = vec![0; MOST_PACKED + 1];
-    assert!(refused(&large).contains("more than 67108864 bytes"));
+    assert!(refused(&large).contains("more than 33554432 bytes"));
 }
 
 #[test]
