@@ -75,6 +75,15 @@ bench-envoy *args:
 bench-guard *args:
     cargo bench -p bench --bench guard -- {{args}}
 
+# A signed bundle of the policies: `just bundle key.pem target/bundle.tar.gz --filters DIR`.
+bundle key output *args:
+    cargo run -q --release -- bundle build policies -o {{output}} --signing-key {{key}} {{args}}
+
+# The cases natively, and which lines of the rules they reach; also what recorded decisions would become:
+# `just policy-test --replay eu.log --against bundle.tar.gz`.
+policy-test *args:
+    cargo run -q --release -- bundle test policies {{args}}
+
 # What would be masked for this caller and query, and why.
 explain query claims *args:
     cargo run -q --release -- explain --query '{{query}}' --claims '{{claims}}' {{args}}

@@ -14,6 +14,14 @@ pub enum ArchiveError {
         /// How many there may be.
         most: usize,
     },
+    /// A file that is parsed has too many bytes.
+    #[error("`{name}` has more than {most} bytes")]
+    LargeFile {
+        /// Its name.
+        name: String,
+        /// How many it may have.
+        most: u64,
+    },
     /// It grows by far more than policies do.
     #[error("it expands to more than {0} times its size")]
     Expands(usize),

@@ -133,11 +133,7 @@ fn what_is_in_the_options_is_in_the_bundle() {
 /// The archive with another content of one file, or with one more, or without one (`None`), and the
 /// signatures that it had.
 fn changed(archive: &Archive, name: &str, content: Option<&[u8]>) -> Archive {
-    let mut files: Tree = archive
-        .files()
-        .iter()
-        .filter(|(n, _)| *n != name)
-        .collect();
+    let mut files: Tree = archive.files().iter().filter(|(n, _)| *n != name).collect();
     files.insert(SIGNATURES, archive.signatures.clone().unwrap());
     if let Some(content) = content {
         files.insert(name, content.to_vec());
@@ -366,8 +362,14 @@ fn sizes_are_bounded() {
     stored.write_all(&tar).unwrap();
     let error = refused(&stored.finish().unwrap());
     assert!(error.contains("more than 10000 files"), "{error}");
+    let spaces = " ".repeat((1 << 20) + 1);
+    let error = refused(&packed(&[(".manifest", &spaces)]));
+    assert!(
+        error.contains("`.manifest` has more than 1048576"),
+        "{error}"
+    );
     let large = vec![0; MOST_PACKED + 1];
-    assert!(refused(&large).contains("more than 67108864 bytes"));
+    assert!(refused(&large).contains("more than 33554432 bytes"));
 }
 
 #[test]

@@ -9,9 +9,9 @@ use super::ArchiveError;
 use crate::tree::{Tree, base};
 
 /// Most bytes of an archive.
-pub const MOST_PACKED: usize = 64 << 20;
+pub const MOST_PACKED: usize = 32 << 20;
 /// Most bytes of what is in it.
-pub const MOST_UNPACKED: usize = 256 << 20;
+pub const MOST_UNPACKED: usize = 128 << 20;
 /// How many times its size an archive may expand to, once it is larger than [`ALWAYS`].
 pub const MOST_EXPANSION: usize = 100;
 /// What may come of any archive, in bytes: small ones are mostly the blanks between files.
@@ -65,6 +65,10 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Tree, ArchiveError> {
         if files.len() >= MOST_FILES {
             return Err(ArchiveError::TooMany(MOST_FILES));
         }
+        let most = most(&name);
+        if entry.size() > most {
+            return Err(ArchiveError::LargeFile { name, most });
+        }
         let mut content = Vec::new();
         entry.read_to_end(&mut content).map_err(ArchiveError::Tar)?;
         if usize::try_from(entry.size()).ok() != Some(content.len()) {
@@ -81,6 +85,16 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Tree, ArchiveError> {
         return Err(ArchiveError::Trailing(rest.len()));
     }
     Ok(files)
+}
+
+/// Most bytes of a file: what is parsed takes many times its size.
+fn most(name: &str) -> u64 {
+    match base(name) {
+        MANIFEST => 1 << 20,
+        SIGNATURES => 8 << 20,
+        "data.json" => 32 << 20,
+        _ => MOST_UNPACKED as u64,
+    }
 }
 
 fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, ArchiveError> {
