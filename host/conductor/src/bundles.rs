@@ -132,11 +132,7 @@ async fn bundle(
     }
     let deadline = Instant::now() + wait(&headers);
     loop {
-        let packed = state
-            .shelf
-            .borrow_and_update()
-            .of(node.as_deref())
-            .cloned();
+        let packed = state.shelf.borrow_and_update().of(node.as_deref()).cloned();
         let Some(packed) = packed else {
             return (StatusCode::NOT_FOUND, "no release is stable yet\n").into_response();
         };
@@ -311,7 +307,9 @@ mod tests {
     async fn a_certificate_says_whose_bundle_it_is() {
         let authority = peer::testing::Authority::default();
         let directory = tempfile::tempdir().unwrap();
-        authority.server(&["localhost"]).write(directory.path(), "server");
+        authority
+            .server(&["localhost"])
+            .write(directory.path(), "server");
         let at = |name: &str| directory.path().join(name);
         std::fs::write(at("ca.pem"), authority.pem()).unwrap();
         let config = peer::Config::new(
@@ -331,22 +329,55 @@ mod tests {
             regions: Arc::new(["eu".to_owned(), "us".to_owned()].into()),
             shelf: receiver,
         };
-        tokio::spawn(serve(listener, Some(acceptor), router(state), std::future::pending()));
+        tokio::spawn(serve(
+            listener,
+            Some(acceptor),
+            router(state),
+            std::future::pending(),
+        ));
         let id = |path: &str| format!("spiffe://maestro.example/region/{path}");
         let foreign = peer::testing::Authority::new("another");
         for (node, path, status, says) in [
-            (Some(authority.node(&id("eu/opa/opa-1"))), "eu.tar.gz", 200, "one"),
-            (Some(authority.node(&id("eu/gateway/gateway-eu"))), "eu.tar.gz", 200, "two"),
+            (
+                Some(authority.node(&id("eu/opa/opa-1"))),
+                "eu.tar.gz",
+                200,
+                "one",
+            ),
+            (
+                Some(authority.node(&id("eu/gateway/gateway-eu"))),
+                "eu.tar.gz",
+                200,
+                "two",
+            ),
             // What it says of itself does not count.
-            (Some(authority.node(&id("eu/opa/opa-1"))), "eu.tar.gz?node=gateway-eu", 200, "one"),
-            (Some(authority.node(&id("eu/opa/opa-1"))), "us.tar.gz", 403, "gets no bundle but eu.tar.gz"),
-            (Some(authority.node("spiffe://maestro.example/elsewhere")), "eu.tar.gz", 403, ""),
+            (
+                Some(authority.node(&id("eu/opa/opa-1"))),
+                "eu.tar.gz?node=gateway-eu",
+                200,
+                "one",
+            ),
+            (
+                Some(authority.node(&id("eu/opa/opa-1"))),
+                "us.tar.gz",
+                403,
+                "gets no bundle but eu.tar.gz",
+            ),
+            (
+                Some(authority.node("spiffe://maestro.example/elsewhere")),
+                "eu.tar.gz",
+                403,
+                "",
+            ),
             (Some(foreign.node(&id("eu/opa/opa-1"))), "eu.tar.gz", 0, ""),
             (None, "eu.tar.gz", 0, ""),
         ] {
             let url = format!("https://localhost:{port}/bundles/{path}");
             let (seen, text) = ask(url, authority.pem(), node).await;
-            assert!(seen == status && text.contains(says), "{path}: {seen} {text}");
+            assert!(
+                seen == status && text.contains(says),
+                "{path}: {seen} {text}"
+            );
         }
     }
 }

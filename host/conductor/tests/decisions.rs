@@ -425,3 +425,173 @@ fn a_running_ingest_ends_when_it_is_told_to() {
     };
     assert!(status.code().is_none_or(|code| code == 0), "{status}");
 }
+
+/// The conductor as a service, with a filter that is some filter, and the repository's policies.
+struct Served {
+    child: Child,
+    api: u16,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Served {
+    fn start(world: &World, store: &str) -> Self {
+        let repository = artifacts::checkout(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let filter = artifacts::build_filters(&repository, &["guard"])
+            .unwrap()
+            .remove(0);
+        artifacts::copy_directory(&repository.join("policies"), &world.at("policies")).unwrap();
+        std::fs::write(world.at("jwks.json"), r#"{"keys":[{"kty":"EC"}]}"#).unwrap();
+        let [xds, api] = gateway::run::free_ports().unwrap();
+        let file = world.at("conductor.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let filter = filter.display().to_string();
+        let text = text
+            .replace("r.wasm", &filter)
+            .replace("m.wasm", &filter)
+            .replace(
+                "[jwt]",
+                &format!(
+                    "[xds]\nlisten = \"127.0.0.1:{xds}\"\n[api]\nlisten = \"127.0.0.1:{api}\"\n\
+                 [store]\nurl = {store:?}\n[decisions]\npoll_ms = 20\n[jwt]"
+                ),
+            );
+        std::fs::write(&file, text).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_conductor"))
+            .args(["serve", "--config"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, api }
+    }
+
+    fn get(&self, path: &str) -> Option<(u16, String)> {
+        use std::io::Read;
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.api)).ok()?;
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        Some((status, body.to_owned()))
+    }
+
+    /// Asks until the answer is as wanted.
+    fn until(&self, path: &str, wanted: impl Fn(u16, &str) -> bool) -> String {
+        let begun = Instant::now();
+        loop {
+            let answer = self.get(path);
+            match answer {
+                Some((status, body)) if wanted(status, &body) => return body,
+                other => assert!(begun.elapsed() < PATIENCE, "{path}: {other:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+#[test]
+fn a_service_without_a_store_serves_and_stores_what_it_missed() {
+    let world = World::new("");
+    // Where the store should be is a file: nobody can make a directory of it.
+    std::fs::write(world.at("place"), "").unwrap();
+    append(&world.at("logs/access.log"), &line(0));
+    let url = format!("sqlite:{}", world.at("place/decisions.db").display());
+    let served = Served::start(&world, &url);
+    served.until("/healthz", |status, _| status == 200);
+    let alerts = served.until("/api/alerts", |_, body| body.contains("DecisionsNotStored"));
+    assert!(
+        alerts.contains("place/decisions.db") && alerts.contains("access.log"),
+        "{alerts}"
+    );
+    served.until("/api/decisions", |status, body| {
+        status == 503 && body.contains("can't open")
+    });
+    served.until("/metrics", |_, body| {
+        body.contains("maestro_decisions_not_stored{source=")
+    });
+    append(&world.at("logs/access.log"), &line(1));
+    std::fs::remove_file(world.at("place")).unwrap();
+    std::fs::create_dir(world.at("place")).unwrap();
+    served.until("/metrics", |_, body| {
+        let stored = |line: &str| {
+            line.starts_with("maestro_decisions_stored_total{") && line.ends_with(" 2")
+        };
+        body.lines().any(stored)
+    });
+    served.until("/api/alerts", |_, body| {
+        let alerts: Value = serde_json::from_str(body).unwrap();
+        let firing =
+            |a: &Value| a["status"] == "firing" && a["alert"]["name"] == "DecisionsNotStored";
+        !alerts.as_array().unwrap().iter().any(firing)
+    });
+    let listed = served.until("/api/decisions?tenant=acme&limit=1", |status, _| {
+        status == 200
+    });
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed["decisions"].as_array().map(Vec::len), Some(1));
+    let next = listed["next"].as_str().unwrap();
+    let more = served.until(&format!("/api/decisions?cursor={next}"), |status, _| {
+        status == 200
+    });
+    let more: Value = serde_json::from_str(&more).unwrap();
+    assert_eq!(more["decisions"].as_array().map(Vec::len), Some(1));
+    assert!(more["next"].is_null());
+    let one = served.until(&format!("/api/decisions/dec_{:032x}", 1), |status, _| {
+        status == 200
+    });
+    assert!(one.contains("ann@acme.example"));
+    for (path, status) in [
+        ("/api/decisions/dec_none", 404),
+        ("/api/decisions?cursor=x", 400),
+        ("/api/decisions?tenants=x", 400),
+        ("/api/decisions/tally?since=0", 400),
+    ] {
+        assert_eq!(served.get(path).unwrap().0, status, "{path}");
+    }
+    let tally = served.until(
+        "/api/decisions/tally?since=0&until=9000000000000",
+        |s, _| s == 200,
+    );
+    let tally: Value = serde_json::from_str(&tally).unwrap();
+    assert_eq!(
+        (&tally[0]["requests"], &tally[0]["masked"]),
+        (&json!(2), &json!(4))
+    );
+    // A gap is an alert, and the policies that are served are kept.
+    append(&world.at("logs/access.log"), "no JSON");
+    let alerts = served.until("/api/alerts", |_, body| body.contains("DecisionsLost"));
+    assert!(alerts.contains("malformed"), "{alerts}");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let policies: Value = serde_json::from_str(&served.get("/api/policies").unwrap().1).unwrap();
+    let revision = policies["revision"].as_str().unwrap();
+    let kept = runtime.block_on(async {
+        let config = StoreConfig {
+            url: Some(url),
+            ..StoreConfig::default()
+        };
+        let store = Store::open_existing(&config).await.unwrap();
+        // It is tried again once a second.
+        let begun = Instant::now();
+        loop {
+            if let Some(kept) = store.revision(revision).await.unwrap() {
+                return kept;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the policies are not kept");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(kept.contains("package ig.masking"));
+}

@@ -10,10 +10,10 @@ use bundle::replay::{self, Change, Comparison, Recorded};
 use release::{Evidence, Sample, Train, Tried};
 use store::Tally;
 
-use crate::bundle::KnownAuthorities;
 use super::content::{Content, release_of};
 use super::drive::{Driver, delivered};
 use super::{Place, now_unix_ms};
+use crate::bundle::KnownAuthorities;
 
 /// Lines that are made again at a look; the newest count.
 const MOST_LINES: u32 = 20_000;

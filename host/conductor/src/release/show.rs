@@ -2,7 +2,6 @@
 
 use release::{Release, Sample, Train};
 
-
 /// A line each.
 ///
 /// # Errors

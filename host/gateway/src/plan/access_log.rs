@@ -23,7 +23,7 @@ use crate::spec::GatewaySpec;
 const TYPE_URL: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
 
 /// What is logged of a request: key and Envoy's command for it.
-const FIELDS: [(&str, &str); 25] = [
+const FIELDS: [(&str, &str); 26] = [
     ("authority", "%REQ(:AUTHORITY)%"),
     ("bytes_received", "%BYTES_RECEIVED%"),
     ("bytes_sent", "%BYTES_SENT%"),
@@ -31,6 +31,8 @@ const FIELDS: [(&str, &str); 25] = [
     ("decision", "%FILTER_STATE(wasm.ig.decision:PLAIN)%"),
     ("duration_ms", "%DURATION%"),
     ("method", "%REQ(:METHOD)%"),
+    // Its own: all Envoys of a region are served the same.
+    ("node", "%CEL(xds.node.id)%"),
     // What the gateway itself took: until it asked the upstream, and after the last byte of its answer.
     ("own_after_us", "%COMMON_DURATION(US_RX_END:DS_TX_END:us)%"),
     ("own_before_us", "%COMMON_DURATION(DS_RX_BEG:US_TX_BEG:us)%"),
@@ -60,7 +62,7 @@ pub(super) const SERVICE: &str = "decisions";
 
 /// The logs of a gateway: the file, and the service if there is one.
 pub(super) fn access_logs(spec: &GatewaySpec) -> Vec<accesslog::AccessLog> {
-    let constants = [("node", spec.node_id.as_str()), ("region", &spec.region)];
+    let constants = [("region", spec.region.as_str())];
     let mut logs = vec![file(&spec.access_log, &FIELDS, &constants)];
     if spec.access_log_service.is_some() {
         logs.push(service(&constants));

@@ -164,7 +164,7 @@ fn a_log_service_is_a_cluster_and_a_second_log() {
             .and_then(|t| t.r#type.clone())
     };
     assert!(matches!(tag("decision"), Some(Type::Value(v)) if v.contains("wasm.ig.decision")));
-    assert!(matches!(tag("node"), Some(Type::Literal(l)) if l.value == "gateway-eu-1"));
+    assert!(matches!(tag("region"), Some(Type::Literal(l)) if l.value == "eu"));
 }
 
 #[test]
