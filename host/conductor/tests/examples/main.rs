@@ -1,0 +1,9 @@
+//! The examples under `envoy/`: bootstraps, configurations, manifests and units hold together.
+
+mod bootstraps;
+mod cluster;
+mod example;
+mod kubernetes;
+mod network;
+mod replicas;
+mod systemd;
