@@ -17,6 +17,10 @@ pub fn changes(out: &mut String, title: &str, unit: &str, changes: &[Change]) {
             decisions,
             examples,
         } = change;
+        // One that takes a line by itself is enough.
+        let long = examples.iter().any(|e| e.len() > 60);
+        let shown = examples.iter().take(if long { 1 } else { examples.len() });
+        let examples: Vec<&str> = shown.map(String::as_str).collect();
         let examples = examples.join("; ");
         out.push_str(&format!(
             "  {coordinate}: {old} → {new}, {decisions} {unit}, such as {examples}\n"
