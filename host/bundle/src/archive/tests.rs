@@ -133,11 +133,7 @@ fn what_is_in_the_options_is_in_the_bundle() {
 /// The archive with another content of one file, or with one more, or without one (`None`), and the
 /// signatures that it had.
 fn changed(archive: &Archive, name: &str, content: Option<&[u8]>) -> Archive {
-    let mut files: Tree = archive
-        .files()
-        .iter()
-        .filter(|(n, _)| *n != name)
-        .collect();
+    let mut files: Tree = archive.files().iter().filter(|(n, _)| *n != name).collect();
     files.insert(SIGNATURES, archive.signatures.clone().unwrap());
     if let Some(content) = content {
         files.insert(name, content.to_vec());
