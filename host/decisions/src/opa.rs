@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::intake::Intake;
 use crate::mask::MaskPolicy;
-use crate::record::{Kind, Record, Sink};
+use crate::record::{Batch, Kind, Record, Sink};
 use crate::time;
 
 /// Bytes of a body as it is sent, and unpacked.
@@ -69,11 +69,11 @@ async fn logs<S: Sink>(
                 }
             }
         }
-        Ok(intake.batch)
+        Ok::<Batch, Refusal>(intake.batch)
     });
     let batch = match read.await {
         Ok(Ok(batch)) => batch,
-        Ok(Err(refusal)) => return refusal,
+        Ok(Err(refusal)) => return refusal.into_response(),
         Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
     let source = batch.source.clone();
@@ -87,7 +87,7 @@ async fn status<S: Sink>(
 ) -> Response {
     let status: Map<String, Value> = match unpack(&headers, &body) {
         Ok(status) => status,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     let status = Value::Object(status);
     let of = node(&status).to_owned();
@@ -109,10 +109,18 @@ fn stored<S: Sink>(sink: &S, source: &str, done: Result<(), crate::SinkError>) -
     }
 }
 
-#[expect(clippy::result_large_err, reason = "it is an answer")]
-fn unpack<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Response> {
-    let refuse =
-        |status: StatusCode, why: String| Err((status, format!("{why}\n")).into_response());
+/// Why an upload is refused.
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self(status, why) = self;
+        (status, format!("{why}\n")).into_response()
+    }
+}
+
+fn unpack<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Refusal> {
+    let refuse = |status: StatusCode, why: String| Err(Refusal(status, why));
     let encoding = headers.get(header::CONTENT_ENCODING).map(|v| v.as_bytes());
     let mut unpacked = Vec::new();
     let text = match encoding {

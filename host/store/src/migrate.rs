@@ -72,7 +72,7 @@ CREATE TABLE node_status (
 "];
 
 /// The name of the lock that migrations hold in PostgreSQL.
-const LOCK: i64 = 0x6d61_6573_7472_6f;
+const LOCK: i64 = 0x006d_6165_7374_726f;
 
 pub(crate) async fn up(store: &Store) -> Result<(), StoreError> {
     let fail = failed("bring its tables up to date");

@@ -1,7 +1,5 @@
 //! Writing: what was read of a source, and how far, in one transaction.
 
-use std::fmt::Write as _;
-
 use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
 use crate::error::{StoreError, failed};
@@ -185,21 +183,11 @@ async fn sqlite(
     Ok(stored)
 }
 
+/// Parameters without numbers: SQLite looks a numbered one up by going through all before it.
 fn insert(rows: usize) -> String {
-    let mut sql = format!("INSERT INTO decisions ({COLUMNS}) VALUES ");
-    for row in 0..rows {
-        for column in 0..WIDTH {
-            let before = match (row, column) {
-                (0, 0) => "(",
-                (_, 0) => "),(",
-                _ => ",",
-            };
-            // Writing to a string does not fail.
-            let _ = write!(sql, "{before}?{}", row * WIDTH + column + 1);
-        }
-    }
-    sql.push_str(") ON CONFLICT (id, kind) DO NOTHING");
-    sql
+    let row = format!("({})", ["?"; WIDTH].join(","));
+    let values = vec![row.as_str(); rows].join(",");
+    format!("INSERT INTO decisions ({COLUMNS}) VALUES {values} ON CONFLICT (id, kind) DO NOTHING")
 }
 
 async fn postgres(

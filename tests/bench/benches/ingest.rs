@@ -32,8 +32,12 @@ const MASK: &str = "package system.log\n\
 struct Into(Option<Store>);
 
 impl Sink for Into {
-    async fn checkpoints(&self, _: &str) -> Result<Vec<Checkpoint>, SinkError> {
-        Ok(Vec::new())
+    async fn checkpoints(&self, source: &str) -> Result<Vec<Checkpoint>, SinkError> {
+        let known = match &self.0 {
+            Some(store) => store.checkpoints(source).await?,
+            None => Vec::new(),
+        };
+        Ok(known.into_iter().map(convert::from_store).collect())
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), SinkError> {
