@@ -40,6 +40,11 @@ bench-probe *args:
 bench-ingest *args:
     cargo bench -p bench --bench ingest -- {{args}}
 
+# 1,000 and 10,000 simulated sidecars and one tenant of 10,000 that changes: time until all have it, bytes,
+# memory. `--streams 1000`: one size.
+bench-xds *args:
+    cargo bench -p bench --bench xds -- {{args}}
+
 # What CI asks beside the tests.
 lint:
     cargo fmt --all --check

@@ -8,6 +8,7 @@
 //! | [`upstream`], [`ext_proc`], [`apollo`], [`postgres`] | the servers around it |
 //! | [`tenants`] | a large directory, and what reads it |
 //! | [`client`], [`check`], [`timing`] | asking, judging the answers, timing |
+//! | [`fleet`] | sidecars that are none, and the control plane that they ask |
 //! | [`memory`], [`loading`] | what is not a time a request |
 //! | [`results`], [`added`], [`aims`], [`report`] | what came of it |
 
@@ -17,6 +18,7 @@ pub mod apollo;
 pub mod check;
 pub mod client;
 pub mod ext_proc;
+pub mod fleet;
 pub mod load;
 pub mod loading;
 pub mod memory;
