@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use p256::SecretKey;
-use p256::pkcs8::{EncodePublicKey, LineEnding};
+use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use peer::testing::{Authority, write};
 
 pub fn checkout() -> PathBuf {
@@ -85,11 +85,18 @@ impl Machine {
             let policies = machine.at(place).join("policies");
             artifacts::copy_directory(&checkout().join("policies"), &policies).unwrap();
         }
-        for (place, name, byte) in [("people", "ann", 1), ("bundle-keys", "b1", 2)] {
+        std::fs::create_dir(machine.at("/keys")).unwrap();
+        for (place, name, byte) in [
+            ("people", "ann", 1),
+            ("people", "bob", 2),
+            ("bundle-keys", "b1", 3),
+        ] {
             let keys = machine.at("/etc/conductor").join(place);
             std::fs::create_dir_all(&keys).unwrap();
-            let key = SecretKey::from_slice(&[byte; 32]).unwrap().public_key();
-            let pem = key.to_public_key_pem(LineEnding::LF).unwrap();
+            let key = SecretKey::from_slice(&[byte; 32]).unwrap();
+            let pem = key.to_pkcs8_pem(LineEnding::LF).unwrap();
+            write(&machine.key(name), &pem);
+            let pem = key.public_key().to_public_key_pem(LineEnding::LF).unwrap();
             write(&keys.join(format!("{name}.pub")), &pem);
         }
         let tls = machine.at("/etc/conductor/tls");
@@ -115,6 +122,11 @@ impl Machine {
         write(&self.file, &self.text);
     }
 
+    /// The private key of somebody, on another machine.
+    pub fn key(&self, name: &str) -> PathBuf {
+        self.at("/keys").join(format!("{name}.pem"))
+    }
+
     /// Takes a table out of the configuration, up to the next.
     pub fn without(&mut self, table: &str) {
         let (before, after) = self.text.split_once(&format!("\n[{table}]\n")).unwrap();
@@ -125,17 +137,44 @@ impl Machine {
 
     /// Runs a command of the conductor's with this configuration.
     pub fn run(&self, args: &[&str]) -> Output {
-        let output = Command::new(env!("CARGO_BIN_EXE_conductor"))
-            .args(args)
-            .arg("--config")
-            .arg(&self.file)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        output
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conductor"));
+        command.args(args).arg("--config").arg(&self.file);
+        done(command, args)
     }
+
+    /// Releases the policies of the checkout, as the examples' README has it.
+    pub fn release(&self) {
+        let bundle = self.at("/bundle.tar.gz");
+        let mut build = Command::new(env!("CARGO_BIN_EXE_conductor"));
+        build.args(["bundle", "build", "--keyid", "b1", "--output"]);
+        build.arg(&bundle).arg("--signing-key").arg(self.key("b1"));
+        build.arg(self.at("/usr/share/conductor/policies"));
+        done(build, &["bundle build"]);
+        let bundle = bundle.to_str().unwrap();
+        for (what, by, more) in [
+            (["release", bundle], "ann", None),
+            (["approve", "1"], "bob", None),
+            (["promote", "1"], "ann", Some("--wait")),
+        ] {
+            let key = std::fs::File::open(self.key(by)).unwrap();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_conductor"));
+            command
+                .arg("bundle")
+                .args(what)
+                .args(["--by", by, "--key", "-"]);
+            command
+                .args(more)
+                .arg("--config")
+                .arg(&self.file)
+                .stdin(key);
+            done(command, &what);
+        }
+    }
+}
+
+fn done(mut command: Command, what: &[&str]) -> Output {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what:?}: {said}");
+    output
 }

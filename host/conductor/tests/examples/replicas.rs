@@ -132,14 +132,21 @@ fn has(status: &str, group: &str, node: &str, id: &str) -> bool {
 async fn replicas_are_configured_each_by_its_own_name() {
     let config = "/etc/conductor/config/conductor.toml";
     let mut machine = Machine::of(&folder("kubernetes/conductor"), config);
-    let [xds, api, code, code_admin, decisions, listen, admin] = free_ports().unwrap();
+    let [
+        xds,
+        api,
+        bundles,
+        code,
+        code_admin,
+        decisions,
+        listen,
+        admin,
+    ] = free_ports().unwrap();
     let [orders, files, sidecar_admin] = free_ports().unwrap();
-    // Before there are releases: what is in the policy directory.
-    machine.without("release");
-    machine.without("bundles");
     for (from, to) in [
         ("0.0.0.0:18000", format!("127.0.0.1:{xds}")),
         ("0.0.0.0:7080", format!("127.0.0.1:{api}")),
+        ("0.0.0.0:7081", format!("127.0.0.1:{bundles}")),
         ("0.0.0.0:18080", format!("127.0.0.1:{decisions}")),
         ("0.0.0.0:10000", format!("127.0.0.1:{listen}")),
         ("127.0.0.1:15432", format!("127.0.0.1:{orders}")),
@@ -208,6 +215,7 @@ async fn replicas_are_configured_each_by_its_own_name() {
         container: of("gateway").container("envoy"),
         envoy: &envoy,
     };
+    machine.release();
     let ready = &gateway.container["readinessProbe"];
     let ports = [(10000, listen), (9901, admin)];
     // One after the other: on this machine they share an address. A pod has its own.

@@ -167,6 +167,12 @@ fn units_are_confined_and_agree_with_the_configuration() {
             value(&unit, "EnvironmentFile"),
             format!("/etc/{user}/keys.env")
         );
+        // Without these Envoy's filters don't start.
+        assert!(
+            values(&unit, "SystemCallFilter").contains(&"@pkey mincore"),
+            "{name}"
+        );
+        assert!(values(&unit, "MemoryDenyWriteExecute").is_empty(), "{name}");
         let logs = format!("/var/log/{}/", value(&unit, "LogsDirectory"));
         assert!(
             node["access_log"].as_str().unwrap().starts_with(&logs),
