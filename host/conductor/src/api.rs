@@ -40,7 +40,7 @@ pub struct State {
     /// What asks nodes for certificates.
     pub acceptor: Option<peer::Acceptor>,
     /// The release train, if there is one.
-    pub release: Option<config::Release>,
+    pub release: Option<crate::config::Release>,
     /// The residency proofs.
     pub proofs: watch::Receiver<Summary>,
     /// The stored decisions.
