@@ -2,6 +2,7 @@
 
 mod bootstraps;
 mod cluster;
+mod confined;
 mod example;
 mod kubernetes;
 mod network;
