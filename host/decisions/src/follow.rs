@@ -13,8 +13,8 @@ use crate::mask::MaskPolicy;
 use crate::record::{Batch, Checkpoint, FileId};
 use crate::split;
 
-/// Bytes that are read at once.
-const CHUNK: usize = 8 << 20;
+/// Bytes that are read and stored at once: the more, the fewer pages of the store's indexes are written again.
+const CHUNK: usize = 16 << 20;
 
 /// How long a file that is not written any more is waited for: who still had it open has let it go.
 const GRACE: Duration = Duration::from_secs(10);
