@@ -128,10 +128,15 @@ pub async fn serve(checkout: &Path) -> anyhow::Result<()> {
     cache.set(GROUP, Snapshot::new(first)?);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
+    // With every processor taken by clients and server alike, a ping may wait for its turn.
+    let config = xds::Config {
+        keepalive_seconds: 300,
+        ..xds::Config::default()
+    };
     tokio::spawn(xds::run::serve(
         listener,
         cache.clone(),
-        xds::Config::default(),
+        config,
         std::future::pending(),
     ));
     let (resident, _) = memory()?;
