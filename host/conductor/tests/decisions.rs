@@ -373,6 +373,32 @@ fn explain_shows_a_stored_decision_with_its_rules() {
         "{text}"
     );
     assert!(text.contains("its rules may be others"), "{text}");
+    // The same from a bundle.
+    let archive = world.at("bundle.tar.gz");
+    let key = world.at("key.pem");
+    let made = Command::new("openssl")
+        .args("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out".split(' '))
+        .arg(&key)
+        .output()
+        .expect("this test needs openssl");
+    assert!(made.status.success());
+    let built = Command::new(env!("CARGO_BIN_EXE_conductor"))
+        .args(["bundle", "build", "policies", "-o"])
+        .arg(&archive)
+        .arg("--signing-key")
+        .arg(&key)
+        .current_dir(&repository)
+        .output()
+        .unwrap();
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    let archive = archive.to_str().unwrap();
+    let output = explain(&[&id, "--config", config, "--policies", archive]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("said by ig/masking.rego line"), "{text}");
     let url = world.store().url.unwrap();
     // The other filter's id finds it too.
     let beside = format!("dec_{:032x}", 7u128 << 64);

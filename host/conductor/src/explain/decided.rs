@@ -80,7 +80,7 @@ async fn policies(
     notes: &mut Vec<String>,
 ) -> anyhow::Result<(Option<String>, Vec<Module>)> {
     if let Some(path) = &args.policies {
-        let bundle = Bundle::read(path)?;
+        let bundle = Bundle::open(path)?;
         if bundle.revision != revision {
             notes.push(format!(
                 "{} holds revision {}, not {revision}: its rules may be others than those that decided",
