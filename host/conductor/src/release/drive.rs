@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use release::run::By;
-use release::{Act, Evidence, Plan, Train, Verdict, choose, judge};
+use release::{Act, Canary, Evidence, Plan, Train, Verdict, choose, judge};
 use tokio::sync::watch;
 use xds::Cache;
 
@@ -91,7 +91,22 @@ impl Driver {
                 plan.steps.len()
             );
         };
-        let evidence = evidence::collect(self, &place, &train).await?;
+        let evidence = match evidence::collect(self, &place, &train).await {
+            Ok(evidence) => evidence,
+            // What can't be judged does not stay for ever.
+            Err(error) if elapsed_s(canary) >= of_plan.give_up_s => {
+                let reasons = vec![format!("no evidence can be had: {error:#}")];
+                return self.add(
+                    &place,
+                    Act::Withdrawn {
+                        release: number,
+                        reasons,
+                        evidence: None,
+                    },
+                );
+            }
+            Err(error) => return Err(error.context("looking at what the release does")),
+        };
         let act = match judge(&plan, of_plan, &evidence) {
             Verdict::Withdraw(reasons) => Act::Withdrawn {
                 release: number,
@@ -179,6 +194,10 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+fn elapsed_s(canary: &Canary) -> u64 {
+    now_unix_ms().saturating_sub(canary.since_unix_ms) / 1000
 }
 
 /// The nodes of a release that have not taken it yet, and those that refused it.
