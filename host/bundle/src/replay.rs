@@ -68,6 +68,8 @@ pub struct Comparison {
     pub new: String,
     /// Requests whose decisions were asked for again.
     pub decisions: u64,
+    /// Of those, how many the masking policy was asked about.
+    pub masking: u64,
     /// How many of them would come out otherwise.
     pub changed: u64,
     /// Those whose operations may select a field that is clear today and would be masked: a record names
@@ -128,6 +130,7 @@ pub fn compare(
             }
         };
         compared.decisions += 1;
+        compared.masking += u64::from(facts.masking.is_some());
         let (mut certain, mut possible) = (Vec::new(), Vec::new());
         let mut denied = false;
         if let Some(residency) = &facts.residency {

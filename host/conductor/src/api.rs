@@ -39,8 +39,8 @@ pub struct State {
     pub state: PathBuf,
     /// What asks nodes for certificates.
     pub acceptor: Option<peer::Acceptor>,
-    /// The release train, if there is one.
-    pub release: Option<crate::config::Release>,
+    /// The configuration.
+    pub config: Arc<crate::config::Config>,
     /// The residency proofs.
     pub proofs: watch::Receiver<Summary>,
     /// The stored decisions.
@@ -134,10 +134,11 @@ async fn policies(Shared(state): Shared<State>) -> Json<PolicyState> {
 }
 
 async fn releases(Shared(state): Shared<State>) -> Response {
-    let Some(settings) = state.release.clone() else {
+    let config = state.config.clone();
+    if config.release.is_none() {
         return (StatusCode::NOT_FOUND, "there is no [release]\n").into_response();
-    };
-    let read = tokio::task::spawn_blocking(move || Place::open(&settings)?.train()).await;
+    }
+    let read = tokio::task::spawn_blocking(move || Place::open(&config)?.train()).await;
     match read.map_err(anyhow::Error::from).and_then(|train| train) {
         Ok(train) => Json(train).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),

@@ -1,19 +1,22 @@
 //! The release train, as the service drives it and people steer it.
 
 pub mod commands;
+pub mod conductor;
 pub mod content;
 pub mod drill;
 pub mod drive;
 pub mod evidence;
 mod show;
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use release::Keyring;
 use release::run::Depot;
+use release::{Keyring, Train};
+use serde::{Deserialize, Serialize};
 
-use crate::config;
+use crate::config::{self, Config};
 
 /// The environment variable with the passphrase of a person's encrypted key.
 pub const PASSPHRASE_ENV: &str = "IG_RELEASE_PASSPHRASE";
@@ -26,28 +29,84 @@ pub struct Place<'a> {
     pub depot: Depot,
     /// Who may sign.
     pub keys: Keyring,
+    /// What the conductor has seen of the records.
+    seen: PathBuf,
+}
+
+/// How far the records were read: what stands there must never be taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seen {
+    records: u64,
+    head: String,
 }
 
 impl<'a> Place<'a> {
-    /// Opens it.
+    /// Opens the train of a configuration.
     ///
     /// # Errors
-    /// The directory or the keys can't be used.
-    pub fn open(settings: &'a config::Release) -> anyhow::Result<Self> {
-        let keys = release::run::keyring(&settings.keys).context("the keys of people")?;
+    /// There is none, or the directory or the keys can't be used.
+    pub fn open(config: &'a Config) -> anyhow::Result<Self> {
+        let settings = config
+            .release
+            .as_ref()
+            .context("the configuration has no [release]: there is no train")?;
+        let mut keys = release::run::keyring(&settings.keys).context("the keys of people")?;
+        if let Some(public) = conductor::public(config)? {
+            keys = keys.with_conductor(public)?;
+        }
         Ok(Self {
             settings,
             depot: Depot::open(&settings.dir)?,
             keys,
+            seen: config.state.join("release-seen.json"),
         })
     }
 
     /// What happened so far.
     ///
     /// # Errors
-    /// The records can't be read or believed.
-    pub fn train(&self) -> anyhow::Result<release::Train> {
-        Ok(self.depot.read(&self.keys)?)
+    /// The records can't be read or believed, or end before what the conductor has seen of them.
+    pub fn train(&self) -> anyhow::Result<Train> {
+        let train = self.depot.read(&self.keys)?;
+        if let Some(seen) = self.seen()?
+            && !train.goes_on_from(seen.records, &seen.head)
+        {
+            anyhow::bail!(
+                "{} does not go on from record {}, which was in force: an older or another file is in its \
+                 place; bring it back, or remove {} to believe this one",
+                self.depot.records().display(),
+                seen.records,
+                self.seen.display()
+            );
+        }
+        Ok(train)
+    }
+
+    fn seen(&self) -> anyhow::Result<Option<Seen>> {
+        let at = || format!("can't read {}", self.seen.display());
+        match std::fs::read(&self.seen) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).with_context(at)?)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            // The conductor's own; others read the records alone.
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(None),
+            Err(e) => Err(e).with_context(at),
+        }
+    }
+
+    /// Notes that this was seen.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn note(&self, train: &Train) -> anyhow::Result<()> {
+        let now = Seen {
+            records: train.records,
+            head: train.head.clone(),
+        };
+        if train.records == 0 || self.seen()?.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        conductor::write(&self.seen, serde_json::to_string(&now)?.as_bytes())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The service: policies in, configured gateways out.
 
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use alert::Book;
@@ -21,7 +21,9 @@ use crate::fleet::FilterCode;
 use crate::ingest::{self, Ingest, Keeper};
 use crate::last_good::LastGood;
 use crate::probe::Summary;
+use crate::release::content::Wanted;
 use crate::release::drive::Driver;
+use crate::release::{Place, conductor};
 use crate::watch::{Watch, fingerprint};
 use crate::{End, ServeArgs};
 
@@ -40,11 +42,15 @@ const LOOK: Duration = Duration::from_secs(2);
 /// The configuration or the policies can't be used, or a port is taken.
 pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     let config = Arc::new(Config::read(&args.config)?);
-    let first = Prepared::read(&config);
+    let key = match &config.release {
+        Some(settings) if !args.check_config => Some(conductor::key(&config, settings)?),
+        _ => None,
+    };
+    let first = Loaded::of(&config, None);
     let receivers = Receivers::read(&config.alerts)?;
     let acceptor = crate::peers::acceptor(&config, peer::H2)?;
     if args.check_config {
-        let first = first?;
+        let first = first?.prepared;
         // Before anything is called fine.
         let probed = match config.probe {
             None => None,
@@ -101,6 +107,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         alarm: alarm.clone(),
         packs,
         keeper,
+        basis: Mutex::default(),
     };
     match first {
         Ok(first) => in_force.accept(first),
@@ -165,7 +172,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         codes,
         state: config.state.clone(),
         acceptor,
-        release: config.release.clone(),
+        config: config.clone(),
         proofs: proofs.subscribe(),
         decisions: decisions.clone(),
     };
@@ -183,14 +190,17 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         let router = bundles::router(state).merge(ingest.reports());
         tokio::spawn(bundles::serve(listener, askers, router, stopped(&stop)))
     });
-    let driver = Driver {
-        config: config.clone(),
-        cache: cache.clone(),
-        decisions: decisions.clone(),
-        policies: seen.clone(),
-        alarm: alarm.clone(),
-    };
-    let driving = tokio::spawn(driver.run(stopped(&stop)));
+    let driving = key.map(|key| {
+        let driver = Driver {
+            config: config.clone(),
+            cache: cache.clone(),
+            decisions: decisions.clone(),
+            key,
+            policies: seen.clone(),
+            alarm: alarm.clone(),
+        };
+        tokio::spawn(driver.run(stopped(&stop)))
+    });
     let ingesting = tokio::spawn(ingest.run(stopped(&stop)));
     let probing = watching.map(|watching| tokio::spawn(watching.run(stopped(&stop))));
     tracing::info!(
@@ -239,7 +249,9 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     events.abort();
     telling.abort();
     // It ends between two looks; a record is on the disk, or is not there.
-    let _ = tokio::time::timeout(Duration::from_secs(2), driving).await;
+    if let Some(driving) = driving {
+        let _ = tokio::time::timeout(Duration::from_secs(2), driving).await;
+    }
     // It ends by itself, after two seconds at most.
     let _ = ingesting.await;
     if let Some(probing) = probing {
@@ -275,6 +287,34 @@ fn unwatched(error: anyhow::Error) {
     tracing::warn!("looking every {} s: {error:#}", LOOK.as_secs());
 }
 
+/// What was read and tried.
+struct Loaded {
+    prepared: Prepared,
+    /// What was released, without what is laid over it; none, if that could not be read.
+    basis: Option<Wanted>,
+    /// Why what was released before is used once more.
+    fault: Option<anyhow::Error>,
+}
+
+impl Loaded {
+    /// Reads and tries what is to be in force. If the train can't be read, what was released before stays in
+    /// force, with what is laid over it now: a tenant is shut out whatever becomes of the train.
+    fn of(config: &Config, before: Option<Wanted>) -> anyhow::Result<Self> {
+        let (wanted, fault) = match (Wanted::released(config), before) {
+            (Ok(wanted), _) => (wanted, None),
+            (Err(fault), Some(before)) if config.release.is_some() => (before, Some(fault)),
+            (Err(error), _) => return Err(error),
+        };
+        let basis = fault.is_none().then(|| wanted.usable());
+        let prepared = Prepared::of(config, wanted.laid_over(config)?)?;
+        Ok(Self {
+            prepared,
+            basis,
+            fault,
+        })
+    }
+}
+
 /// What a change of files changes.
 struct InForce {
     config: Arc<Config>,
@@ -285,19 +325,25 @@ struct InForce {
     alarm: Alarm,
     packs: watch::Sender<Shelf>,
     keeper: Keeper,
+    /// What was released, as it was last read whole.
+    basis: Mutex<Option<Wanted>>,
 }
 
 impl InForce {
     async fn reload(&self) {
         let started = Instant::now();
         let owned = self.config.clone();
+        let basis = self.basis().as_ref().map(Wanted::usable);
         // Reading and trying policies takes the processor for a while: not on a thread that serves.
-        let prepared = tokio::task::spawn_blocking(move || Prepared::read(&owned)).await;
-        match prepared.map_err(anyhow::Error::from).and_then(|r| r) {
-            Ok(prepared) => {
-                let unchanged = self.codes.read().is_ok_and(|c| *c == prepared.codes());
+        let loaded = tokio::task::spawn_blocking(move || Loaded::of(&owned, basis)).await;
+        match loaded.map_err(anyhow::Error::from).and_then(|r| r) {
+            Ok(loaded) => {
+                let unchanged = self
+                    .codes
+                    .read()
+                    .is_ok_and(|c| *c == loaded.prepared.codes());
                 let before = self.policies.borrow().clone();
-                self.accept(prepared);
+                self.accept(loaded);
                 self.alarm.look(&self.cache.status());
                 let now = self.policies.borrow().clone();
                 if !unchanged || !now.serves_as(&before) {
@@ -322,7 +368,12 @@ impl InForce {
     }
 
     /// Offers what was read and tried, and makes its code and its bundles known.
-    fn accept(&self, prepared: Prepared) {
+    fn accept(&self, loaded: Loaded) {
+        let Loaded {
+            prepared,
+            basis,
+            fault,
+        } = loaded;
         // Before anybody is told to fetch it.
         if let Ok(mut standing) = self.codes.write() {
             *standing = prepared.codes();
@@ -340,7 +391,31 @@ impl InForce {
         groups::offer(&self.cache, prepared, &self.nodes);
         self.policies
             .send_modify(|state| state.accepted(stable.as_deref(), canary));
-        self.alarm.policies_accepted();
+        match fault {
+            None => {
+                if let Some(basis) = basis {
+                    *self.basis() = Some(basis);
+                }
+                self.alarm.policies_accepted();
+                self.note();
+            }
+            Some(fault) => self.refuse(format!("{fault:#}")),
+        }
+    }
+
+    /// Notes how far the records were read.
+    fn note(&self) {
+        if self.config.release.is_none() {
+            return;
+        }
+        let noted = Place::open(&self.config).and_then(|place| place.note(&place.train()?));
+        if let Err(error) = noted {
+            tracing::error!("how far the records were read can't be kept: {error:#}");
+        }
+    }
+
+    fn basis(&self) -> MutexGuard<'_, Option<Wanted>> {
+        self.basis.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that what is to be in force can't be.

@@ -199,7 +199,27 @@ fn who_releases_does_not_approve_and_nobody_else_may() {
     let shown = world.does("bundle status --config conductor.toml 1");
     assert!(shown.contains("withdrawn  bob: no"), "{shown}");
 
-    // What people signed can't be changed behind their backs.
+    // Ann's key is retired: it vouches for what she did, and for nothing else.
+    std::fs::rename(world.at("keys/ann.pub"), world.at("keys/ann@5.pub")).unwrap();
+    world.train();
+    let said = world.refuses(&format!("bundle freeze --reason x {}", by("ann")));
+    assert!(
+        said.contains("ann is not among those who may sign (bob)"),
+        "{said}"
+    );
+    std::fs::rename(world.at("keys/ann@5.pub"), world.at("keys/ann.pub")).unwrap();
+
+    // What people signed can't be changed behind their backs, and nobody writes for the conductor.
+    let lines = std::fs::read_to_string(world.at("train/records.jsonl")).unwrap();
+    let forged = r#"{"act":"completed","at_unix_ms":9999999999999,"by":"conductor","evidence":null,"prev":"0","release":1,"seq":7}"#;
+    std::fs::write(
+        world.at("train/records.jsonl"),
+        format!("{lines}{forged}\n"),
+    )
+    .unwrap();
+    world.refuses("bundle status --config conductor.toml");
+    std::fs::write(world.at("train/records.jsonl"), &lines).unwrap();
+
     let records = world.at("train/records.jsonl");
     let good = std::fs::read_to_string(&records).unwrap();
     for (from, to, line) in [

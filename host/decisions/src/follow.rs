@@ -182,6 +182,19 @@ impl Follower {
             if !beside {
                 continue;
             }
+            // Opening a pipe waits for a writer, and a link beside the log leads to what is no log. The log
+            // itself may be a link.
+            let current = path == self.path;
+            let kind = match current {
+                true => std::fs::metadata(&path),
+                false => std::fs::symlink_metadata(&path),
+            };
+            match kind {
+                Ok(kind) if !kind.is_file() => continue,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(named(&path, error)),
+            }
             // Renamed or deleted between: the next look sees it where it is.
             let file = match File::open(&path) {
                 Ok(file) => file,
@@ -193,7 +206,6 @@ impl Follower {
                 continue;
             }
             let id = identity(&metadata);
-            let current = path == self.path;
             if open.contains_key(&id) {
                 // Two names of one file.
                 let same = found.iter_mut().find(|f| f.id == id);

@@ -41,6 +41,12 @@ pub enum RecordError {
         /// Who is said to have written it.
         by: String,
     },
+    /// It is said to be older than the one before it.
+    #[error("line {line} is said to be older than the line before it")]
+    Time {
+        /// Its number.
+        line: u64,
+    },
     /// It can't have happened after what stands before it.
     #[error("line {line}: {error}")]
     Act {
@@ -58,7 +64,7 @@ pub enum TrainError {
     #[error("there is no release {0}")]
     Unknown(u64),
     /// Numbers go up one by one.
-    #[error("the next release is {expected}, not {found}")]
+    #[error("the next release is {expected}, not {found}: somebody was quicker, run it again")]
     Number {
         /// The next.
         expected: u64,
@@ -148,6 +154,9 @@ pub enum TrainError {
     /// Only what was in force once.
     #[error("release {0} was never stable: there is no going back to it")]
     NeverStable(u64),
+    /// It was taken back once.
+    #[error("release {0} was withdrawn: release its bundle anew")]
+    Barred(u64),
     /// It is in force.
     #[error("release {0} is stable already")]
     AlreadyStable(u64),
@@ -158,7 +167,7 @@ pub enum TrainError {
         of: u64,
     },
     /// Some things are for people.
-    #[error("{CONDUCTOR} may not do this by itself: somebody has to sign it")]
+    #[error("{CONDUCTOR} may not do this by itself: somebody has to")]
     Person,
     /// And some are not.
     #[error("this is for {CONDUCTOR} alone to say")]
@@ -174,7 +183,8 @@ fn parent(release: Option<u64>) -> String {
 pub enum KeyringError {
     /// A name that can't stand in a record.
     #[error(
-        "`{0}` is no name for a key: use small letters, digits, `.`, `-` and `_`, and not `conductor`"
+        "`{0}` is no name for a key: use small letters, digits, `.`, `-` and `_`, and not `conductor`; \
+         `NAME@RECORD` for a key that signs nothing after that record"
     )]
     Name(String),
     /// No key.

@@ -41,7 +41,7 @@ pub struct Evidence {
     pub behind: Vec<String>,
     /// Nodes that refused it, and why.
     pub refused: BTreeMap<String, String>,
-    /// Decisions of the canary that were made again with the stable release.
+    /// Masking decisions, of either release, that were made again with both.
     pub compared: u64,
     /// Those that show a coordinate which the stable release masks, by coordinate; without those that
     /// the release says it loosens.
@@ -74,6 +74,11 @@ pub fn judge(plan: &Plan, step: &Step, evidence: &Evidence) -> Verdict {
         Some(format!(
             "{} of {} requests seen",
             evidence.canary.requests, step.min_requests
+        ))
+    } else if evidence.compared < step.min_requests {
+        Some(format!(
+            "{} of {} decisions of the policies could be made again",
+            evidence.compared, step.min_requests
         ))
     } else if evidence.elapsed_s < step.hold_s {
         Some(format!("{} of {} s over", evidence.elapsed_s, step.hold_s))
@@ -233,6 +238,10 @@ mod tests {
             (
                 Box::new(|e| (e.canary.requests, e.canary.denied) = (99, 5)),
                 "99 of 100 requests seen",
+            ),
+            (
+                Box::new(|e| e.compared = 99),
+                "99 of 100 decisions of the policies could be made again",
             ),
             (
                 Box::new(|e| e.behind = vec!["gateway-eu".into()]),

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use p256::ecdsa::signature::Verifier;
@@ -9,61 +7,108 @@ use p256::pkcs8::DecodePublicKey;
 use crate::error::KeyringError;
 use crate::record::CONDUCTOR;
 
-/// The public keys of those who may release, approve, promote, freeze and go back.
+/// The public keys of those who may release, approve, promote, freeze and go back, and of the service.
+///
+/// A key that is not to sign any more stays for what it has signed: it is believed up to a record's number.
 #[derive(Debug, Clone, Default)]
 pub struct Keyring {
-    keys: BTreeMap<String, VerifyingKey>,
+    keys: Vec<Trusted>,
+}
+
+#[derive(Debug, Clone)]
+struct Trusted {
+    name: String,
+    key: VerifyingKey,
+    /// The number of the last record that it may have signed; none: it goes on signing.
+    until: Option<u64>,
 }
 
 impl Keyring {
-    /// Keys by name, each in PEM (SPKI).
+    /// Keys, each in PEM (SPKI), by `NAME`, or by `NAME@RECORD` if they sign nothing after that record.
     ///
     /// # Errors
     /// A name or a key can't be used, or two people share one.
     pub fn new<'a>(
         pems: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, KeyringError> {
-        let mut keys: BTreeMap<String, VerifyingKey> = BTreeMap::new();
-        for (name, pem) in pems {
-            if !is_name(name) {
-                return Err(KeyringError::Name(name.to_owned()));
+        let mut keys: Vec<Trusted> = Vec::new();
+        for (label, pem) in pems {
+            let wrong = || KeyringError::Name(label.to_owned());
+            let (name, until) = match label.split_once('@') {
+                None => (label, None),
+                Some((name, until)) => (name, Some(until.parse().map_err(|_| wrong())?)),
+            };
+            if !is_name(name) && (name, until.is_some()) != (CONDUCTOR, true) {
+                return Err(wrong());
             }
             let key = VerifyingKey::from_public_key_pem(pem.trim())
-                .map_err(|_| KeyringError::Key(name.to_owned()))?;
-            if let Some((other, _)) = keys.iter().find(|(_, known)| **known == key) {
-                return Err(KeyringError::Shared(other.clone(), name.to_owned()));
+                .map_err(|_| KeyringError::Key(label.to_owned()))?;
+            let mut others = keys.iter().filter(|k| k.name != name);
+            if let Some(other) = others.find(|k| k.key == key) {
+                return Err(KeyringError::Shared(other.name.clone(), name.to_owned()));
             }
-            keys.insert(name.to_owned(), key);
+            keys.push(Trusted {
+                name: name.to_owned(),
+                key,
+                until,
+            });
         }
         Ok(Self { keys })
     }
 
-    /// Whether somebody of that name may sign.
+    /// The same with the service's own key.
+    ///
+    /// # Errors
+    /// It is a person's.
+    pub fn with_conductor(mut self, key: VerifyingKey) -> Result<Self, KeyringError> {
+        if let Some(other) = self
+            .keys
+            .iter()
+            .find(|k| k.key == key && k.name != CONDUCTOR)
+        {
+            return Err(KeyringError::Shared(
+                other.name.clone(),
+                CONDUCTOR.to_owned(),
+            ));
+        }
+        self.keys.push(Trusted {
+            name: CONDUCTOR.to_owned(),
+            key,
+            until: None,
+        });
+        Ok(self)
+    }
+
+    /// Whether somebody of that name has ever been trusted.
     pub fn knows(&self, name: &str) -> bool {
-        self.keys.contains_key(name)
+        self.keys.iter().any(|k| k.name == name)
     }
 
-    /// Whose key it is.
-    pub fn name_of(&self, key: &VerifyingKey) -> Option<&str> {
-        let found = self.keys.iter().find(|(_, known)| *known == key);
-        found.map(|(name, _)| name.as_str())
+    /// Whether it is the key with which that name signs now.
+    pub fn signs_as(&self, name: &str, key: &VerifyingKey) -> bool {
+        let signs = |k: &Trusted| k.name == name && k.until.is_none() && k.key == *key;
+        self.keys.iter().any(signs)
     }
 
-    /// The names.
+    /// The names of those who may sign now.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.keys.keys().map(String::as_str)
+        let now = self.keys.iter().filter(|k| k.until.is_none());
+        now.map(|k| k.name.as_str())
     }
 
-    /// Whether a signature (base64 of ASN.1 DER, ECDSA over SHA-256) is that person's over the bytes.
-    pub fn verifies(&self, name: &str, bytes: &[u8], signature: &str) -> bool {
+    /// Whether a signature (base64 of ASN.1 DER, ECDSA over SHA-256) is that name's over the bytes of the
+    /// record of this number.
+    pub fn verifies(&self, name: &str, record: u64, bytes: &[u8], signature: &str) -> bool {
         let signature = STANDARD
             .decode(signature)
             .ok()
             .and_then(|der| Signature::from_der(&der).ok());
-        match (self.keys.get(name), signature) {
-            (Some(key), Some(signature)) => key.verify(bytes, &signature).is_ok(),
-            _ => false,
-        }
+        let Some(signature) = signature else {
+            return false;
+        };
+        let might = |k: &&Trusted| k.name == name && k.until.is_none_or(|until| record <= until);
+        let mut keys = self.keys.iter().filter(might);
+        keys.any(|k| k.key.verify(bytes, &signature).is_ok())
     }
 }
 

@@ -126,6 +126,12 @@ impl Plan {
                 (Some(percent), true) => least = percent,
                 (None, false) => {}
             }
+            if step.min_requests == 0 {
+                return wrong(
+                    place("min_requests"),
+                    "it must be 1 at least: what nobody used shows nothing",
+                );
+            }
             if step.give_up_s <= step.hold_s {
                 return wrong(place("give_up_s"), "it must be longer than `hold_s`");
             }
@@ -180,6 +186,10 @@ mod tests {
             (
                 r#"{"steps": [{"percent": 50, "hold_s": 10, "give_up_s": 10}]}"#,
                 "steps[0].give_up_s: ",
+            ),
+            (
+                r#"{"steps": [{"percent": 50, "hold_s": 1, "min_requests": 0}]}"#,
+                "steps[0].min_requests: ",
             ),
             (
                 r#"{"steps": [{"percent": 50, "hold_s": 1}], "thresholds": {"denied": -1}}"#,

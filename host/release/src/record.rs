@@ -34,7 +34,7 @@ pub struct Record {
     pub act: Act,
     /// SHA-256 of the line before it, in hexadecimal; zeros in the first.
     pub prev: String,
-    /// The person's signature over everything else: base64 of ASN.1 DER, ECDSA P-256 with SHA-256.
+    /// That name's signature over everything else: base64 of ASN.1 DER, ECDSA P-256 with SHA-256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
 }
@@ -170,7 +170,7 @@ impl Record {
     }
 }
 
-/// Signs a record as the person whose key it is.
+/// Signs a record with the key of who did it.
 ///
 /// # Errors
 /// The record can't be written.
@@ -206,20 +206,18 @@ pub(crate) fn read(text: &str, keys: &Keyring) -> Result<Train, RecordError> {
             return Err(RecordError::Chain { line });
         }
         let by = || record.by.clone();
-        match &record.signature {
-            None if record.by == CONDUCTOR => {}
-            _ if !keys.knows(&record.by) => {
-                return Err(RecordError::Stranger { line, by: by() });
-            }
-            Some(signature) => {
-                let bytes = record
-                    .unsigned()
-                    .map_err(|error| RecordError::Json { line, error })?;
-                if !keys.verifies(&record.by, &bytes, signature) {
-                    return Err(RecordError::Signature { line, by: by() });
-                }
-            }
-            None => return Err(RecordError::Signature { line, by: by() }),
+        if !keys.knows(&record.by) {
+            return Err(RecordError::Stranger { line, by: by() });
+        }
+        let bytes = record
+            .unsigned()
+            .map_err(|error| RecordError::Json { line, error })?;
+        let signature = record.signature.as_deref().unwrap_or_default();
+        if !keys.verifies(&record.by, line, &bytes, signature) {
+            return Err(RecordError::Signature { line, by: by() });
+        }
+        if record.at_unix_ms < train.last_unix_ms {
+            return Err(RecordError::Time { line });
         }
         train
             .check(&record.by, &record.act, None)

@@ -75,8 +75,11 @@ pub enum By<'a> {
         /// The private key.
         key: &'a SigningKey,
     },
-    /// The service.
-    Conductor,
+    /// The service, which signs too.
+    Conductor {
+        /// Its private key.
+        key: &'a SigningKey,
+    },
 }
 
 /// The directory of a train. Several processes may have it open; one at a time adds to it.
@@ -143,21 +146,26 @@ impl Depot {
         keys: &Keyring,
         rules: &Rules,
     ) -> Result<(Record, Train), DepotError> {
-        let name = match by {
-            By::Conductor => CONDUCTOR,
-            By::Person { name, key } => {
-                if !keys.knows(name) {
-                    return Err(DepotError::Stranger {
-                        name: (*name).to_owned(),
-                        known: keys.names().map(str::to_owned).collect(),
-                    });
-                }
-                if keys.name_of(key.verifying_key()) != Some(*name) {
-                    return Err(DepotError::OtherKey((*name).to_owned()));
-                }
-                name
+        let (name, key) = match by {
+            By::Conductor { key } => (CONDUCTOR, key),
+            By::Person { name, .. } if *name == CONDUCTOR => {
+                return Err(TrainError::Conductor.into());
             }
+            By::Person { name, key } => (*name, key),
         };
+        if !keys.names().any(|n| n == name) {
+            return Err(DepotError::Stranger {
+                name: name.to_owned(),
+                known: keys
+                    .names()
+                    .filter(|n| *n != CONDUCTOR)
+                    .map(str::to_owned)
+                    .collect(),
+            });
+        }
+        if !keys.signs_as(name, key.verifying_key()) {
+            return Err(DepotError::OtherKey(name.to_owned()));
+        }
         let path = self.records();
         let mut file = OpenOptions::new()
             .read(true)
@@ -170,15 +178,14 @@ impl Depot {
         train.check(name, &act, Some(rules))?;
         let mut record = Record {
             seq: train.records + 1,
-            at_unix_ms,
+            // A clock that was set back does not make records older than those before.
+            at_unix_ms: at_unix_ms.max(train.last_unix_ms),
             by: name.to_owned(),
             act,
             prev: train.head,
             signature: None,
         };
-        if let By::Person { key, .. } = by {
-            record::sign(&mut record, key)?;
-        }
+        record::sign(&mut record, key)?;
         let line = record.line()? + "\n";
         let end = text.len() as u64;
         // What was torn off is cut off before something is put behind it.

@@ -45,6 +45,12 @@ pub struct Train {
     pub records: u64,
     /// SHA-256 of the last record's line.
     pub head: String,
+    /// When the last record was written, in milliseconds since the Unix epoch.
+    #[serde(skip)]
+    pub(crate) last_unix_ms: u64,
+    /// SHA-256 of each record's line.
+    #[serde(skip)]
+    heads: Vec<String>,
 }
 
 impl Default for Train {
@@ -56,6 +62,8 @@ impl Default for Train {
             frozen: None,
             records: 0,
             head: NOTHING.to_owned(),
+            last_unix_ms: 0,
+            heads: Vec::new(),
         }
     }
 }
@@ -152,6 +160,16 @@ impl Train {
     /// The number that the next release gets.
     pub fn next(&self) -> u64 {
         self.releases.keys().next_back().map_or(1, |last| last + 1)
+    }
+
+    /// Whether the record of this number has that hash: what was read before still stands.
+    pub fn goes_on_from(&self, records: u64, head: &str) -> bool {
+        let Some(last) = records.checked_sub(1) else {
+            return true;
+        };
+        let last = usize::try_from(last).ok();
+        last.and_then(|at| self.heads.get(at))
+            .is_some_and(|h| h == head)
     }
 
     /// A release.
@@ -262,7 +280,9 @@ impl Train {
                 Ok(())
             }
             Act::Withdrawn { release, .. } => match self.release(*release)?.standing {
+                // One that was stable is barred: nobody goes back to it.
                 Standing::Candidate | Standing::Canary => Ok(()),
+                Standing::Superseded if by != CONDUCTOR => Ok(()),
                 _ => Err(TrainError::NotUnderWay(*release)),
             },
             Act::RolledBack {
@@ -278,6 +298,9 @@ impl Train {
                 }
                 if self.stable == Some(*of) {
                     return Err(TrainError::AlreadyStable(*of));
+                }
+                if old.standing == Standing::Withdrawn {
+                    return Err(TrainError::Barred(*of));
                 }
                 if old.digest != *digest {
                     return Err(TrainError::OtherContent { of: *of });
@@ -295,6 +318,8 @@ impl Train {
     /// Adds a record that was checked.
     pub(crate) fn add(&mut self, record: &Record, head: String) {
         self.records = record.seq;
+        self.last_unix_ms = record.at_unix_ms;
+        self.heads.push(head.clone());
         self.head = head;
         let at = record.at_unix_ms;
         match &record.act {
@@ -399,7 +424,13 @@ impl Train {
                     };
                     self.releases.insert(*release, again);
                 }
+                let fled = self.stable;
                 self.becomes_stable(*release, at, &None);
+                // What was fled from is nothing to go back to.
+                if let Some(found) = fled.and_then(|n| self.releases.get_mut(&n)) {
+                    found.standing = Standing::Withdrawn;
+                    found.reasons = vec![format!("went back to release {of}: {reason}")];
+                }
             }
             Act::Frozen { reason } => {
                 self.frozen = Some(Freeze {

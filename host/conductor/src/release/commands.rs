@@ -10,7 +10,7 @@ use release::{Act, Standing, Train, Tried};
 
 use super::{PASSPHRASE_ENV, Place, now_unix_ms, show};
 use crate::End;
-use crate::config::{self, Config};
+use crate::config::Config;
 
 /// The train, and who steers it.
 #[derive(Args)]
@@ -124,15 +124,6 @@ pub(crate) struct StatusArgs {
     json: bool,
 }
 
-/// The train of a configuration.
-///
-/// # Errors
-/// It has none.
-fn settings(config: &Config) -> anyhow::Result<&config::Release> {
-    let settings = config.release.as_ref();
-    settings.context("the configuration has no [release]: there is no train")
-}
-
 impl Person {
     /// Does something that can only be said once the train is known.
     fn act(
@@ -140,7 +131,7 @@ impl Person {
         what: impl FnOnce(&Place<'_>, &Train) -> anyhow::Result<Act>,
     ) -> anyhow::Result<Train> {
         let config = Config::read(&self.config)?;
-        let place = Place::open(settings(&config)?)?;
+        let place = Place::open(&config)?;
         let train = place.train()?;
         let act = what(&place, &train)?;
         let key = crate::key::private(&self.key, PASSPHRASE_ENV)?;
@@ -165,11 +156,14 @@ pub(crate) fn release(args: &ReleaseArgs) -> anyhow::Result<End> {
         .with_context(|| format!("can't read {}", args.bundle.display()))?;
     let at = || format!("{} can't be released", args.bundle.display());
     let mut tried = Tried::default();
+    let mut unseen = Vec::new();
     let train = args.person.act(|place, train| {
         let content = place.unpacked(&bytes).with_context(at)?;
         bundle::examine(&content.bundle).with_context(at)?;
         place.settings.plan()?;
-        tried = super::evidence::tried(place, train, &content, &args.replay)?;
+        let found = super::evidence::tried(place, train, &content, &args.replay)?;
+        tried = found.tried;
+        unseen = found.unseen;
         if tried.failed > 0 && !args.even_if_failing {
             bail!(
                 "{} of {} cases fail: see `conductor bundle test`",
@@ -207,6 +201,17 @@ pub(crate) fn release(args: &ReleaseArgs) -> anyhow::Result<End> {
         0 => line!("no cases were run: `cases` of [release] names their folder")?,
         cases => line!("{} of {cases} cases passed", cases - tried.failed)?,
     }
+    unseen.retain(|what| !args.loosens.contains(what));
+    if !unseen.is_empty() {
+        line!(
+            "no decision shows what these do, so it is taken back unless it is released with --loosens for \
+             each: {}",
+            unseen.join(", ")
+        )?;
+    }
+    if args.replay.is_empty() {
+        line!("no recorded decisions were made again: --replay names a log")?;
+    }
     if tried.replayed > 0 {
         line!(
             "it would change {} of {} recorded decisions, and loosen {}",
@@ -229,7 +234,11 @@ pub(crate) fn approve(args: &OneArgs) -> anyhow::Result<End> {
             digest: train.release(args.release)?.digest.clone(),
         })
     })?;
-    let approvals = &train.release(args.release)?.approvals;
+    let release = train.release(args.release)?;
+    let approvals = &release.approvals;
+    if !release.loosens.is_empty() {
+        line!("it is meant to loosen {}", release.loosens.join(", "))?;
+    }
     line!(
         "release {} is approved by {}",
         args.release,
@@ -251,7 +260,7 @@ pub(crate) async fn promote(args: &PromoteArgs) -> anyhow::Result<End> {
         return Ok(End::Done);
     }
     let config = Config::read(&args.one.person.config)?;
-    let place = Place::open(settings(&config)?)?;
+    let place = Place::open(&config)?;
     let begun = Instant::now();
     let mut step = None;
     loop {
@@ -344,11 +353,10 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<End> {
 /// The release that was stable before the one that is, and has another content.
 fn before(train: &Train) -> anyhow::Result<u64> {
     let now = train.stable().context("no release is stable yet")?;
-    let mut others = train
-        .releases
-        .values()
-        .rev()
-        .filter(|r| r.was_stable && r.number < now.number && r.digest != now.digest);
+    let mut others =
+        train.releases.values().rev().filter(|r| {
+            r.standing == Standing::Superseded && r.was_stable && r.digest != now.digest
+        });
     let found = others.next().map(|r| r.number);
     found.context("no other release was stable before")
 }
@@ -384,7 +392,7 @@ pub(crate) fn thaw(args: &ThawArgs) -> anyhow::Result<End> {
 /// The records can't be read or believed.
 pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<End> {
     let config = Config::read(&args.config)?;
-    let place = Place::open(settings(&config)?)?;
+    let place = Place::open(&config)?;
     let train = place.train()?;
     match (args.release, args.json) {
         (None, true) => line!("{}", serde_json::to_string_pretty(&train)?)?,

@@ -17,6 +17,7 @@ use crate::config::Config;
 const OVERLAID: [&str; 2] = ["quarantine", "revocations"];
 
 /// Policies, and the filters' code as far as they bring it along.
+#[derive(Clone)]
 pub struct Content {
     /// The policies.
     pub bundle: Bundle,
@@ -64,25 +65,61 @@ impl Wanted {
     /// # Errors
     /// What is for everybody can't be read.
     pub fn read(config: &Config) -> anyhow::Result<Self> {
-        let Some(settings) = &config.release else {
+        Self::released(config)?.laid_over(config)
+    }
+
+    /// Reads what was released, or what is in the policy directory.
+    ///
+    /// # Errors
+    /// What is for everybody can't be read.
+    pub fn released(config: &Config) -> anyhow::Result<Self> {
+        if config.release.is_none() {
             return Ok(Self {
                 stable: Some(Content::of_directory(&config.policies)?),
                 canary: None,
             });
-        };
-        let place = Place::open(settings)?;
+        }
+        let place = Place::open(config)?;
         let train = place.train()?;
-        let overlay = Overlay::read(config)?;
-        let stable = train
-            .stable()
-            .map(|release| place.content(release, &overlay))
-            .transpose()?;
+        let stable = train.stable().map(|release| place.content(release));
+        let stable = stable.transpose()?;
         let canary = train.under_way().map(|(release, canary)| Early {
             release: release.number,
             nodes: canary.nodes.iter().cloned().collect(),
-            content: place.content(release, &overlay),
+            content: place.content(release),
         });
         Ok(Self { stable, canary })
+    }
+
+    /// Lays over it what is in the policy directory and can only deny. What is in force for everybody gets it
+    /// whatever becomes of the train.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn laid_over(mut self, config: &Config) -> anyhow::Result<Self> {
+        if config.release.is_some() {
+            let overlay = Overlay::read(config)?;
+            let canary = self.canary.as_mut().and_then(|c| c.content.as_mut().ok());
+            for content in self.stable.as_mut().into_iter().chain(canary) {
+                overlay.lay_over(&mut content.bundle);
+            }
+        }
+        Ok(self)
+    }
+
+    /// The same, as far as it can be used.
+    pub fn usable(&self) -> Self {
+        let canary = self.canary.as_ref().and_then(|canary| {
+            Some(Early {
+                release: canary.release,
+                nodes: canary.nodes.clone(),
+                content: Ok(canary.content.as_ref().ok()?.clone()),
+            })
+        });
+        Self {
+            stable: self.stable.clone(),
+            canary,
+        }
     }
 
     /// The policies that are for everybody.
@@ -97,7 +134,7 @@ impl Wanted {
 }
 
 impl Place<'_> {
-    fn content(&self, release: &release::Release, overlay: &Overlay) -> anyhow::Result<Content> {
+    fn content(&self, release: &release::Release) -> anyhow::Result<Content> {
         let read = || -> anyhow::Result<Content> {
             let bytes = self.depot.bundle(&release.digest)?;
             let mut content = self.unpacked(&bytes)?;
@@ -108,7 +145,6 @@ impl Place<'_> {
                 release.revision
             );
             content.bundle.revision = format!("{}+{}", release.revision, release.number);
-            overlay.lay_over(&mut content.bundle);
             Ok(content)
         };
         read().with_context(|| format!("release {}", release.number))

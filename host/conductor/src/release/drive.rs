@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use p256::ecdsa::SigningKey;
 use release::run::By;
 use release::{Act, Canary, Evidence, Plan, Train, Verdict, choose, judge};
 use tokio::sync::watch;
@@ -24,6 +25,8 @@ pub struct Driver {
     pub cache: Cache,
     /// What gateways decided.
     pub decisions: Arc<crate::ingest::Shelf>,
+    /// The key with which it signs.
+    pub key: SigningKey,
     /// How policies stand.
     pub policies: watch::Receiver<PolicyState>,
     /// Who is told when something is wrong.
@@ -64,7 +67,7 @@ impl Driver {
 
     /// Does what is due now.
     async fn look(&self, settings: &crate::config::Release) -> anyhow::Result<()> {
-        let place = Place::open(settings)?;
+        let place = Place::open(&self.config)?;
         let train = place.train()?;
         let plan = settings.plan()?;
         let Some((release, canary)) = train.under_way() else {
@@ -72,17 +75,7 @@ impl Driver {
         };
         let number = release.number;
         let Some(step) = canary.step else {
-            if train.frozen.is_some() {
-                return Ok(());
-            }
-            let act = match train.stable() {
-                None => Act::Completed {
-                    release: number,
-                    evidence: None,
-                },
-                Some(_) => self.step(&plan, &train, 0, None)?,
-            };
-            return self.add(&place, act);
+            return self.begin(&place, &plan, &train).await;
         };
         let Some(of_plan) = plan.steps.get(step) else {
             anyhow::bail!(
@@ -127,6 +120,53 @@ impl Driver {
         self.add(&place, act)
     }
 
+    /// Gives a release that was promoted to the first nodes, if it is approved and passes its cases here too,
+    /// whatever was checked where it was released.
+    async fn begin(&self, place: &Place<'_>, plan: &Plan, train: &Train) -> anyhow::Result<()> {
+        let (release, canary) = train.under_way().context("nothing is under way")?;
+        let number = release.number;
+        let taken_back = |reason: String| Act::Withdrawn {
+            release: number,
+            reasons: vec![reason],
+            evidence: None,
+        };
+        if let Err(error) = release.is_approved(&place.settings.rules()) {
+            return self.add(place, taken_back(error.to_string()));
+        }
+        let failed = evidence::failing_cases(place, release).await?;
+        if failed > 0 {
+            let reason = format!("{failed} cases fail at the conductor");
+            return self.add(place, taken_back(reason));
+        }
+        // Everything that nodes are to be given was made of it, and can be used.
+        let prepared = self.policies.borrow().canary.clone();
+        let Some(prepared) = prepared.filter(|c| c.release == number) else {
+            return Ok(());
+        };
+        if let Some(refused) = prepared.refused {
+            return self.add(place, taken_back(refused));
+        }
+        if train.frozen.is_some() {
+            return Ok(());
+        }
+        if train.stable().is_none() {
+            let act = Act::Completed {
+                release: number,
+                evidence: None,
+            };
+            return self.add(place, act);
+        }
+        match self.step(plan, train, 0, None) {
+            Ok(act) => self.add(place, act),
+            Err(error) => match plan.steps.first() {
+                Some(first) if elapsed_s(canary) >= first.give_up_s => {
+                    self.add(place, taken_back(format!("{error:#}")))
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
     fn step(
         &self,
         plan: &Plan,
@@ -160,9 +200,13 @@ impl Driver {
 
     fn add(&self, place: &Place<'_>, act: Act) -> anyhow::Result<()> {
         let rules = place.settings.rules();
-        let added = place
-            .depot
-            .add(&By::Conductor, act, now_unix_ms(), &place.keys, &rules);
+        let added = place.depot.add(
+            &By::Conductor { key: &self.key },
+            act,
+            now_unix_ms(),
+            &place.keys,
+            &rules,
+        );
         let (record, _) = match added {
             Ok(added) => added,
             // Somebody was quicker: the next look sees what is due now.
@@ -203,6 +247,7 @@ fn elapsed_s(canary: &Canary) -> u64 {
 /// The nodes of a release that have not taken it yet, and those that refused it.
 pub fn delivered(
     status: &xds::Status,
+    release: u64,
     nodes: &[String],
     revision: &str,
 ) -> (Vec<String>, BTreeMap<String, String>) {
@@ -219,7 +264,9 @@ pub fn delivered(
     for node in nodes {
         let mut streams = status.streams.iter().filter(|s| s.node == *node).peekable();
         let has = |s: &xds::StreamStatus| {
-            s.settled && groups::is_early(&s.group) && label(&s.group).is_some_and(is_of)
+            s.settled
+                && groups::is_early_of(&s.group, release)
+                && label(&s.group).is_some_and(is_of)
         };
         if streams.peek().is_none() || !streams.all(has) {
             behind.push(node.clone());
@@ -228,7 +275,7 @@ pub fn delivered(
     let parked = status
         .groups
         .iter()
-        .filter(|(name, _)| groups::is_early(name))
+        .filter(|(name, _)| groups::is_early_of(name, release))
         .flat_map(|(_, group)| &group.parked)
         .map(|p| (p.node.clone(), p.error.clone()))
         .collect();

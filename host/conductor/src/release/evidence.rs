@@ -14,12 +14,22 @@ use super::content::{Content, release_of};
 use super::drive::{Driver, delivered};
 use super::{Place, now_unix_ms};
 use crate::bundle::KnownAuthorities;
+use crate::config;
 
 /// Lines that are made again at a look; the newest count.
 const MOST_LINES: u32 = 20_000;
 
 /// The name under which the conductor itself refuses a release.
 const CONDUCTOR: &str = release::CONDUCTOR;
+
+/// What was found out about a bundle.
+#[derive(Default)]
+pub struct Found {
+    /// Cases and recorded decisions.
+    pub tried: Tried,
+    /// What no recorded decision could show.
+    pub unseen: Vec<String>,
+}
 
 /// Runs the cases and makes recorded decisions again, before a bundle is released.
 ///
@@ -30,18 +40,12 @@ pub fn tried(
     train: &Train,
     content: &Content,
     logs: &[PathBuf],
-) -> anyhow::Result<Tried> {
-    let mut tried = Tried::default();
-    if let Some(cases) = &place.settings.cases {
-        let mut found = Vec::new();
-        for kind in Kind::ALL {
-            found.extend(read_cases(cases, kind, &KnownAuthorities)?);
-        }
-        let report = bundle::test::run(&content.bundle, &found)?;
-        (tried.cases, tried.failed) = (report.cases as u64, report.failures.len() as u64);
-    }
+) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    let tried = &mut found.tried;
+    (tried.cases, tried.failed) = cases(place.settings, &content.bundle)?;
     let Some(stable) = train.stable() else {
-        return Ok(tried);
+        return Ok(found);
     };
     let before = place.unpacked(&place.depot.bundle(&stable.digest)?)?;
     let mut lines = Vec::new();
@@ -54,7 +58,56 @@ pub fn tried(
     tried.replayed = compared.decisions;
     tried.changed = compared.changed;
     tried.loosened = sum(&compared.loosened);
-    Ok(tried)
+    found.unseen = unseen(&before.bundle, &content.bundle, &compared)?;
+    Ok(found)
+}
+
+/// Cases that were run, and those that failed.
+fn cases(settings: &config::Release, bundle: &Bundle) -> anyhow::Result<(u64, u64)> {
+    let Some(cases) = &settings.cases else {
+        return Ok((0, 0));
+    };
+    let mut found = Vec::new();
+    for kind in Kind::ALL {
+        found.extend(read_cases(cases, kind, &KnownAuthorities)?);
+    }
+    let report = bundle::test::run(bundle, &found)?;
+    Ok((report.cases as u64, report.failures.len() as u64))
+}
+
+/// Cases that a release fails.
+///
+/// # Errors
+/// The cases or the release can't be read.
+pub async fn failing_cases(place: &Place<'_>, release: &release::Release) -> anyhow::Result<u64> {
+    let bundle = bundle(place, &release.digest)?;
+    let settings = place.settings.clone();
+    let ran = tokio::task::spawn_blocking(move || cases(&settings, &bundle)).await??;
+    Ok(ran.1)
+}
+
+/// What differs and shows in no decision of a gateway: settings of `masking.json`, and the rules of the
+/// guards, whose decisions are not recorded here.
+fn unseen(old: &Bundle, new: &Bundle, compared: &Comparison) -> anyhow::Result<Vec<String>> {
+    let mut found: Vec<String> = compared
+        .settings
+        .iter()
+        .map(|(name, ..)| format!("settings.{name}"))
+        .collect();
+    if egress(old)? != egress(new)? {
+        found.push("ig.egress".to_owned());
+    }
+    Ok(found)
+}
+
+fn egress(bundle: &Bundle) -> anyhow::Result<Vec<&str>> {
+    let mut texts = Vec::new();
+    for module in &bundle.policy.modules {
+        if engine::policy::package(module)? == ["ig", "egress"] {
+            texts.push(module.text.as_str());
+        }
+    }
+    Ok(texts)
 }
 
 /// What a release does at the nodes that have it, and what the stable one does.
@@ -73,6 +126,7 @@ pub async fn collect(
     let elapsed_ms = now - since;
     let (behind, mut refused) = delivered(
         &driver.cache.status(),
+        release.number,
         &canary.nodes,
         &format!("{}+{}", release.revision, release.number),
     );
@@ -145,6 +199,11 @@ fn loosened(
     let forward: Comparison = replay::compare(old, new, theirs.into_iter())?;
     let backward: Comparison = replay::compare(new, old, ours.into_iter())?;
     let mut found: BTreeMap<String, u64> = BTreeMap::new();
+    for what in unseen(old, new, &forward)? {
+        if !loosens.contains(&what) {
+            found.insert(what, 1);
+        }
+    }
     let changes = forward
         .loosened
         .into_iter()
@@ -155,7 +214,7 @@ fn loosened(
             *found.entry(change.coordinate).or_default() += change.decisions;
         }
     }
-    Ok((forward.decisions + backward.decisions, found))
+    Ok((forward.masking + backward.masking, found))
 }
 
 fn revision(recorded: &Recorded) -> Option<&str> {

@@ -9,34 +9,41 @@ use super::prepare::{Prepared, Served};
 use crate::config::Config;
 use crate::fleet;
 
-/// What the name of a group ends with that has a release before the others.
-const CANARY: &str = "@canary";
+/// What stands in the name of a group that has a release before the others, before its number.
+const CANARY: &str = "@canary-";
 
 /// The nodes that have a release before the others.
 #[derive(Clone, Default)]
-pub struct Early(Arc<RwLock<BTreeSet<String>>>);
+pub struct Early(Arc<RwLock<Option<(u64, BTreeSet<String>)>>>);
 
 impl Early {
-    fn has(&self, node: &str) -> bool {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(node)
+    /// The release that a node has before the others.
+    fn of(&self, node: &str) -> Option<u64> {
+        let early = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (release, nodes) = early.as_ref()?;
+        nodes.contains(node).then_some(*release)
     }
 
-    fn set(&self, nodes: BTreeSet<String>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = nodes;
+    fn set(&self, early: Option<(u64, BTreeSet<String>)>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = early;
     }
 }
 
-/// The group of early nodes beside a group.
-pub fn early(group: &str) -> String {
-    format!("{group}{CANARY}")
+/// The group of those that have a release early, beside a group. Each release has its own: what a node
+/// refused, or was moved for, counts for no other.
+fn early(group: &str, release: u64) -> String {
+    format!("{group}{CANARY}{release}")
 }
 
 /// Whether it is a group of early nodes.
 pub fn is_early(group: &str) -> bool {
-    group.ends_with(CANARY)
+    group.contains(CANARY)
+}
+
+/// Whether it is a group of those that have this release early.
+pub fn is_early_of(group: &str, release: u64) -> bool {
+    let number = group.rsplit_once(CANARY).map(|(_, number)| number);
+    number.is_some_and(|n| n.parse() == Ok(release))
 }
 
 /// Which group a node belongs to, if the configuration knows it.
@@ -51,10 +58,9 @@ pub fn by_node(config: &Config, nodes: Early) -> impl Fn(&Node) -> Option<String
             }
             _ => return None,
         };
-        Some(if nodes.has(&node.id) {
-            early(&group)
-        } else {
-            group
+        Some(match nodes.of(&node.id) {
+            Some(release) => early(&group, release),
+            None => group,
         })
     }
 }
@@ -64,11 +70,12 @@ pub fn offer(cache: &Cache, prepared: Prepared, nodes: &Early) {
     let stable = prepared.stable.map(|s| s.snapshots).unwrap_or_default();
     let canary = prepared.canary.and_then(|canary| {
         let Served { snapshots, .. } = canary.served.ok()?;
-        Some((canary.nodes, snapshots))
+        Some((canary.release, canary.nodes, snapshots))
     });
-    if let Some((_, snapshots)) = &canary {
+    // Nobody is in these groups yet, or they are of a step before.
+    if let Some((release, _, snapshots)) = &canary {
         for (group, snapshot) in snapshots {
-            let name = early(group);
+            let name = early(group, *release);
             // Where a node refuses the release, its group is taken back to what is for everybody.
             if let Some((_, good)) = stable.iter().find(|(of, _)| of == group) {
                 cache.remember_good(&name, good.clone());
@@ -76,19 +83,18 @@ pub fn offer(cache: &Cache, prepared: Prepared, nodes: &Early) {
             tell(&name, cache.set(&name, snapshot.clone()));
         }
     }
-    let groups: Vec<String> = stable.iter().map(|(group, _)| group.clone()).collect();
     for (group, snapshot) in stable {
         tell(&group, cache.set(&group, snapshot));
     }
-    let under_way = canary.is_some();
-    nodes.set(canary.map(|(nodes, _)| nodes).unwrap_or_default());
+    let release = canary.as_ref().map(|(release, ..)| *release);
+    nodes.set(canary.map(|(release, nodes, _)| (release, nodes)));
     let moved = cache.regroup();
     if moved.moved > 0 {
         tracing::info!(nodes = moved.moved, "moved to another group");
     }
-    if !under_way {
-        for group in groups {
-            cache.remove(&early(&group), false);
+    for group in cache.status().groups.into_keys() {
+        if is_early(&group) && !release.is_some_and(|release| is_early_of(&group, release)) {
+            cache.remove(&group, false);
         }
     }
 }

@@ -46,12 +46,11 @@ pub struct Served {
 }
 
 impl Prepared {
-    /// Reads and tries what is to be in force.
+    /// Tries what is to be in force.
     ///
     /// # Errors
     /// What is for everybody can't be used.
-    pub fn read(config: &Config) -> anyhow::Result<Self> {
-        let wanted = Wanted::read(config)?;
+    pub fn of(config: &Config, wanted: Wanted) -> anyhow::Result<Self> {
         let jwks = fleet::jwks(config)?;
         let stable = wanted
             .stable

@@ -323,3 +323,24 @@ fn what_was_not_stored_is_read_again() {
     world.read();
     world.assert(0..4);
 }
+
+#[test]
+fn what_is_no_file_beside_a_log_is_left_alone() {
+    let mut world = World::new();
+    world.decide("log", 0..2);
+    let pipe = world.at("log.pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    world.append("secrets", "root:x:0:0\n");
+    std::os::unix::fs::symlink(world.at("secrets"), world.at("log.1")).unwrap();
+    std::fs::create_dir(world.at("log.d")).unwrap();
+    world.read();
+    world.assert(0..2);
+    assert!(world.gaps.is_empty(), "{:?}", world.gaps);
+    // The log itself may be a link.
+    let mut linked = World::new();
+    linked.decide("elsewhere", 0..2);
+    std::os::unix::fs::symlink(linked.at("elsewhere"), linked.at("log")).unwrap();
+    linked.read();
+    linked.assert(0..2);
+}

@@ -12,6 +12,7 @@ struct People {
     ann: SigningKey,
     bob: SigningKey,
     eve: SigningKey,
+    conductor: SigningKey,
 }
 
 impl People {
@@ -22,6 +23,7 @@ impl People {
             ann: key(1),
             bob: key(2),
             eve: key(3),
+            conductor: key(4),
         };
         for (name, key) in [("ann", &people.ann), ("bob", &people.bob)] {
             people.trust(name, key);
@@ -38,7 +40,10 @@ impl People {
     }
 
     fn keys(&self) -> Keyring {
-        keyring(self.directory.path()).unwrap()
+        let people = keyring(self.directory.path()).unwrap();
+        people
+            .with_conductor(*self.key(CONDUCTOR).verifying_key())
+            .unwrap()
     }
 
     fn depot(&self) -> Depot {
@@ -49,6 +54,7 @@ impl People {
         match name {
             "ann" => &self.ann,
             "bob" => &self.bob,
+            CONDUCTOR => &self.conductor,
             _ => &self.eve,
         }
     }
@@ -63,7 +69,9 @@ impl People {
             key: self.key(by),
         };
         let by = match by {
-            CONDUCTOR => By::Conductor,
+            CONDUCTOR => By::Conductor {
+                key: &self.conductor,
+            },
             _ => person,
         };
         let added = self.depot().add(&by, act, 1_000, &self.keys(), rules);
@@ -346,11 +354,7 @@ fn what_may_not_be_done_is_not_done() {
             ("ann", back(1, 2)),
             "another content",
         ),
-        (
-            vec![],
-            (CONDUCTOR, released(2, Some(1))),
-            "somebody has to sign it",
-        ),
+        (vec![], (CONDUCTOR, released(2, Some(1))), "somebody has to"),
         (under_way(), ("ann", completed(2)), "for conductor alone"),
         (
             vec![],
@@ -539,4 +543,47 @@ fn keys_that_can_t_be_told_apart_are_refused() {
     for name in ["conductor", "Ann", ".x", "a b"] {
         assert!(!crate::run::is_key_name(name), "{name}");
     }
+}
+
+#[test]
+fn a_key_that_is_retired_vouches_for_what_it_signed_and_nothing_else() {
+    let people = begun();
+    let at = |name: &str| people.directory.path().join(name);
+    // Ann signed records 1 and 3.
+    std::fs::rename(at("ann.pub"), at("ann@3.pub")).unwrap();
+    people.depot().read(&people.keys()).unwrap();
+    let error = people
+        .add("ann", released(2, Some(1)))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(error, "ann is not among those who may sign (bob)");
+    // With another key of hers she goes on.
+    let other = SigningKey::from_slice(&[9; 32]).unwrap();
+    people.trust("ann", &other);
+    let by = By::Person {
+        name: "ann",
+        key: &other,
+    };
+    let added = people
+        .depot()
+        .add(&by, frozen(), 1, &people.keys(), &Rules::default());
+    assert_eq!(added.unwrap().0.at_unix_ms, 1_000, "time does not go back");
+    std::fs::rename(at("ann@3.pub"), at("ann@2.pub")).unwrap();
+    let error = people.depot().read(&people.keys()).unwrap_err();
+    let DepotError::Records { source, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(source.to_string(), "line 3 is not signed by ann");
+}
+
+#[test]
+fn what_was_read_before_still_stands_or_it_is_noticed() {
+    let people = begun();
+    let before = people.depot().read(&people.keys()).unwrap();
+    people.add("ann", released(2, Some(1))).unwrap();
+    let after = people.depot().read(&people.keys()).unwrap();
+    assert!(after.goes_on_from(before.records, &before.head));
+    assert!(!before.goes_on_from(after.records, &after.head));
+    assert!(!after.goes_on_from(before.records, &after.head));
+    assert!(after.goes_on_from(0, ""));
 }

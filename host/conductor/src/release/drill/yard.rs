@@ -222,8 +222,8 @@ impl Yard {
     /// They can't be read.
     pub fn train(&self) -> anyhow::Result<(Train, Vec<Record>)> {
         let depot = Depot::open(&self.train_dir().join("depot"))?;
-        let keys = release::run::keyring(&self.train_dir().join("keys"))?;
-        let train = depot.read(&keys)?;
+        let config = crate::config::Config::read(&self.directory.join("conductor.toml"))?;
+        let train = crate::release::Place::open(&config)?.train()?;
         let text = std::fs::read_to_string(depot.records())?;
         let seen = usize::try_from(train.records).unwrap_or(usize::MAX);
         let records = text
