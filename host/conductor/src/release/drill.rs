@@ -169,7 +169,7 @@ impl Drill<'_> {
             "a leaking release",
             &train,
             Standing::Withdrawn,
-            "show what the stable release masks: Person.email",
+            "Person.email",
             masked,
             "addresses are pseudonyms again at all gateways",
         );
