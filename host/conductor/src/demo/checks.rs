@@ -18,6 +18,8 @@ mod traces;
 mod upstreams;
 mod warrants;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use upstream::personas::{self, Persona};
 use upstream::{Region, data};
@@ -25,6 +27,10 @@ use upstream::{Region, data};
 use super::stage::Stage;
 use super::table::Check;
 use crate::client::Answer;
+
+/// How soon a change of the policies is in force. A debug build examines them for longer, on a machine that may
+/// have other tests to run.
+const SOON: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
 
 const ANALYST: &Persona = &personas::ANALYST_ACME;
 const ADMIN: &Persona = &personas::ADMIN_ACME;

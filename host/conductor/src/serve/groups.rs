@@ -14,17 +14,23 @@ const CANARY: &str = "@canary-";
 
 /// The nodes that have a release before the others.
 #[derive(Clone, Default)]
-pub struct Early(Arc<RwLock<Option<(u64, BTreeSet<String>)>>>);
+pub struct Early(Arc<RwLock<Option<UnderWay>>>);
+
+/// A release that is under way.
+struct UnderWay {
+    release: u64,
+    nodes: BTreeSet<String>,
+}
 
 impl Early {
     /// The release that a node has before the others.
     fn of(&self, node: &str) -> Option<u64> {
         let early = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let (release, nodes) = early.as_ref()?;
-        nodes.contains(node).then_some(*release)
+        let early = early.as_ref()?;
+        early.nodes.contains(node).then_some(early.release)
     }
 
-    fn set(&self, early: Option<(u64, BTreeSet<String>)>) {
+    fn set(&self, early: Option<UnderWay>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = early;
     }
 }
@@ -87,7 +93,7 @@ pub fn offer(cache: &Cache, prepared: Prepared, nodes: &Early) {
         tell(&group, cache.set(&group, snapshot));
     }
     let release = canary.as_ref().map(|(release, ..)| *release);
-    nodes.set(canary.map(|(release, nodes, _)| (release, nodes)));
+    nodes.set(canary.map(|(release, nodes, _)| UnderWay { release, nodes }));
     let moved = cache.regroup();
     if moved.moved > 0 {
         tracing::info!(nodes = moved.moved, "moved to another group");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use upstream::personas;
 use upstream::tokens::Issuer;
 
-use super::{Seen, VIEWER, leaks, query};
+use super::{SOON, Seen, VIEWER, leaks, query};
 use crate::client::Answer;
 use crate::demo::stage::Stage;
 
@@ -66,14 +66,13 @@ pub(super) async fn warrants(stage: &Stage, seen: &mut Seen) -> anyhow::Result<(
     let entry = json!({"demo-court": {"jurisdictions": ["EU", "US"], "keys": [court.jwk()]}});
     std::fs::write(&authorities, entry.to_string())?;
     let standing = warrant(&court, "wrt_demo", None);
-    let second = Duration::from_secs(1);
     let (took, answer) = until(stage, &standing, |a| a.status == 200).await?;
     let by = answer.header("x-upstream-region");
     seen.note(
         "a US tenant at the EU gateway with a warrant, its court just registered",
-        "200 from eu, masked, in under 1 s",
+        &format!("200 from eu, masked, in under {} s", SOON.as_secs()),
         format!("{} from {by}, {} leaks", answer.status, leaks(&answer.body)),
-        answer.status == 200 && by == "eu" && leaks(&answer.body) == 0 && took < second,
+        answer.status == 200 && by == "eu" && leaks(&answer.body) == 0 && took < SOON,
     );
     context(stage, seen)?;
     let answer = ask(stage, RENAME, &standing).await?;
@@ -121,7 +120,7 @@ pub(super) async fn warrants(stage: &Stage, seen: &mut Seen) -> anyhow::Result<(
             answer.code(),
             took.as_millis()
         ),
-        answer.code() == "WARRANT_REVOKED" && took < second,
+        answer.code() == "WARRANT_REVOKED" && took < SOON,
     );
     std::fs::write(&authorities, before.0)?;
     std::fs::write(&revocations, before.1)?;
