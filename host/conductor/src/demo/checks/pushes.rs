@@ -224,9 +224,12 @@ pub(super) async fn new_route(stage: &Stage, seen: &mut Seen) -> anyhow::Result<
     Ok(())
 }
 
+/// How long something is waited for that must come: a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Why the conductor refuses what is on disk, once its reason says so; empty if it does not.
 async fn refusal(stage: &Stage, says: &str) -> anyhow::Result<String> {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         let state = stage.api("/api/policies").await?;
         let refused = at(&state, "/refused");
@@ -240,7 +243,7 @@ async fn refusal(stage: &Stage, says: &str) -> anyhow::Result<String> {
 
 /// Waits until what is on disk is accepted again.
 async fn refusal_over(stage: &Stage) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     while !stage.api("/api/policies").await?["refused"].is_null() {
         anyhow::ensure!(
             Instant::now() < deadline,

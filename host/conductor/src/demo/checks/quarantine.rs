@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::process::Command;
 use upstream::personas;
 
-use super::{ANALYST, Seen, VIEWER, query};
+use super::{ANALYST, SOON, Seen, VIEWER, query};
 use crate::demo::stage::Stage;
 
 /// Runs `conductor tenant …` and returns what it says.
@@ -42,14 +42,17 @@ pub(super) async fn quarantine(stage: &Stage, seen: &mut Seen) -> anyhow::Result
         .await?;
     seen.note(
         "a tenant in quarantine, and released",
-        "denied everywhere in under 1 s, others served, then served",
+        &format!(
+            "denied everywhere in under {} s, others served, then served",
+            SOON.as_secs()
+        ),
         format!(
             "{} {shut_code} after {ms} ms at {} gateways, others {other_status}, then {}",
             denied.status, shut["gateways"]["count"], again.status
         ),
         denied.status == 403
             && shut_code == "TENANT_QUARANTINED"
-            && ms < 1_000
+            && u128::from(ms) < SOON.as_millis()
             && other_status == 200
             && open["gateways"]["all"] == true
             && again.status == 200,
