@@ -243,6 +243,10 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         if let Ok(renewed) = Watch::new(&[&config.policies], &files).map_err(unwatched) {
             watch = Some(renewed);
         }
+        // What changed while that was read was told to the watch before, which is gone.
+        if fingerprint(&all) != known {
+            look.reset_immediately();
+        }
     }
     tracing::info!("stopping");
     stop.notify_waiters();
