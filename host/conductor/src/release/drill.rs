@@ -93,8 +93,10 @@ async fn drill(stage: &mut Stage) -> anyhow::Result<Report> {
     drill.leaking().await?;
     drill.failing().await?;
     drill.refused().await?;
+    drill.unapproved().await?;
     drill.frozen().await?;
     drill.back().await?;
+    drill.broken().await?;
     let gateways = drill.load.stop().await;
     let lost: usize = gateways.iter().map(|g| g.unanswered).sum();
     let all: usize = gateways.iter().map(|g| g.requests).sum();
@@ -248,6 +250,71 @@ impl Drill<'_> {
         Ok(())
     }
 
+    /// Who writes a configuration of their own, in which nobody has to approve, gets nowhere with it.
+    async fn unapproved(&mut self) -> anyhow::Result<()> {
+        let fields = self.yard.policies().join("ig/fields/data.json");
+        let before = std::fs::read(&fields)?;
+        edit(&fields, |data| {
+            data["Person.salary"] = json!({"class": "financial", "strategy": "redact"});
+        })?;
+        self.command(&self.yard.build("unapproved", None)).await?;
+        std::fs::write(&fields, before)?;
+        let number = self.tell()?.next();
+        self.command(&self.yard.release("unapproved", &[])).await?;
+        self.command(&self.yard.promote_unapproved(number)?).await?;
+        let train = self.decided(number).await?;
+        self.ended(
+            "a release that nobody approved, promoted by a configuration that asks for nobody",
+            &train,
+            Standing::Withdrawn,
+            "has 0 of 1 approvals",
+            self.steps_of(number)?.is_empty(),
+            "no node ever had it",
+        );
+        Ok(())
+    }
+
+    /// A tenant is shut out though the records can't be believed any more.
+    async fn broken(&mut self) -> anyhow::Result<()> {
+        let whole = self.yard.break_records()?;
+        let begun = Instant::now();
+        let file = self.stage.policies().join("ig/quarantine/data.json");
+        let before = std::fs::read(&file).ok();
+        edit(&file, |data| data["acme"] = json!({"reason": "a drill"}))?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut status = 200;
+        while status == 200 && Instant::now() < deadline {
+            status = self.load.last().first().map_or(0, |seen| seen.status);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let took = begun.elapsed().as_millis();
+        let others = self
+            .load
+            .last()
+            .iter()
+            .skip(1)
+            .all(|seen| seen.status == 200);
+        self.check(
+            "a tenant in quarantine, though the records were changed",
+            "403 in the EU, others served",
+            format!("{status} after {took} ms, others served: {others}"),
+            status == 403 && others,
+        );
+        match before {
+            Some(before) => std::fs::write(&file, before)?,
+            None => std::fs::remove_file(&file)?,
+        }
+        self.yard.mend_records(&whole)?;
+        let served = self.everywhere(|seen| seen.status == 200).await;
+        self.check(
+            "and served again, once both are undone",
+            "at all gateways",
+            served.to_string(),
+            served,
+        );
+        Ok(())
+    }
+
     /// While releases are frozen nothing is promoted.
     async fn frozen(&mut self) -> anyhow::Result<()> {
         self.command(&self.yard.freeze("end of the quarter"))
@@ -278,7 +345,7 @@ impl Drill<'_> {
         let stable = train.stable();
         self.check(
             "back to the first release, as a new one",
-            "release 7, back to 1, at all gateways",
+            "release 8, back to 1, at all gateways",
             format!(
                 "release {}, back to {:?}, after {} ms: {back}",
                 stable.map_or(0, |s| s.number),

@@ -252,3 +252,35 @@ fn sum(changes: &[Change]) -> u64 {
 fn signed(unix_ms: u64) -> i64 {
     i64::try_from(unix_ms).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_no_decision_shows_has_to_be_named() {
+        let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+        let old = Bundle::read(&policies).unwrap();
+        let found = |change: &dyn Fn(&mut Bundle), loosens: &[&str]| {
+            let mut new = old.clone();
+            change(&mut new);
+            let loosens: Vec<String> = loosens.iter().map(|l| (*l).to_owned()).collect();
+            let (compared, found) = loosened(&old, &new, vec![], vec![], &loosens).unwrap();
+            assert_eq!(compared, 0);
+            found.into_keys().collect::<Vec<_>>()
+        };
+        assert!(found(&|_| (), &[]).is_empty());
+        let shadow = |b: &mut Bundle| b.settings.mode = engine::config::Mode::Shadow;
+        assert_eq!(found(&shadow, &[]), ["settings.mode"]);
+        assert!(found(&shadow, &["settings.mode"]).is_empty());
+        let open = |b: &mut Bundle| {
+            let modules = b.policy.modules.iter_mut();
+            let egress = modules.filter(|m| m.path == "ig/egress.rego");
+            assert_eq!(egress.map(|m| m.text.push_str("\n# wider\n")).count(), 1);
+        };
+        assert_eq!(found(&open, &[]), ["ig.egress"]);
+        assert_eq!(found(&open, &["settings.mode"]), ["ig.egress"]);
+    }
+}
