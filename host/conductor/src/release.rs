@@ -36,9 +36,19 @@ pub struct Place<'a> {
 /// How far the records were read: what stands there must never be taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Seen {
+pub struct Seen {
     records: u64,
     head: String,
+}
+
+impl Seen {
+    /// All of a train's.
+    pub fn of(train: &Train) -> Self {
+        Self {
+            records: train.records,
+            head: train.head.clone(),
+        }
+    }
 }
 
 impl<'a> Place<'a> {
@@ -98,15 +108,11 @@ impl<'a> Place<'a> {
     ///
     /// # Errors
     /// It can't be written.
-    pub fn note(&self, train: &Train) -> anyhow::Result<()> {
-        let now = Seen {
-            records: train.records,
-            head: train.head.clone(),
-        };
-        if train.records == 0 || self.seen()?.as_ref() == Some(&now) {
+    pub fn note(&self, now: &Seen) -> anyhow::Result<()> {
+        if now.records == 0 || self.seen()?.as_ref() == Some(now) {
             return Ok(());
         }
-        conductor::write(&self.seen, serde_json::to_string(&now)?.as_bytes())
+        conductor::write(&self.seen, serde_json::to_string(now)?.as_bytes())
     }
 }
 

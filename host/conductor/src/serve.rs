@@ -398,22 +398,21 @@ impl InForce {
         match fault {
             None => {
                 if let Some(basis) = basis {
+                    self.note(&basis);
                     *self.basis() = Some(basis);
                 }
                 self.alarm.policies_accepted();
-                self.note();
             }
             Some(fault) => self.refuse(format!("{fault:#}")),
         }
     }
 
     /// Notes how far the records were read.
-    fn note(&self) {
-        if self.config.release.is_none() {
+    fn note(&self, wanted: &Wanted) {
+        let Some(seen) = &wanted.seen else {
             return;
-        }
-        let noted = Place::open(&self.config).and_then(|place| place.note(&place.train()?));
-        if let Err(error) = noted {
+        };
+        if let Err(error) = Place::open(&self.config).and_then(|place| place.note(seen)) {
             tracing::error!("how far the records were read can't be kept: {error:#}");
         }
     }

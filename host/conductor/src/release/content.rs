@@ -8,7 +8,7 @@ use bundle::{Archive, Bundle, Tree};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Place, bundle_keys};
+use super::{Place, Seen, bundle_keys};
 use crate::bundles::Packed;
 use crate::config::Config;
 
@@ -47,6 +47,8 @@ pub struct Wanted {
     pub stable: Option<Content>,
     /// For some nodes.
     pub canary: Option<Early>,
+    /// How far the records were read for it, if there are any.
+    pub seen: Option<Seen>,
 }
 
 /// A release that some nodes have before the others.
@@ -77,6 +79,7 @@ impl Wanted {
             return Ok(Self {
                 stable: Some(Content::of_directory(&config.policies)?),
                 canary: None,
+                seen: None,
             });
         }
         let place = Place::open(config)?;
@@ -88,7 +91,11 @@ impl Wanted {
             nodes: canary.nodes.iter().cloned().collect(),
             content: place.content(release),
         });
-        Ok(Self { stable, canary })
+        Ok(Self {
+            stable,
+            canary,
+            seen: Some(Seen::of(&train)),
+        })
     }
 
     /// Lays over it what is in the policy directory and can only deny. What is in force for everybody gets it
@@ -119,6 +126,7 @@ impl Wanted {
         Self {
             stable: self.stable.clone(),
             canary,
+            seen: self.seen.clone(),
         }
     }
 

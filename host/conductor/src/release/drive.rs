@@ -133,11 +133,6 @@ impl Driver {
         if let Err(error) = release.is_approved(&place.settings.rules()) {
             return self.add(place, taken_back(error.to_string()));
         }
-        let failed = evidence::failing_cases(place, release).await?;
-        if failed > 0 {
-            let reason = format!("{failed} cases fail at the conductor");
-            return self.add(place, taken_back(reason));
-        }
         // Everything that nodes are to be given was made of it, and can be used.
         let prepared = self.policies.borrow().canary.clone();
         let Some(prepared) = prepared.filter(|c| c.release == number) else {
@@ -149,21 +144,25 @@ impl Driver {
         if train.frozen.is_some() {
             return Ok(());
         }
-        if train.stable().is_none() {
-            let act = Act::Completed {
+        let act = match train.stable() {
+            None => Act::Completed {
                 release: number,
                 evidence: None,
-            };
-            return self.add(place, act);
-        }
-        match self.step(plan, train, 0, None) {
-            Ok(act) => self.add(place, act),
-            Err(error) => match plan.steps.first() {
-                Some(first) if elapsed_s(canary) >= first.give_up_s => {
-                    self.add(place, taken_back(format!("{error:#}")))
-                }
-                _ => Err(error),
             },
+            Some(_) => match (self.step(plan, train, 0, None), plan.steps.first()) {
+                (Ok(act), _) => act,
+                (Err(error), Some(first)) if elapsed_s(canary) >= first.give_up_s => {
+                    return self.add(place, taken_back(format!("{error:#}")));
+                }
+                (Err(error), _) => return Err(error),
+            },
+        };
+        match evidence::failing_cases(place, release).await? {
+            0 => self.add(place, act),
+            failed => self.add(
+                place,
+                taken_back(format!("{failed} cases fail at the conductor")),
+            ),
         }
     }
 
