@@ -141,12 +141,21 @@ impl Drill<'_> {
             redacted,
             "phone numbers are redacted at all gateways",
         );
-        let nodes: Vec<usize> = self.steps_of(number)?.iter().map(Vec::len).collect();
+        // Of the connected nodes, so fewer where some are not back from the conductor's death yet.
+        let steps = self.steps_of(number)?;
+        let some_more = match steps.as_slice() {
+            [first, second] => {
+                let kept = first.iter().all(|node| second.contains(node));
+                first.len() == 2 && kept && (3..=4).contains(&second.len())
+            }
+            _ => false,
+        };
+        let sizes: Vec<usize> = steps.iter().map(Vec::len).collect();
         self.check(
             "it reached some before all, though the conductor was killed (-9) meanwhile",
-            "2 of 6 nodes, then 4",
-            format!("{nodes:?}"),
-            nodes == [2, 4],
+            "2 of 6 nodes, then 3 or 4, those among them",
+            format!("{sizes:?}"),
+            some_more,
         );
         Ok(())
     }
