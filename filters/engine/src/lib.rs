@@ -25,6 +25,7 @@ pub mod instant;
 mod jws;
 pub mod keys;
 pub mod mask;
+pub mod patch;
 pub mod policy;
 pub mod reply;
 pub mod residency;

@@ -10,6 +10,7 @@
     clippy::panic
 )]
 
+mod slots;
 mod uses;
 
 pub use uses::SharedUses;
@@ -18,19 +19,29 @@ use std::time::Duration;
 
 use engine::filter::Edit;
 use engine::identity::{self, Claims, Unreadable};
+use engine::patch;
 use engine::reply::Reply;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
+use slots::SharedSlots;
 
-/// Loads a filter's configuration, of `size` bytes. `None` if it can't be used: the log says why, under
-/// the filter's name.
+/// Loads a filter's configuration, of `size` bytes, whole or as a patch of one before. `None` if it can't
+/// be used: the log says why, under the filter's name.
 pub fn configured<T>(
     filter: &str,
     size: usize,
     load: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Option<T> {
     let config = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
-    load(&config.ok().flatten().unwrap_or_default())
+    let slots = SharedSlots::of_this_place();
+    let loaded = patch::resolve(config.ok().flatten().unwrap_or_default(), &slots)
+        .map_err(|e| e.to_string())
+        .and_then(|resolved| {
+            let loaded = load(&resolved.text)?;
+            patch::keep(&resolved, &slots);
+            Ok(loaded)
+        });
+    loaded
         .inspect_err(|e| log(LogLevel::Critical, &format!("{filter}: {e}")))
         .ok()
 }

@@ -93,25 +93,32 @@ impl Archive {
     /// # Errors
     /// It can't be read, or is no bundle.
     pub fn read(path: &Path) -> Result<Self, BundleError> {
+        let mut archive =
+            Self::parse(&Self::bytes_of(path)?).map_err(|error| refused(path, error))?;
+        path.clone_into(&mut archive.origin);
+        Ok(archive)
+    }
+
+    /// Reads the bytes of an archive's file, whatever they are, but no more than an archive may have.
+    ///
+    /// # Errors
+    /// It can't be read, is no file, or has too many.
+    pub fn bytes_of(path: &Path) -> Result<Vec<u8>, BundleError> {
         let unreadable = |source| BundleError::Read {
             path: path.to_owned(),
             source,
         };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        let refused = |error| BundleError::Archive {
-            path: path.to_owned(),
-            error,
-        };
-        if size > MOST_PACKED as u64 {
-            return Err(refused(ArchiveError::TooLarge {
-                what: "more",
-                most: MOST_PACKED,
-            }));
+        let file = std::fs::metadata(path).map_err(unreadable)?;
+        if !file.is_file() {
+            return Err(BundleError::NoFile {
+                path: path.to_owned(),
+            });
         }
-        let bytes = std::fs::read(path).map_err(unreadable)?;
-        let mut archive = Self::parse(&bytes).map_err(refused)?;
-        path.clone_into(&mut archive.origin);
-        Ok(archive)
+        if file.len() > MOST_PACKED as u64 {
+            let (what, most) = ("more", MOST_PACKED);
+            return Err(refused(path, ArchiveError::TooLarge { what, most }));
+        }
+        std::fs::read(path).map_err(unreadable)
     }
 
     /// Reads an archive's bytes, whoever made them.
@@ -233,6 +240,13 @@ pub struct Verified {
     /// Whether its bytes are those that this program makes of these files. Else the files are as signed,
     /// and the archive around them is of another tool, or was changed.
     pub canonical: bool,
+}
+
+fn refused(path: &Path, error: ArchiveError) -> BundleError {
+    BundleError::Archive {
+        path: path.to_owned(),
+        error,
+    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 pub(crate) mod asked;
 mod egress;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use engine::config::ConfigError;
 use engine::filter::{Masking, tell_tags};
 use engine::mask::RuleTable;
-use engine::policy::{Decision, Policy, ResidencyDecision};
+use engine::policy::{Decision, Policy, PolicyError, ResidencyDecision, package};
 use engine::residency::Residency;
 use engine::schema::Schema;
 
@@ -75,6 +76,7 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
     let mut source = bundle.policy.clone();
     tell_tags(&schema, &mut source.data).map_err(|e| invalid(e.into()))?;
     let mut policy = Policy::load::<Decision>(&source).map_err(|e| invalid(e.into()))?;
+    beside_rules(bundle, &mut policy)?;
     for caller in &callers {
         serde_json::to_string(&caller.input())
             .map_err(|e| e.to_string())
@@ -97,6 +99,39 @@ pub fn examine(bundle: &Bundle) -> Result<Examined, BundleError> {
         masking: callers.len(),
         residency: crossings.len(),
     })
+}
+
+/// Looks whether data stands where a rule does: the interpreter would take it for the rule's value.
+fn beside_rules(bundle: &Bundle, policy: &mut Policy) -> Result<(), BundleError> {
+    let invalid = |error: PolicyError| BundleError::Invalid {
+        path: bundle.path.clone(),
+        error: error.into(),
+    };
+    let mut packages = BTreeMap::new();
+    for module in &bundle.policy.modules {
+        packages.insert(module.path.clone(), package(module).map_err(invalid)?);
+    }
+    for module in policy.coverage().map_err(invalid)? {
+        let Some(package) = packages.get(&module.path) else {
+            continue;
+        };
+        for rule in module.rules {
+            let is_name = |c: char| c.is_alphanumeric() || c == '_';
+            let name: String = rule.head.chars().take_while(|c| is_name(*c)).collect();
+            let mut data = Some(&bundle.policy.data);
+            for step in package.iter().chain([&name]) {
+                data = data.and_then(|d| d.get(step));
+            }
+            if data.is_some() {
+                return Err(BundleError::OverRule {
+                    path: bundle.path.clone(),
+                    key: format!("{}/{name}", package.join("/")),
+                    module: module.path,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

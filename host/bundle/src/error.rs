@@ -11,6 +11,36 @@ pub enum BundleError {
         /// Why.
         source: std::io::Error,
     },
+    /// What has a policy file's name is something else.
+    #[error("{path} is no file but something else: a directory, a pipe or a device")]
+    NoFile {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Directories without an end.
+    #[error("{path} is too many directories deep: do links lead in a circle?")]
+    Deep {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Data that would be left out.
+    #[error("{path} is not read: write it as data.json")]
+    Yaml {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Data in the place of a rule.
+    #[error(
+        "the policies in {path} have data at `{key}`, where {module} has a rule: the data would be its value"
+    )]
+    OverRule {
+        /// The directory.
+        path: PathBuf,
+        /// The path in the data.
+        key: String,
+        /// The rule's file.
+        module: String,
+    },
     /// A data file is not JSON.
     #[error("{path} is not JSON: {error}")]
     Json {

@@ -1,11 +1,14 @@
 //! Tests of a bundle: its case folders, and how much of its rules they reach.
 
-use engine::policy::Coverage;
+use engine::policy::{Coverage, package};
 use serde::Serialize;
 
 use crate::Bundle;
 use crate::cases::{Case, CaseError, Kind, Native};
 use crate::replay::Comparison;
+
+/// Packages that no case can ask: cases are requests at a gateway.
+const BEYOND_CASES: [&str; 2] = ["ig.egress", "system.log"];
 
 /// Why the tests of a bundle can't be run.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +32,7 @@ pub struct TestReport {
     pub failures: Vec<Failure>,
     /// What of the modules was evaluated.
     pub coverage: Vec<ModuleCoverage>,
-    /// Of the lines of the modules that were asked, how many of a hundred were evaluated.
+    /// Of the lines of the modules that cases can ask, how many of a hundred were evaluated.
     pub coverage_percent: u32,
     /// What the bundle changes of recorded decisions, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,9 +63,11 @@ pub struct Failure {
 pub struct ModuleCoverage {
     /// The module's file.
     pub path: String,
-    /// Whether any case asked it at all. Rules for guards (`ig.egress`), for one, no case asks: modules that
-    /// are not asked are not counted in the whole.
+    /// Whether any case asked it at all.
     pub asked: bool,
+    /// Whether it is counted in the whole: all but rules that no case can ask, those for guards and for
+    /// decision logs.
+    pub counted: bool,
     /// Lines that could be evaluated.
     pub lines: usize,
     /// Lines that were.
@@ -108,9 +113,11 @@ pub fn run(bundle: &Bundle, cases: &[Case]) -> Result<TestReport, TestError> {
             });
         }
     }
-    let coverage: Vec<ModuleCoverage> = native.coverage()?.into_iter().map(module).collect();
-    let asked = coverage.iter().filter(|m| m.asked);
-    let (covered, lines) = asked.fold((0, 0), |(c, l), m| (c + m.covered, l + m.lines));
+    let beyond = beyond_cases(bundle)?;
+    let coverage = native.coverage()?.into_iter();
+    let coverage: Vec<ModuleCoverage> = coverage.map(|m| module(m, &beyond)).collect();
+    let counted = coverage.iter().filter(|m| m.counted);
+    let (covered, lines) = counted.fold((0, 0), |(c, l), m| (c + m.covered, l + m.lines));
     Ok(TestReport {
         revision: bundle.revision.clone(),
         cases: cases.len(),
@@ -122,7 +129,18 @@ pub fn run(bundle: &Bundle, cases: &[Case]) -> Result<TestReport, TestError> {
     })
 }
 
-fn module(module: Coverage) -> ModuleCoverage {
+/// The files of packages that no case can ask.
+fn beyond_cases(bundle: &Bundle) -> Result<Vec<&str>, TestError> {
+    let mut beyond = Vec::new();
+    for module in &bundle.policy.modules {
+        if BEYOND_CASES.contains(&package(module)?.join(".").as_str()) {
+            beyond.push(module.path.as_str());
+        }
+    }
+    Ok(beyond)
+}
+
+fn module(module: Coverage, beyond: &[&str]) -> ModuleCoverage {
     let rules = module.rules.into_iter().map(|rule| {
         let lines = rule.from..=rule.to;
         RuleCoverage {
@@ -135,6 +153,7 @@ fn module(module: Coverage) -> ModuleCoverage {
     ModuleCoverage {
         rules: rules.collect(),
         asked: !module.covered.is_empty(),
+        counted: !module.covered.is_empty() || !beyond.contains(&module.path.as_str()),
         lines: module.covered.len() + module.missed.len(),
         covered: module.covered.len(),
         path: module.path,

@@ -14,19 +14,23 @@ pub const PERSISTED: &str = "persisted-queries.json";
 /// The filters whose code a bundle may carry, as `filters/NAME.wasm`.
 pub const FILTERS: [&str; 3] = ["residency", "masking", "guard"];
 
+/// Directories within directories. More are there only where links lead in a circle.
+const DEPTH: usize = 32;
+
 /// Files by their names, which are paths with slashes, without one before them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree(BTreeMap<String, Vec<u8>>);
 
 impl Tree {
     /// Reads those files of a directory that are part of the policy: modules, data, schema, settings
-    /// and the filters' code. Hidden files and directories are not.
+    /// and the filters' code. Hidden files and directories are not. Links are followed.
     ///
     /// # Errors
-    /// A file or directory can't be read.
+    /// A file or directory can't be read, is something else (a pipe would have no end), or is data in YAML,
+    /// which is not read.
     pub fn read(path: &Path) -> Result<Self, BundleError> {
         let mut files = Vec::new();
-        list(path, &mut files)?;
+        list(path, DEPTH, &mut files)?;
         let mut tree = Self::default();
         for file in files {
             let inside = file.strip_prefix(path).unwrap_or(&file);
@@ -36,11 +40,9 @@ impl Tree {
                 .collect();
             let name = parts.join("/");
             if is_policy(&name) {
-                let bytes = std::fs::read(&file).map_err(|source| BundleError::Read {
-                    path: file.clone(),
-                    source,
-                })?;
-                tree.0.insert(name, bytes);
+                tree.0.insert(name, read(&file)?);
+            } else if ["data.yaml", "data.yml"].contains(&base(&name)) {
+                return Err(BundleError::Yaml { path: file });
             }
         }
         Ok(tree)
@@ -54,13 +56,14 @@ impl Tree {
         let mut found = false;
         for name in FILTERS {
             let path = directory.join(format!("{name}.wasm"));
-            match std::fs::read(&path) {
+            match read(&path) {
                 Ok(code) => {
                     found = true;
                     self.0.insert(filter_file(name), code);
                 }
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                Err(source) => return Err(BundleError::Read { path, source }),
+                Err(BundleError::Read { source, .. })
+                    if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         if found {
@@ -140,20 +143,96 @@ fn is_policy(name: &str) -> bool {
         || FILTERS.iter().any(|f| name == filter_file(f))
 }
 
-fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), BundleError> {
+/// A file's content.
+fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
     let unreadable = |source| BundleError::Read {
         path: path.to_owned(),
         source,
     };
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(BundleError::NoFile {
+            path: path.to_owned(),
+        });
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
+fn list(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), BundleError> {
+    let unreadable = |source| BundleError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let Some(depth) = depth.checked_sub(1) else {
+        return Err(BundleError::Deep {
+            path: path.to_owned(),
+        });
+    };
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        let kind = entry.file_type().map_err(unreadable)?;
-        if kind.is_dir() && !hidden {
-            list(&entry.path(), files)?;
-        } else if !hidden {
-            files.push(entry.path());
+        if hidden {
+            continue;
+        }
+        let path = entry.path();
+        // A link that leads nowhere is looked at as a file, whose error names it.
+        if std::fs::metadata(&path).is_ok_and(|m| m.is_dir()) {
+            list(&path, depth, files)?;
+        } else {
+            files.push(path);
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_are_followed_and_what_is_no_file_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::create_dir_all(at("policies/ig")).unwrap();
+        std::fs::create_dir(at("elsewhere")).unwrap();
+        std::fs::write(at("elsewhere/data.json"), r#"{"acme": {}}"#).unwrap();
+        std::fs::write(at("elsewhere/a.rego"), "package a").unwrap();
+        // As a mounted ConfigMap: hidden directories, and links into them.
+        std::fs::create_dir(at("policies/..2026")).unwrap();
+        std::fs::write(at("policies/..2026/b.rego"), "package b").unwrap();
+        symlink("..2026", at("policies/..data")).unwrap();
+        symlink("..data/b.rego", at("policies/b.rego")).unwrap();
+        symlink(at("elsewhere"), at("policies/ig/quarantine")).unwrap();
+        std::fs::write(at("policies/notes.txt"), "").unwrap();
+        let names = |tree: &Tree| tree.iter().map(|(n, _)| n.to_owned()).collect::<Vec<_>>();
+        let tree = Tree::read(&at("policies")).unwrap();
+        let want = ["b.rego", "ig/quarantine/a.rego", "ig/quarantine/data.json"];
+        assert_eq!(names(&tree), want);
+
+        symlink(at("policies"), at("elsewhere/circle")).unwrap();
+        let circle = Tree::read(&at("policies")).unwrap_err().to_string();
+        assert!(circle.contains("in a circle"), "{circle}");
+        std::fs::remove_file(at("elsewhere/circle")).unwrap();
+
+        symlink("nowhere", at("policies/c.rego")).unwrap();
+        let nowhere = Tree::read(&at("policies")).unwrap_err().to_string();
+        assert!(nowhere.contains("c.rego"), "{nowhere}");
+        std::fs::remove_file(at("policies/c.rego")).unwrap();
+
+        let made = std::process::Command::new("mkfifo")
+            .arg(at("policies/d.rego"))
+            .status();
+        assert!(made.unwrap().success());
+        let pipe = Tree::read(&at("policies")).unwrap_err().to_string();
+        assert!(
+            pipe.contains("d.rego") && pipe.contains("is no file"),
+            "{pipe}"
+        );
+        std::fs::remove_file(at("policies/d.rego")).unwrap();
+
+        std::fs::write(at("policies/ig/data.yaml"), "a: 1").unwrap();
+        let yaml = Tree::read(&at("policies")).unwrap_err().to_string();
+        assert!(yaml.contains("data.json"), "{yaml}");
+    }
 }

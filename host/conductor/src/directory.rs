@@ -27,6 +27,9 @@ pub fn turn(file: &Path) -> anyhow::Result<std::fs::File> {
 /// # Errors
 /// It can't be read, or is no JSON object.
 pub fn read(file: &Path) -> anyhow::Result<Map<String, Value>> {
+    if std::fs::metadata(file).is_ok_and(|m| !m.is_file()) {
+        anyhow::bail!("{} is no file", file.display());
+    }
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),

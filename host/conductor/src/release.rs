@@ -33,12 +33,27 @@ pub struct Place<'a> {
     seen: PathBuf,
 }
 
-/// How far the records were read: what stands there must never be taken back.
+/// How far the records were read: what stands there must never be taken back. And what they said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seen {
     records: u64,
     head: String,
+    /// What was for everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stable: Option<Stable>,
+}
+
+/// A release that is for everybody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stable {
+    /// Its number.
+    pub number: u64,
+    /// The revision of its policies.
+    pub revision: String,
+    /// SHA-256 of its bundle.
+    pub digest: String,
 }
 
 impl Seen {
@@ -47,6 +62,17 @@ impl Seen {
         Self {
             records: train.records,
             head: train.head.clone(),
+            stable: train.stable().map(Stable::of),
+        }
+    }
+}
+
+impl Stable {
+    fn of(release: &release::Release) -> Self {
+        Self {
+            number: release.number,
+            revision: release.revision.clone(),
+            digest: release.digest.clone(),
         }
     }
 }

@@ -88,7 +88,10 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     }
 
     let nodes = Early::default();
-    let cache = Cache::new(groups::by_node(&config, nodes.clone()));
+    let cache = Cache::patching(
+        groups::by_node(&config, nodes.clone()),
+        Box::new(|old, new| gateway::patch(old.bytes(), new.bytes())),
+    );
     let alerts = Alerts::new(Book::open(&config.state.join("alerts.json"))?);
     let alarm = Alarm::new(alerts.clone());
     let proofs = watch::Sender::new(Summary::default());
@@ -307,6 +310,13 @@ impl Loaded {
         let (wanted, fault) = match (Wanted::released(config), before) {
             (Ok(wanted), _) => (wanted, None),
             (Err(fault), Some(before)) if config.release.is_some() => (before, Some(fault)),
+            (Err(fault), None) if config.release.is_some() => match Wanted::remembered(config) {
+                Ok(wanted) => (wanted, Some(fault)),
+                Err(error) => {
+                    tracing::error!("what was in force can't be had without the train: {error:#}");
+                    return Err(fault);
+                }
+            },
             (Err(error), _) => return Err(error),
         };
         let basis = fault.is_none().then(|| wanted.usable());

@@ -24,7 +24,7 @@ pub struct XdsArgs {
 enum Command {
     /// Says which node has which configuration since when, what is parked and why.
     ///
-    /// Ends with 0, or with --check with 1 if something is parked or not settled, and with 2 if the conductor
+    /// Ends with 0, or with --check with 1 if something is parked, refused or not settled, and with 2 if the conductor
     /// does not answer.
     #[command(after_help = "Example: conductor xds status --conductor 127.0.0.1:7080 --check")]
     Status(StatusArgs),
@@ -92,7 +92,17 @@ fn is_well(status: &Value) -> bool {
     let served = groups(status).all(|(_, group)| {
         group["rolled_back"] == false && group["parked"].as_array().is_some_and(Vec::is_empty)
     });
-    served && streams(status).all(|stream| stream["settled"] == true)
+    served && streams(status).all(|stream| state(stream) == "settled")
+}
+
+/// Whether a node has answered all that it was sent, and accepted it.
+fn state(stream: &Value) -> &'static str {
+    let mut types = stream["types"].as_object().into_iter().flatten();
+    match types.any(|(_, of_type)| of_type["refused"] == true) {
+        true => "refuses",
+        false if stream["settled"] == true => "settled",
+        false => "not settled",
+    }
 }
 
 /// A table of groups and one of nodes, and what is parked.
@@ -133,11 +143,7 @@ fn page(status: &Value, now: Timestamp) -> String {
             text(&stream["variant"]),
             &snapshot(has),
             &ago(&has["since_unix_ms"], now),
-            if stream["settled"] == true {
-                "settled"
-            } else {
-                "not settled"
-            },
+            state(stream),
             text(&stream["identity"]),
         ]));
     }
@@ -322,6 +328,11 @@ mod tests {
         assert!(!is_well(&mended), "one is not settled");
         mended["streams"][1]["settled"] = json!(true);
         assert!(is_well(&mended));
+        let mut refusing = mended.clone();
+        let types = &mut refusing["streams"][1]["types"];
+        types["type.googleapis.com/envoy.config.listener.v3.Listener"]["refused"] = json!(true);
+        assert!(!is_well(&refusing), "it has not what it was sent");
+        assert!(page(&refusing, Timestamp::now()).contains("refuses"));
         mended["groups"]["us"]["rolled_back"] = json!(true);
         assert!(!is_well(&mended));
     }

@@ -166,9 +166,14 @@ fn finish(place: &Place, tenant: &str, quarantined: bool) -> anyhow::Result<End>
     let revision = Bundle::read(&place.policies)
         .context("the change is written, but the policies can't be used")?
         .revision;
+    let change = Change {
+        overlay: crate::release::content::laid_over(&place.policies)?,
+        revision,
+    };
     let reached = place
         .conductor
-        .map(|conductor| reach(conductor, &revision, place.within));
+        .map(|conductor| reach(conductor, &change, place.within));
+    let revision = &change.revision;
     let state = if quarantined {
         "in quarantine"
     } else {
@@ -203,8 +208,25 @@ struct Reached {
     ms: u128,
 }
 
-/// Waits until every group of a conductor has proven a revision.
-fn reach(conductor: SocketAddr, revision: &str, within: u64) -> anyhow::Result<Reached> {
+/// How nodes that have a change are told from those that don't.
+struct Change {
+    /// The revision of the directory, which is served where there are no releases.
+    revision: String,
+    /// What stands in the revision of a release that the directory's quarantine is laid over.
+    overlay: Option<String>,
+}
+
+impl Change {
+    fn is_in(&self, label: &str) -> bool {
+        match crate::release::content::overlay_of(label) {
+            None => label == self.revision,
+            Some(overlay) => overlay == self.overlay.as_deref(),
+        }
+    }
+}
+
+/// Waits until every group of a conductor has proven a change.
+fn reach(conductor: SocketAddr, change: &Change, within: u64) -> anyhow::Result<Reached> {
     let started = Instant::now();
     let mut last;
     loop {
@@ -214,7 +236,10 @@ fn reach(conductor: SocketAddr, revision: &str, within: u64) -> anyhow::Result<R
             .context("/api/xds has no groups")?;
         let behind: Vec<&str> = groups
             .iter()
-            .filter(|(_, group)| group["last_good"]["label"] != revision)
+            .filter(|(_, group)| {
+                let label = group["last_good"]["label"].as_str();
+                !label.is_some_and(|label| change.is_in(label))
+            })
             .map(|(name, _)| name.as_str())
             .collect();
         if behind.is_empty() && !groups.is_empty() {

@@ -99,24 +99,34 @@ fn serve(config: &Path) -> Child {
         .unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sidecar_is_served_its_guards_and_every_change_of_the_policies() {
-    let guard = tokio::task::spawn_blocking(|| {
-        artifacts::build_filters(&checkout(), &["guard"])
-            .unwrap()
-            .remove(0)
-    })
-    .await
-    .unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name);
-    artifacts::copy_directory(&checkout().join("policies"), &at("policies")).unwrap();
-    std::fs::write(at("jwks.json"), r#"{"keys":[{"kty":"EC"}]}"#).unwrap();
-    let [xds, api, listen, admin, gateway, gateway_admin] = free_ports().unwrap();
-    let store = store().await;
-    // The gateway's filters are not run here: any filter will do.
-    let text = format!(
-        r#"
+/// A sidecar's Envoy before a store, and the conductor that configures it.
+struct World {
+    directory: tempfile::TempDir,
+    api: SocketAddr,
+    admin: SocketAddr,
+    listen: SocketAddr,
+    bootstrap: String,
+}
+
+impl World {
+    /// Everything but the processes.
+    async fn new() -> Self {
+        let guard = tokio::task::spawn_blocking(|| {
+            artifacts::build_filters(&checkout(), &["guard"])
+                .unwrap()
+                .remove(0)
+        })
+        .await
+        .unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        artifacts::copy_directory(&checkout().join("policies"), &at("policies")).unwrap();
+        std::fs::write(at("jwks.json"), r#"{"keys":[{"kty":"EC"}]}"#).unwrap();
+        let [xds, api, listen, admin, gateway, gateway_admin] = free_ports().unwrap();
+        let store = store().await;
+        // The gateway's filters are not run here: any filter will do.
+        let text = format!(
+            r#"
 policies = "policies"
 state = "state"
 [filters]
@@ -149,15 +159,31 @@ endpoints = [{{ address = "{store}" }}]
 hosts = ["127.0.0.1"]
 buckets = [{{ name = "data-{{tenant}}" }}]
 "#,
-        guard = guard.display(),
-        log = at("access.jsonl").display(),
-    );
-    std::fs::write(at("conductor.toml"), text).unwrap();
-    let conductor = |args: &[&str]| {
+            guard = guard.display(),
+            log = at("access.jsonl").display(),
+        );
+        std::fs::write(at("conductor.toml"), text).unwrap();
+        let mut world = Self {
+            directory,
+            api: local(api),
+            admin: local(admin),
+            listen: local(listen),
+            bootstrap: String::new(),
+        };
+        world.bootstrap = world.conductor(&["bootstrap", "--sidecar", "--region", "eu"]);
+        world
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// What a command says.
+    fn conductor(&self, args: &[&str]) -> String {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_conductor"))
             .args(args)
             .arg("--config")
-            .arg(at("conductor.toml"))
+            .arg(self.at("conductor.toml"))
             .output()
             .unwrap();
         assert!(
@@ -166,24 +192,35 @@ buckets = [{{ name = "data-{{tenant}}" }}]
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8(output.stdout).unwrap()
-    };
-    let said = conductor(&["serve", "--check-config"]);
-    assert!(said.contains("egress decisions for 1 sidecars"), "{said}");
-    let bootstrap = conductor(&["bootstrap", "--sidecar", "--region", "eu"]);
-    let _serving = serve(&at("conductor.toml"));
+    }
 
-    let envoy = gateway::locate::locate(&checkout().join("target"), |_| ()).unwrap();
-    let mut options =
-        EnvoyOptions::new(envoy, bootstrap, directory.path().to_owned(), local(admin));
-    options.concurrency = 1;
-    options.ready_timeout = PATIENCE;
-    options.env = vec![("IG_CONTEXT_KEYS".to_owned(), KEYS.to_owned())];
-    let _envoy = Envoy::start(&options)
-        .await
-        .unwrap_or_else(|error| panic!("{error}"));
+    fn serve(&self) -> Child {
+        serve(&self.at("conductor.toml"))
+    }
+
+    async fn envoy(&self, concurrency: u32) -> Envoy {
+        let envoy = gateway::locate::locate(&checkout().join("target"), |_| ()).unwrap();
+        let directory = self.directory.path().to_owned();
+        let mut options = EnvoyOptions::new(envoy, self.bootstrap.clone(), directory, self.admin);
+        options.concurrency = concurrency;
+        options.ready_timeout = PATIENCE;
+        options.env = vec![("IG_CONTEXT_KEYS".to_owned(), KEYS.to_owned())];
+        Envoy::start(&options)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sidecar_is_served_its_guards_and_every_change_of_the_policies() {
+    let world = World::new().await;
+    let said = world.conductor(&["serve", "--check-config"]);
+    assert!(said.contains("egress decisions for 1 sidecars"), "{said}");
+    let _serving = world.serve();
+    let _envoy = world.envoy(1).await;
 
     let acme = token("acme", "eu");
-    let address = local(listen);
+    let address = world.listen;
     until(address, "/data-acme/k", Some(&acme), "200 OK").await;
     until(address, "/data-acme/k", None, "CONTEXT_MISSING").await;
     until(
@@ -202,13 +239,13 @@ buckets = [{{ name = "data-{{tenant}}" }}]
     .await;
 
     // A tenant in quarantine is out as soon as the push is there.
-    let quarantine = at("policies").join("ig/quarantine");
+    let quarantine = world.at("policies").join("ig/quarantine");
     std::fs::create_dir_all(&quarantine).unwrap();
     let data = r#"{"acme": {"reason": "breach", "since": "2026-11-27T09:00:00Z"}}"#;
     std::fs::write(quarantine.join("data.json"), data).unwrap();
     until(address, "/data-acme/k", Some(&acme), "TENANT_QUARANTINED").await;
     // What guards could not work with is refused, and what was in force stays.
-    let rules = at("policies").join("ig/egress.rego");
+    let rules = world.at("policies").join("ig/egress.rego");
     let good = std::fs::read_to_string(&rules).unwrap();
     std::fs::write(
         &rules,
@@ -217,7 +254,7 @@ buckets = [{{ name = "data-{{tenant}}" }}]
     .unwrap();
     std::fs::remove_file(quarantine.join("data.json")).unwrap();
     until(
-        local(api),
+        world.api,
         "/api/policies",
         None,
         "can't guard the store `objects`",
@@ -226,4 +263,73 @@ buckets = [{{ name = "data-{{tenant}}" }}]
     until(address, "/data-acme/k", Some(&acme), "TENANT_QUARANTINED").await;
     std::fs::write(&rules, good).unwrap();
     until(address, "/data-acme/k", Some(&acme), "200 OK").await;
+}
+
+/// The directory with so many more tenants, one of them in this region.
+fn directory(moved_to: &str) -> String {
+    let tenant = |n: usize| {
+        let region = if n == 1_000 { moved_to } else { "eu" };
+        format!(r#""tenant-{n:04}": {{"region": "{region}", "risk": "low"}}"#)
+    };
+    let tenants: Vec<String> = (0..2_000).map(tenant).collect();
+    format!("{{{}}}", tenants.join(","))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_large_directory_what_changed_travels_and_is_in_force_on_every_worker() {
+    let world = World::new().await;
+    let tenants = world.at("policies/ig/tenants/data.json");
+    std::fs::write(&tenants, directory("eu")).unwrap();
+    let mut serving = world.serve();
+    let mut envoy = world.envoy(2).await;
+    let moved = token("tenant-1000", "eu");
+    let stays = token("tenant-0999", "eu");
+    let is = |region: &str| match region {
+        "eu" => "200 OK",
+        _ => "CROSS_REGION",
+    };
+    // Each connection may be another worker's.
+    let everywhere = async |region: &str| {
+        until(
+            world.listen,
+            "/data-tenant-1000/k",
+            Some(&moved),
+            is(region),
+        )
+        .await;
+        for _ in 0..20 {
+            let path = "/data-tenant-1000/k";
+            let answer = get(world.listen, path, Some(&moved)).await.unwrap();
+            assert!(answer.contains(is(region)), "{answer}");
+            let answer = get(world.listen, "/data-tenant-0999/k", Some(&stays)).await;
+            assert!(answer.unwrap().contains("200 OK"));
+        }
+    };
+    let sent = async |envoy: &Envoy| {
+        let dump = envoy.config_dump().await.unwrap().to_string();
+        let patched = dump.contains(r#"{\"patch\":"#);
+        (patched, dump.contains("tenant-0500"))
+    };
+    everywhere("eu").await;
+    assert_eq!(sent(&envoy).await, (false, true), "at first the whole");
+    for region in ["us", "eu", "us"] {
+        std::fs::write(&tenants, directory(region)).unwrap();
+        everywhere(region).await;
+        assert_eq!(sent(&envoy).await, (true, false), "then what changed");
+    }
+
+    // A new Envoy has had nothing, and is sent the whole.
+    drop(envoy);
+    envoy = world.envoy(2).await;
+    everywhere("us").await;
+    assert_eq!(sent(&envoy).await, (false, true));
+
+    // A new conductor knows what was in force, and what its nodes come back with.
+    serving.kill().await.unwrap();
+    serving.wait().await.unwrap();
+    let _serving = world.serve();
+    std::fs::write(&tenants, directory("eu")).unwrap();
+    everywhere("eu").await;
+    let status = get(world.api, "/api/xds", None).await.unwrap();
+    assert!(status.contains(r#""parked":[]"#), "{status}");
 }

@@ -14,6 +14,7 @@ mod tcp;
 
 pub use plan::plan;
 pub use spec::{EgressSpec, Protocol, SidecarSpec};
+pub(crate) use tcp::WASM_TYPE_URL as NETWORK_WASM_TYPE_URL;
 
 /// The cluster and the listener of the responder, to which refused connections are led: it sends back
 /// what it gets, in the place of which the guard puts its refusal.

@@ -30,6 +30,6 @@ pub use bootstrap::{bootstrap, sidecar_bootstrap};
 pub use error::{LocateError, RunError, SpecError};
 pub use plan::{
     CLUSTER_HEADER, DENY_ALL_TYPE_URL, PROBE_PATH, Planned, RESERVED_HEADERS, ROUTE_HEADER,
-    WASM_TYPE_URL, cluster_name, plan,
+    WASM_TYPE_URL, cluster_name, patch, plan,
 };
 pub use spec::GatewaySpec;

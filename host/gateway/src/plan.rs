@@ -16,11 +16,13 @@ pub(crate) mod filter;
 mod jwt;
 mod listener;
 mod local_reply;
+mod patch;
 pub(crate) mod regional;
 pub(crate) mod route;
 mod tracing;
 
 pub use filter::{DENY_ALL_TYPE_URL, WASM_TYPE_URL};
+pub use patch::patch;
 
 /// The header by which the residency filter names the cluster. No client can set it.
 pub const CLUSTER_HEADER: &str = "x-ig-cluster";

@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, watch};
 use crate::event::Event;
 use crate::group::{Change, Group, GroupId, Served, StreamId};
 use crate::node::{GroupOf, Node};
+use crate::patches::{Patch, Patches};
 use crate::resource::Snapshot;
 use crate::status::{GroupStatus, ParkedStatus, SnapshotStatus, Status, StreamStatus};
 
@@ -29,6 +30,7 @@ pub struct Cache {
 
 struct Shared {
     group_of: GroupOf,
+    patches: Arc<Patches>,
     /// Held while nodes are asked about anew, so that an older answer never replaces a newer one.
     regrouping: Mutex<()>,
     state: Mutex<State>,
@@ -99,9 +101,23 @@ pub enum Offered {
 impl Cache {
     /// An empty cache. `group_of` maps a node to its group, or to none: then it is refused.
     pub fn new(group_of: impl Fn(&Node) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self::with(Arc::new(group_of), Patches::default())
+    }
+
+    /// An empty cache, as by [`Cache::new`], which sends what changed of a large resource where `patch` can
+    /// say that.
+    pub fn patching(
+        group_of: impl Fn(&Node) -> Option<String> + Send + Sync + 'static,
+        patch: Box<Patch>,
+    ) -> Self {
+        Self::with(Arc::new(group_of), Patches::new(patch))
+    }
+
+    fn with(group_of: GroupOf, patches: Patches) -> Self {
         Self {
             shared: Arc::new(Shared {
-                group_of: Arc::new(group_of),
+                group_of,
+                patches: Arc::new(patches),
                 regrouping: Mutex::default(),
                 state: Mutex::default(),
                 events: broadcast::Sender::new(EVENT_BACKLOG),
@@ -111,6 +127,7 @@ impl Cache {
 
     /// Offers a snapshot to a group, at once and whole; its streams wake.
     pub fn set(&self, group: &str, snapshot: Snapshot) -> Offered {
+        self.shared.patches.know(group, &snapshot);
         let mut state = self.lock();
         let entry = state.group(group);
         let version = snapshot.version().to_owned();
@@ -130,6 +147,7 @@ impl Cache {
     /// Takes a snapshot that was proven in an earlier life of the process as the group's last known
     /// good. If nothing else was offered yet, it is served.
     pub fn remember_good(&self, group: &str, snapshot: Snapshot) {
+        self.shared.patches.know(group, &snapshot);
         let mut state = self.lock();
         let changes = state.group(group).remember_good(Arc::new(snapshot));
         self.publish(&mut state, group, changes, None);
@@ -192,6 +210,10 @@ impl Cache {
             peer,
             reason: reason.to_owned(),
         });
+    }
+
+    pub(crate) fn patches(&self) -> Arc<Patches> {
+        Arc::clone(&self.shared.patches)
     }
 
     pub(crate) fn stream_count(&self) -> usize {

@@ -13,6 +13,9 @@
 //!
 //! After a NACK the client's state of the refused resources is unknown (Envoy applies the good ones
 //! of a partly bad response). They are not sent again at that version; at any other they are.
+//!
+//! What a client has accepted may be followed by a patch of it, which it knows as the new version: see
+//! [`crate::patches`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,12 +27,16 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 };
 
 use crate::error::ProtocolError;
-use crate::fetching::Fetching;
-use crate::protocol::{Answer, Outgoing, Protocol, Turn, WILDCARD, type_version};
-use crate::resource::{Resource, Snapshot};
+use crate::patches::Patches;
+use crate::protocol::{Answer, Outgoing, Protocol, Turn, type_version};
+use crate::resource::Snapshot;
 use crate::type_url;
 use crate::warming;
 use crate::wire::Encoded;
+
+mod subscription;
+
+use subscription::{Change, Sent, Subscription};
 
 /// Responses of a type that a client may leave unanswered.
 const MAX_UNANSWERED: usize = 256;
@@ -40,196 +47,14 @@ pub struct Delta {
     snapshot: Option<Arc<Snapshot>>,
     /// By rank and type: the order of iteration is the order of sending.
     types: BTreeMap<(u8, String), Subscription>,
+    patches: Arc<Patches>,
     last_nonce: u64,
-}
-
-#[derive(Debug, Default)]
-struct Subscription {
-    begun: bool,
-    wildcard: bool,
-    names: BTreeSet<String>,
-    /// Names to be answered whatever the client has.
-    wanted: BTreeSet<String>,
-    /// What the client has, by name and version, as far as it did not refuse it.
-    held: BTreeMap<String, String>,
-    /// What the client refused, by name and version.
-    refused: BTreeMap<String, String>,
-    /// What the client could not take in yet, by name and version.
-    postponed: BTreeMap<String, String>,
-    fetching: Fetching,
-    /// What the client brought along and has not been compared with a snapshot yet.
-    brought: BTreeSet<String>,
-    /// Whether the first look at a snapshot is done.
-    greeted: bool,
-    outstanding: BTreeMap<String, Sent>,
-}
-
-#[derive(Debug)]
-struct Sent {
-    version: String,
-    resources: Vec<Arc<Resource>>,
-}
-
-#[derive(Default)]
-struct Change {
-    resources: BTreeMap<String, Arc<Resource>>,
-    removed: BTreeSet<String>,
-    greeting: bool,
-}
-
-impl Subscription {
-    fn wants(&self, name: &str) -> bool {
-        self.wildcard || self.names.contains(name)
-    }
-
-    fn subscribe(&mut self, request: &DeltaDiscoveryRequest) {
-        let full = type_url::is_full_state(&request.type_url);
-        if !self.begun {
-            self.begun = true;
-            self.wildcard = full
-                && request.resource_names_subscribe.is_empty()
-                && request.resource_names_unsubscribe.is_empty();
-            self.held = request
-                .initial_resource_versions
-                .iter()
-                .map(|(name, version)| (name.clone(), version.clone()))
-                .collect();
-            self.brought = self.held.keys().cloned().collect();
-        }
-        for name in &request.resource_names_subscribe {
-            if name == WILDCARD {
-                self.wildcard |= full;
-                continue;
-            }
-            self.names.insert(name.clone());
-            if !request.initial_resource_versions.contains_key(name) {
-                self.wanted.insert(name.clone());
-            }
-        }
-        for name in &request.resource_names_unsubscribe {
-            if name == WILDCARD {
-                self.wildcard = false;
-                continue;
-            }
-            if self.names.remove(name) && self.wildcard {
-                self.wanted.insert(name.clone());
-            }
-        }
-        if !self.wildcard {
-            let names = &self.names;
-            self.held.retain(|name, _| names.contains(name));
-            self.refused.retain(|name, _| names.contains(name));
-            self.postponed.retain(|name, _| names.contains(name));
-            self.wanted.retain(|name| names.contains(name));
-            self.brought.retain(|name| names.contains(name));
-        }
-    }
-
-    fn on_answer(&mut self, request: &DeltaDiscoveryRequest) -> Option<Answer> {
-        let sent = self.outstanding.remove(&request.response_nonce)?;
-        let type_url = request.type_url.clone();
-        let Sent { version, resources } = sent;
-        Some(match &request.error_detail {
-            None => {
-                self.fetching.done(&resources);
-                Answer::Acked {
-                    type_url,
-                    version,
-                    resources,
-                }
-            }
-            Some(status) => {
-                let error = status.message.clone();
-                let postponed = self.fetching.postpones(&resources, &error);
-                let unheld = if postponed {
-                    &mut self.postponed
-                } else {
-                    &mut self.refused
-                };
-                for resource in &resources {
-                    let (name, version) = (resource.name(), resource.version());
-                    if self.held.get(name).is_some_and(|had| had == version) {
-                        self.held.remove(name);
-                        unheld.insert(name.to_owned(), version.to_owned());
-                    }
-                }
-                if postponed {
-                    Answer::Postponed {
-                        type_url,
-                        version,
-                        error,
-                    }
-                } else {
-                    Answer::Nacked {
-                        type_url,
-                        version,
-                        resources,
-                        error,
-                    }
-                }
-            }
-        })
-    }
-
-    /// Names that the client has, or may have, and the snapshot has no more.
-    fn vanished(&self, type_url: &str, snapshot: &Snapshot) -> BTreeSet<String> {
-        if type_url::is_never_removed(type_url) {
-            return BTreeSet::new();
-        }
-        self.held
-            .keys()
-            .chain(self.refused.keys())
-            .chain(self.postponed.keys())
-            .filter(|name| snapshot.get(type_url, name).is_none())
-            .cloned()
-            .collect()
-    }
-
-    /// What is to be sent before anything is taken away, and what turned out to be there already.
-    fn due(&mut self, type_url: &str, snapshot: &Snapshot) -> (Option<Change>, Vec<Arc<Resource>>) {
-        let mut change = Change::default();
-        for name in std::mem::take(&mut self.wanted) {
-            match snapshot.get(type_url, &name) {
-                Some(resource) => {
-                    change.resources.insert(name, Arc::clone(resource));
-                }
-                None if type_url::is_never_removed(type_url) => {}
-                None => {
-                    change.removed.insert(name);
-                }
-            }
-        }
-        let mut already = Vec::new();
-        if self.outstanding.is_empty() {
-            let of_type = snapshot.types().get(type_url).map(|t| t.by_name());
-            for (name, resource) in of_type.into_iter().flatten() {
-                if !self.wants(name) {
-                    continue;
-                }
-                let is =
-                    |version: Option<&String>| version.is_some_and(|v| v == resource.version());
-                if is(self.held.get(name)) {
-                    if self.brought.remove(name) {
-                        already.push(Arc::clone(resource));
-                    }
-                } else if !is(self.refused.get(name)) && !is(self.postponed.get(name)) {
-                    change.resources.insert(name.clone(), Arc::clone(resource));
-                }
-            }
-            if !type_url::is_removed_last(type_url) {
-                change.removed.extend(self.vanished(type_url, snapshot));
-            }
-            change.greeting = self.wildcard && !self.greeted && self.held.is_empty();
-            self.greeted = true;
-        }
-        let due = change.greeting || !change.resources.is_empty() || !change.removed.is_empty();
-        (due.then_some(change), already)
-    }
 }
 
 impl Delta {
     fn respond(
         last_nonce: &mut u64,
+        patches: &Patches,
         snapshot: &Snapshot,
         type_url: &str,
         subscription: &mut Subscription,
@@ -243,7 +68,14 @@ impl Delta {
             subscription.refused.remove(name);
             subscription.postponed.remove(name);
         }
+        let mut bodies = BTreeMap::new();
         for (name, resource) in &change.resources {
+            let held = subscription.held.get(name);
+            let known = !change.asked.contains(name) && !subscription.whole.contains(name);
+            let patch = held
+                .filter(|_| known)
+                .and_then(|h| patches.between(h, resource));
+            bodies.extend(patch.map(|body| (name.clone(), body)));
             subscription.refused.remove(name);
             subscription.postponed.remove(name);
             subscription.brought.remove(name);
@@ -258,14 +90,17 @@ impl Delta {
             nonce: nonce.clone(),
             ..Default::default()
         });
-        for resource in change.resources.values() {
-            response.push_named(resource, subscription.fetching.body(resource));
+        for (name, resource) in &change.resources {
+            let body = bodies.get(name).cloned();
+            let body = body.unwrap_or_else(|| subscription.fetching.body(resource));
+            response.push_named(resource, body);
         }
         subscription.outstanding.insert(
             nonce,
             Sent {
                 version: version.clone(),
                 resources: change.resources.into_values().collect(),
+                patched: bodies.into_keys().collect(),
             },
         );
         Outgoing {
@@ -280,6 +115,10 @@ impl Protocol for Delta {
     type Request = DeltaDiscoveryRequest;
 
     const VARIANT: &'static str = "delta";
+
+    fn with_patches(&mut self, patches: Arc<Patches>) {
+        self.patches = patches;
+    }
 
     fn node_of(request: &DeltaDiscoveryRequest) -> Option<&core::Node> {
         request.node.as_ref()
@@ -356,6 +195,7 @@ impl Protocol for Delta {
                 );
                 turn.responses.push(Self::respond(
                     &mut self.last_nonce,
+                    &self.patches,
                     snapshot,
                     type_url,
                     subscription,
@@ -373,6 +213,7 @@ impl Protocol for Delta {
                     };
                     turn.responses.push(Self::respond(
                         &mut self.last_nonce,
+                        &self.patches,
                         snapshot,
                         type_url,
                         subscription,
@@ -414,5 +255,7 @@ impl Protocol for Delta {
     }
 }
 
+#[cfg(test)]
+mod patch_tests;
 #[cfg(test)]
 mod tests;

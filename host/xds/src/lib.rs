@@ -34,6 +34,7 @@ mod fetching;
 mod group;
 pub mod keep;
 mod node;
+pub mod patches;
 mod peer;
 pub mod protocol;
 mod resource;
@@ -56,6 +57,7 @@ pub use config::Config;
 pub use error::{ConfigError, ProtocolError, ServeError, SnapshotError};
 pub use event::Event;
 pub use node::{GroupOf, Node};
+pub use patches::Patch;
 pub use peer::{Identity, IdentityError, Peer, Proof};
 pub use resource::{Resource, Snapshot, TypeResources};
 pub use status::{

@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use prost::Message;
 
 use crate::error::ProtocolError;
+use crate::patches::Patches;
 use crate::resource::{Resource, Snapshot};
 use crate::wire::Encoded;
 
@@ -27,6 +28,9 @@ pub trait Protocol: Default + Send + 'static {
 
     /// The node in a request, which only the first of a stream is bound to carry.
     fn node_of(request: &Self::Request) -> Option<&core::Node>;
+
+    /// Takes in how to say what changed of a large resource, in a variant that can send that.
+    fn with_patches(&mut self, _: Arc<Patches>) {}
 
     /// Takes a request in and says which earlier response it answers, if any.
     ///

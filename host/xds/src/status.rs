@@ -107,6 +107,15 @@ pub struct TypeStatus {
     pub pending: Option<VersionAt>,
     /// The last refusal, even if a later version was accepted.
     pub last_nack: Option<NackStatus>,
+    /// Whether nothing was accepted since the last refusal: the client lacks what it was sent.
+    pub refused: bool,
+}
+
+impl StreamStatus {
+    /// Whether the client has all that its group is served: it has answered everything and accepted it.
+    pub fn has_all(&self) -> bool {
+        self.settled && !self.types.values().any(|of_type| of_type.refused)
+    }
 }
 
 /// A version and when it got there.

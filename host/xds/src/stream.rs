@@ -94,6 +94,7 @@ async fn converse<P: Protocol>(
         return Err(Status::permission_denied(reason));
     };
     let mut protocol = P::default();
+    protocol.with_patches(cache.patches());
     seat.on_answers(&protocol.on_request(first, config.max_names)?);
     let mut again: Option<Instant> = None;
     let mut group = None;

@@ -47,7 +47,9 @@ impl Manifest {
             .any(|v| v != 1)
         {
             return Err(ArchiveError::Manifest(
-                "its modules are of Rego v0: `opa fmt --rego-v1` rewrites them".into(),
+                "its modules, or some of them, are not of Rego v1, which alone is read here: `opa fmt --rego-v1` \
+                 rewrites those of v0"
+                    .into(),
             ));
         }
         for root in manifest.roots.iter_mut().flatten() {

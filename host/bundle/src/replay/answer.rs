@@ -1,6 +1,6 @@
 //! What a bundle answers, as far as two answers are compared.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use engine::filter::tell_tags;
@@ -45,7 +45,8 @@ pub(crate) enum MaskingAnswer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Effect {
     strategy: Option<StrategyKind>,
-    shown: u16,
+    /// Characters at the beginning and at the end that stay.
+    shown: (u8, u8),
     compare: bool,
     /// As people read it.
     label: String,
@@ -55,7 +56,7 @@ impl Effect {
     fn clear() -> Self {
         Self {
             strategy: None,
-            shown: 0,
+            shown: (0, 0),
             compare: true,
             label: "clear".into(),
         }
@@ -66,8 +67,26 @@ impl Effect {
         self.strategy.is_none()
     }
 
-    fn strictness(&self) -> (Option<StrategyKind>, Reverse<u16>, bool) {
-        (self.strategy, Reverse(self.shown), !self.compare)
+    /// Which way it goes if `new` takes its place. What shows more in any way is looser, whatever else it
+    /// hides: other characters than before, or whether a guess is right.
+    fn against(&self, new: &Self) -> Option<Direction> {
+        let strategies = new.strategy.cmp(&self.strategy);
+        // What is kept says something only of the same strategy.
+        let kept = |was: u8, is: u8| match strategies {
+            Ordering::Equal => was.cmp(&is),
+            _ => Ordering::Equal,
+        };
+        let ways = [
+            strategies,
+            kept(self.shown.0, new.shown.0),
+            kept(self.shown.1, new.shown.1),
+            self.compare.cmp(&new.compare),
+        ];
+        if ways.contains(&Ordering::Less) {
+            return Some(Direction::Loosened);
+        }
+        ways.contains(&Ordering::Greater)
+            .then_some(Direction::Tightened)
     }
 }
 
@@ -165,11 +184,7 @@ impl Asked {
                 }
                 let effect = Effect {
                     strategy,
-                    shown: if partial {
-                        u16::from(first) + u16::from(last)
-                    } else {
-                        0
-                    },
+                    shown: if partial { (first, last) } else { (0, 0) },
                     compare,
                     label,
                 };
@@ -316,10 +331,8 @@ impl MaskingAnswer {
         for name in names {
             let was = fields.get(name).unwrap_or(&clear);
             let is = new_fields.get(name).unwrap_or(&clear);
-            let direction = match is.strictness().cmp(&was.strictness()) {
-                std::cmp::Ordering::Less => Direction::Loosened,
-                std::cmp::Ordering::Greater => Direction::Tightened,
-                std::cmp::Ordering::Equal => continue,
+            let Some(direction) = was.against(is) else {
+                continue;
             };
             deltas.push(Delta {
                 direction,
@@ -367,5 +380,50 @@ impl ResidencyAnswer {
             _ => Direction::Other,
         };
         vec![whole("(residency)", direction, &old_label, &new_label)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect(strategy: StrategyKind, shown: (u8, u8), compare: bool) -> Effect {
+        Effect {
+            strategy: Some(strategy),
+            shown,
+            compare,
+            label: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_shows_more_in_any_way_is_looser() {
+        use Direction::{Loosened, Tightened};
+        use StrategyKind::{Hash, Partial, Redact};
+        let hash = effect(Hash, (0, 0), false);
+        let last4 = effect(Partial, (0, 4), false);
+        for (was, is, want) in [
+            (&hash, &hash, None),
+            (&hash, &Effect::clear(), Some(Loosened)),
+            (&hash, &effect(Redact, (0, 0), false), Some(Tightened)),
+            // Stricter, but it says whether a guess is right.
+            (&hash, &effect(Redact, (0, 0), true), Some(Loosened)),
+            (&effect(Hash, (0, 0), true), &hash, Some(Tightened)),
+            // Other characters than before.
+            (&last4, &effect(Partial, (4, 0), false), Some(Loosened)),
+            (&last4, &effect(Partial, (1, 3), false), Some(Loosened)),
+            (&last4, &effect(Partial, (0, 5), false), Some(Loosened)),
+            (&last4, &effect(Partial, (0, 3), false), Some(Tightened)),
+            (
+                &last4,
+                &hash,
+                Some(hash.strategy.cmp(&last4.strategy)).map(|o| match o {
+                    Ordering::Less => Loosened,
+                    _ => Tightened,
+                }),
+            ),
+        ] {
+            assert_eq!(was.against(is), want, "{was:?} → {is:?}");
+        }
     }
 }

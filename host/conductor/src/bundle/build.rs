@@ -16,11 +16,13 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<End> {
     let mut files = match args.source.is_file() {
         false => Tree::read(&args.source)?,
         // Its manifest and signature were of what it was before.
-        true => Archive::read(&args.source)?
-            .files()
-            .iter()
-            .filter(|(name, _)| *name != MANIFEST)
-            .collect(),
+        true => {
+            let archive = Archive::read(&args.source)?;
+            let stray = || format!("{} is no bundle to build from", args.source.display());
+            archive.check().with_context(stray)?;
+            let files = archive.files().iter();
+            files.filter(|(name, _)| *name != MANIFEST).collect()
+        }
     };
     if let Some(file) = &args.schema {
         let text = std::fs::read(file).with_context(|| format!("can't read {}", file.display()))?;

@@ -14,7 +14,10 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<End> {
     // Bundles of `opa build` have no schema, and so no revision of ours.
     let content = match archive.files().get(SCHEMA) {
         Some(_) => Some(Bundle::from_archive(&archive)?.revision),
-        None => None,
+        None => {
+            archive.check()?;
+            None
+        }
     };
     if args.json {
         let files: Vec<_> = archive

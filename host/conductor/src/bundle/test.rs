@@ -177,7 +177,7 @@ fn coverage(out: &mut String, report: &TestReport, least: u32) -> std::fmt::Resu
     let percent = report.coverage_percent;
     write!(
         out,
-        "coverage: {percent} % of the lines of the rules that were asked"
+        "coverage: {percent} % of the lines of the rules that cases can ask"
     )?;
     match percent < least {
         true => writeln!(out, ", and {least} % are wanted")?,
@@ -185,7 +185,15 @@ fn coverage(out: &mut String, report: &TestReport, least: u32) -> std::fmt::Resu
     }
     for module in &report.coverage {
         if !module.asked {
-            writeln!(out, "  {}: no case asks it", module.path)?;
+            let lines = module.lines;
+            match module.counted {
+                true => writeln!(
+                    out,
+                    "  {}: 0 of {lines} lines: no case asks it",
+                    module.path
+                )?,
+                false => writeln!(out, "  {}: no case can ask it", module.path)?,
+            }
             continue;
         }
         writeln!(

@@ -8,7 +8,7 @@ use bundle::{Archive, Bundle, Tree};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Place, Seen, bundle_keys};
+use super::{Place, Seen, Stable, bundle_keys};
 use crate::bundles::Packed;
 use crate::config::Config;
 
@@ -84,17 +84,35 @@ impl Wanted {
         }
         let place = Place::open(config)?;
         let train = place.train()?;
-        let stable = train.stable().map(|release| place.content(release));
+        let stable = train
+            .stable()
+            .map(|release| place.content(&Stable::of(release)));
         let stable = stable.transpose()?;
         let canary = train.under_way().map(|(release, canary)| Early {
             release: release.number,
             nodes: canary.nodes.iter().cloned().collect(),
-            content: place.content(release),
+            content: place.content(&Stable::of(release)),
         });
         Ok(Self {
             stable,
             canary,
             seen: Some(Seen::of(&train)),
+        })
+    }
+
+    /// What was for everybody when the records were last read, from the conductor's own note of it and a bundle
+    /// with a good signature; whatever has become of the records.
+    ///
+    /// # Errors
+    /// Nothing was noted, or the bundle can't be used.
+    pub fn remembered(config: &Config) -> anyhow::Result<Self> {
+        let place = Place::open(config)?;
+        let seen = place.seen()?.and_then(|seen| seen.stable);
+        let stable = seen.context("no release was ever seen in force")?;
+        Ok(Self {
+            stable: Some(place.content(&stable)?),
+            canary: None,
+            seen: None,
         })
     }
 
@@ -105,7 +123,7 @@ impl Wanted {
     /// It can't be read.
     pub fn laid_over(mut self, config: &Config) -> anyhow::Result<Self> {
         if config.release.is_some() {
-            let overlay = Overlay::read(config)?;
+            let overlay = Overlay::read(&config.policies)?;
             let canary = self.canary.as_mut().and_then(|c| c.content.as_mut().ok());
             for content in self.stable.as_mut().into_iter().chain(canary) {
                 overlay.lay_over(&mut content.bundle);
@@ -142,7 +160,7 @@ impl Wanted {
 }
 
 impl Place<'_> {
-    fn content(&self, release: &release::Release) -> anyhow::Result<Content> {
+    fn content(&self, release: &Stable) -> anyhow::Result<Content> {
         let read = || -> anyhow::Result<Content> {
             let bytes = self.depot.bundle(&release.digest)?;
             let mut content = self.unpacked(&bytes)?;
@@ -182,14 +200,28 @@ pub fn release_of(revision: &str) -> Option<u64> {
     number.split('.').next()?.parse().ok()
 }
 
+/// What is laid over releases, as it stands in their revisions: a few digits of its hash, or nothing.
+///
+/// # Errors
+/// It can't be read.
+pub fn laid_over(policies: &Path) -> anyhow::Result<Option<String>> {
+    Ok(Overlay::read(policies)?.digits())
+}
+
+/// What is laid over the release that a node's revision names; none of a revision that names none.
+pub fn overlay_of(revision: &str) -> Option<Option<&str>> {
+    let (_, release) = revision.split_once('+')?;
+    Some(release.split_once('.').map(|(_, digits)| digits))
+}
+
 /// What is laid over releases.
 struct Overlay(Vec<(&'static str, Value)>);
 
 impl Overlay {
-    fn read(config: &Config) -> anyhow::Result<Self> {
+    fn read(policies: &Path) -> anyhow::Result<Self> {
         let mut sections = Vec::new();
         for section in OVERLAID {
-            let file = config.policies.join("ig").join(section).join("data.json");
+            let file = policies.join("ig").join(section).join("data.json");
             let entries = crate::directory::read(&file)?;
             if !entries.is_empty() {
                 sections.push((section, Value::Object(entries)));
@@ -209,10 +241,7 @@ impl Overlay {
         else {
             return;
         };
-        let mut hash = Sha256::new();
         for (section, entries) in &self.0 {
-            hash.update(section);
-            hash.update(entries.to_string());
             let standing = ig
                 .entry(*section)
                 .or_insert_with(|| Value::Object(Default::default()));
@@ -223,11 +252,22 @@ impl Overlay {
                 (standing, entries) => standing.clone_from(entries),
             }
         }
-        if !self.0.is_empty() {
-            let digest = hash.finalize();
-            let hex: String = digest.iter().take(3).map(|b| format!("{b:02x}")).collect();
-            bundle.revision = format!("{}.{hex}", bundle.revision);
+        if let Some(digits) = self.digits() {
+            bundle.revision = format!("{}.{digits}", bundle.revision);
         }
+    }
+
+    fn digits(&self) -> Option<String> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut hash = Sha256::new();
+        for (section, entries) in &self.0 {
+            hash.update(section);
+            hash.update(entries.to_string());
+        }
+        let digest = hash.finalize();
+        Some(digest.iter().take(3).map(|b| format!("{b:02x}")).collect())
     }
 }
 
@@ -245,6 +285,13 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(release_of(revision), release, "{revision}");
+        }
+        for (revision, overlay) in [
+            ("r-0123456789ab", None),
+            ("r-0123456789ab+7", Some(None)),
+            ("r-0123456789ab+12.a0b1c2", Some(Some("a0b1c2"))),
+        ] {
+            assert_eq!(overlay_of(revision), overlay, "{revision}");
         }
     }
 }

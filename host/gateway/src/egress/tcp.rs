@@ -20,7 +20,7 @@ use crate::plan::{ads, millis, uint};
 use crate::spec::FilterSpec;
 
 /// The type URL of the guard's configuration.
-const WASM_TYPE_URL: &str = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm";
+pub const WASM_TYPE_URL: &str = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm";
 
 /// The type URL of the filter that stands in and denies.
 const DENY_ALL_TYPE_URL: &str = "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC";

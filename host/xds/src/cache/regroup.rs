@@ -80,6 +80,7 @@ impl Cache {
             return Removed::Retired;
         }
         state.groups.remove(group);
+        self.shared.patches.forget(group);
         Removed::Gone
     }
 

@@ -110,8 +110,10 @@ impl Seat {
             return;
         };
         member.status.settled = at.is_some() && at == group.served().map(|served| served.serial);
-        if let Some(served) = group.served().filter(|_| member.status.settled) {
+        if member.status.settled {
             member.former = None;
+        }
+        if let Some(served) = group.served().filter(|_| member.status.has_all()) {
             let (version, label) = (served.snapshot.version(), served.snapshot.label());
             let before = member.status.has.as_ref();
             if before.is_none_or(|has| has.version != version || has.label != label) {
@@ -166,6 +168,7 @@ impl Seat {
                 let names: Vec<String> = resources.iter().map(|r| r.name().to_owned()).collect();
                 let of_type = stream.types.entry(type_url.clone()).or_default();
                 of_type.pending = None;
+                of_type.refused = true;
                 of_type.last_nack = Some(NackStatus {
                     version: version.clone(),
                     resources: names.clone(),
@@ -191,6 +194,7 @@ impl TypeStatus {
         if self.pending.as_ref().is_some_and(|p| p.version == version) {
             self.pending = None;
         }
+        self.refused = false;
         self.acked = Some(VersionAt {
             version: version.to_owned(),
             unix_ms,

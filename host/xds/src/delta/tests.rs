@@ -1,6 +1,7 @@
 use envoy_types::pb::google::rpc;
 
 use super::*;
+use crate::resource::Resource;
 use crate::type_url::{CLUSTER, ENDPOINT, EXTENSION_CONFIG, LISTENER, ROUTE};
 
 fn snapshot(resources: &[(&str, &str, &str)]) -> Arc<Snapshot> {
@@ -17,8 +18,8 @@ fn version(body: &str) -> String {
 }
 
 #[derive(Default)]
-struct Client {
-    stream: Delta,
+pub(super) struct Client {
+    pub stream: Delta,
     nonces: Vec<(String, String)>,
 }
 
@@ -35,7 +36,7 @@ fn short(response: &DeltaDiscoveryResponse) -> String {
 }
 
 impl Client {
-    fn poll(&mut self) -> Vec<String> {
+    pub fn poll(&mut self) -> Vec<String> {
         let turn = self.stream.poll();
         turn.responses
             .into_iter()
@@ -48,12 +49,12 @@ impl Client {
             .collect()
     }
 
-    fn send(&mut self, request: DeltaDiscoveryRequest) -> Vec<String> {
+    pub fn send(&mut self, request: DeltaDiscoveryRequest) -> Vec<String> {
         self.stream.on_request(request, 1000).unwrap();
         self.poll()
     }
 
-    fn change(&mut self, url: &str, add: &[&str], remove: &[&str]) -> Vec<String> {
+    pub fn change(&mut self, url: &str, add: &[&str], remove: &[&str]) -> Vec<String> {
         self.send(DeltaDiscoveryRequest {
             type_url: url.to_owned(),
             resource_names_subscribe: add.iter().map(|&n| n.to_owned()).collect(),
@@ -62,7 +63,7 @@ impl Client {
         })
     }
 
-    fn bring(&mut self, url: &str, names: &[&str], versions: &[(&str, &str)]) -> Vec<String> {
+    pub fn bring(&mut self, url: &str, names: &[&str], versions: &[(&str, &str)]) -> Vec<String> {
         self.send(DeltaDiscoveryRequest {
             type_url: url.to_owned(),
             resource_names_subscribe: names.iter().map(|&n| n.to_owned()).collect(),
@@ -74,7 +75,7 @@ impl Client {
         })
     }
 
-    fn answer(&mut self, url: &str, error: Option<&str>) -> Vec<String> {
+    pub fn answer(&mut self, url: &str, error: Option<&str>) -> Vec<String> {
         let at = self.nonces.iter().position(|(u, _)| u == url).unwrap();
         let (_, nonce) = self.nonces.remove(at);
         self.send(DeltaDiscoveryRequest {

@@ -57,6 +57,7 @@ async fn delta_refusal_rolls_back_and_parks_for_all() {
     let refused = &status["streams"][1]["types"][EXTENSION_CONFIG];
     assert_eq!(refused["last_nack"]["error"], "no such module");
     assert_eq!(refused["last_nack"]["resources"][0], "f");
+    assert_eq!(refused["refused"], false, "it accepted another since");
 
     // Something else in its place is.
     assert_eq!(
@@ -93,4 +94,33 @@ async fn sotw_refusal_rolls_back() {
     );
     assert_eq!(client.accept(&[]).await, "good");
     silent(&mut client.responses).await;
+}
+
+/// One that can't bind the port, say, of what works everywhere else.
+#[tokio::test]
+async fn who_alone_refuses_what_is_proven_has_not_got_it() {
+    let server = Server::start().await;
+    let mut events = server.cache.subscribe();
+    server.set(&[(LISTENER, "l", "good")]);
+    let mut first = server.delta("n1").await;
+    first.subscribe(LISTENER, &["*"]).await;
+    assert_eq!(first.accept().await, "good");
+    event(&mut events, |e| {
+        matches!(e, Event::Proven { .. }).then_some(())
+    })
+    .await;
+    let mut second = server.delta("n2").await;
+    second.subscribe(LISTENER, &["*"]).await;
+    assert_eq!(second.refuse("cannot bind").await, "good");
+    event(&mut events, |e| {
+        matches!(e, Event::Nacked { .. }).then_some(())
+    })
+    .await;
+    let status = server.cache.status();
+    let has_all = |node: &str| {
+        let stream = status.streams.iter().find(|s| s.node == node).unwrap();
+        (stream.has_all(), stream.has.is_some())
+    };
+    assert_eq!(has_all("n1"), (true, true));
+    assert_eq!(has_all("n2"), (false, false), "{:?}", status.streams);
 }

@@ -123,7 +123,10 @@ pub async fn serve(checkout: &Path) -> anyhow::Result<()> {
         }
     }
     types.sort_by_key(|(url, _)| xds::type_url::rank(url));
-    let cache = Cache::new(|node| (node.cluster == "sidecar").then(|| GROUP.to_owned()));
+    let cache = Cache::patching(
+        |node| (node.cluster == "sidecar").then(|| GROUP.to_owned()),
+        Box::new(|old, new| gateway::patch(old.bytes(), new.bytes())),
+    );
     let mut events = cache.subscribe();
     cache.set(GROUP, Snapshot::new(first)?);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
