@@ -107,14 +107,13 @@ impl Store {
         match &self.pool {
             Pool::Sqlite { write, .. } => {
                 let mut connection = write.acquire().await.map_err(&fail)?;
-                let begun = sqlx::Connection::begin_with(&mut *connection, "BEGIN IMMEDIATE").await;
-                let mut transaction = begun.map_err(&fail)?;
-                let stored = sqlite(&mut transaction, &batch.decisions)
-                    .await
-                    .map_err(&fail)?;
-                let committed = rest!(batch, transaction, stored, &fail);
-                transaction.commit().await.map_err(&fail)?;
-                Ok(committed)
+                let committed = commit(&mut connection, batch).await;
+                if committed.is_err() {
+                    // A full disk ends SQLite's transaction without the driver, which would begin none on
+                    // this connection any more.
+                    connection.close_on_drop();
+                }
+                committed
             }
             Pool::Postgres(pool) => {
                 let mut transaction = pool.begin().await.map_err(&fail)?;
@@ -146,6 +145,21 @@ impl Store {
         });
         Ok(())
     }
+}
+
+async fn commit(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+) -> Result<Committed, StoreError> {
+    let fail = failed("store decisions");
+    let begun = sqlx::Connection::begin_with(connection, "BEGIN IMMEDIATE").await;
+    let mut transaction = begun.map_err(&fail)?;
+    let stored = sqlite(&mut transaction, &batch.decisions)
+        .await
+        .map_err(&fail)?;
+    let committed = rest!(batch, transaction, stored, &fail);
+    transaction.commit().await.map_err(&fail)?;
+    Ok(committed)
 }
 
 async fn sqlite(

@@ -1,6 +1,9 @@
-//! A region with a real Envoy under load, to which things happen that happen: it is killed, clocks jump.
+//! A region with a real Envoy under load, to which things happen that happen: it is killed, disks get full and
+//! fail, clocks jump.
 
 mod clients;
 mod clock;
+mod disk;
 mod envoy;
+mod mounted;
 mod world;
