@@ -176,14 +176,18 @@ access_log = {:?}
             if is(&answer) {
                 return answer;
             }
-            let log = || std::fs::read_to_string(self.at("conductor.log")).unwrap_or_default();
             assert!(
                 Instant::now() < deadline,
                 "not {what}: {answer:#}\n{}",
-                log()
+                self.log()
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// What the conductor has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.at("conductor.log")).unwrap_or_default()
     }
 
     /// All decisions that are stored, read while nobody writes.
