@@ -1,5 +1,7 @@
 //! Small disks of a test's own, that get full and fail. They need the right to mount.
 
+#![expect(dead_code, reason = "each test takes what it needs")]
+
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
