@@ -24,6 +24,10 @@ stores *args:
 alerts:
     cargo test -p conductor --test alerts -- --ignored
 
+# The conductor's clock jumps while a release is under way (needs Debian's faketime).
+reliability:
+    cargo test -p conductor --test reliability -- --ignored
+
 # Kills a region under load, twice, and counts what crosses its border.
 drill-failover *args:
     cargo run --release -- probe drill {{args}}

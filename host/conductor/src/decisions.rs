@@ -69,6 +69,16 @@ pub(crate) async fn run(args: &DecisionsArgs) -> anyhow::Result<End> {
     let sink = StoreSink::new(shelf.clone(), Alerts::new(Book::unkept()));
     let (ended, over) = watch::channel(false);
     let mut tasks = JoinSet::new();
+    if !args.once {
+        let here = |log: &String| sources.iter().any(|s| s.display().to_string() == *log);
+        let mut gateways = ingest::gateways(&config);
+        gateways.retain(|(log, _)| here(log));
+        let looking = ingest::look_after(sink.clone(), gateways, over.clone());
+        tasks.spawn(async {
+            looking.await;
+            Ok(())
+        });
+    }
     for source in sources {
         let (settings, mask) = (config.decisions.clone(), mask.clone());
         let (sink, over, once) = (sink.clone(), over.clone(), args.once);

@@ -2,6 +2,7 @@
 
 pub mod sidecar;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -104,13 +105,27 @@ fn keep(bytes: &[u8], state: &Path, name: &str) -> anyhow::Result<Code> {
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("can't make {}", directory.display()))?;
     let path = directory.join(format!("{name}-{sha256}.wasm"));
-    if !path.exists() {
+    // A disk that failed may have kept the name alone.
+    if !std::fs::read(&path).is_ok_and(|there| there == bytes) {
         let draft = directory.join(format!(".{name}-{}", std::process::id()));
-        std::fs::write(&draft, bytes)
-            .and_then(|()| std::fs::rename(&draft, &path))
-            .with_context(|| format!("can't write {}", path.display()))?;
+        if let Err(error) = replace(&path, &draft, bytes) {
+            let _ = std::fs::remove_file(&draft);
+            return Err(error).with_context(|| format!("can't write {}", path.display()));
+        }
     }
     Ok(Code { sha256, path })
+}
+
+/// Puts a file in its place, on the disk when this returns.
+fn replace(path: &Path, draft: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(draft, path)?;
+    match path.parent() {
+        Some(directory) => std::fs::File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// What a gateway is, under these policies.
@@ -357,4 +372,20 @@ pub fn bootstrap(
 pub fn jwks(config: &Config) -> anyhow::Result<String> {
     let file = &config.jwt.jwks_file;
     std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_that_the_disk_lost_is_written_again() {
+        let (state, code) = (tempfile::tempdir().unwrap(), crate::module::trapping());
+        let kept = keep(&code, state.path(), "masking").unwrap();
+        std::fs::write(&kept.path, "").unwrap();
+        assert_eq!(keep(&code, state.path(), "masking").unwrap(), kept);
+        assert_eq!(std::fs::read(&kept.path).unwrap(), code);
+        let files = std::fs::read_dir(directory(state.path())).unwrap();
+        assert_eq!(files.count(), 1, "no draft is left");
+    }
 }

@@ -6,6 +6,8 @@ mod drops;
 mod http;
 mod shelf;
 mod sink;
+mod starts;
+mod steady;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -79,7 +81,20 @@ pub fn sources(config: &Config) -> Vec<PathBuf> {
     sources
 }
 
-fn gateways(config: &Config) -> Vec<(String, SocketAddr)> {
+/// What the gateways' Envoys themselves say is missing, until `over` is true.
+pub async fn look_after(
+    sink: StoreSink,
+    gateways: Vec<(String, SocketAddr)>,
+    over: watch::Receiver<bool>,
+) {
+    tokio::join!(
+        drops::look(sink.clone(), gateways.clone(), over.clone()),
+        starts::look(sink, gateways, over),
+    );
+}
+
+/// The gateways' logs and administration ports.
+pub fn gateways(config: &Config) -> Vec<(String, SocketAddr)> {
     let of = |gateway: &Gateway| (gateway.access_log.display().to_string(), gateway.admin);
     config.gateways.iter().map(of).collect()
 }
@@ -182,7 +197,7 @@ impl Ingest {
             over.clone(),
         ));
         tasks.spawn(upkeep::look(self.sink.clone(), over.clone()));
-        tasks.spawn(drops::look(self.sink.clone(), self.gateways, over.clone()));
+        tasks.spawn(look_after(self.sink.clone(), self.gateways, over.clone()));
         stop.await;
         let _ = ended.send(true);
         let all = async { while tasks.join_next().await.is_some() {} };

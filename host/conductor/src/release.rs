@@ -6,6 +6,7 @@ pub mod content;
 pub mod drill;
 pub mod drive;
 pub mod evidence;
+mod pace;
 mod show;
 
 use std::io::ErrorKind;

@@ -5,6 +5,11 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+#[path = "reliability/mounted.rs"]
+mod mounted;
+
+use mounted::Disk;
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -309,6 +314,67 @@ fn what_nobody_vouches_for_is_not_released() {
         .output();
     let ran = ran.unwrap();
     assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+}
+
+#[test]
+fn on_a_full_disk_a_command_does_nothing_by_half() {
+    let world = World::new();
+    world.build("one.tar.gz");
+    let Some(disk) = Disk::small(&world.at("train"), 1_024) else {
+        return;
+    };
+    let release = format!("bundle release one.tar.gz {}", by("ann"));
+    let full = "No space left on device";
+    // Not even the bundle has room.
+    world.train();
+    disk.fill();
+    let said = world.refuses(&release);
+    assert!(said.contains("train/bundles/") && said.contains(full), "{said}");
+    assert_eq!(world.train()["records"], 0);
+    disk.clear();
+    let bundles = || std::fs::read_dir(world.at("train/bundles")).unwrap().count();
+    assert_eq!(bundles(), 0, "no half of a bundle is left");
+    world.does(&release);
+    // Nor a record: what fits into the last page of the file does, and the first that does not, does not.
+    disk.fill();
+    let mut acts = 0;
+    let (freeze, thaw) = (
+        format!("bundle freeze --reason full {}", by("bob")),
+        format!("bundle thaw {}", by("bob")),
+    );
+    let refused = loop {
+        let line = if acts % 2 == 0 { &freeze } else { &thaw };
+        let ran = world.run(line);
+        match ran.status.code() {
+            Some(0) => acts += 1,
+            _ => break ran,
+        }
+        assert!(acts < 1_000, "it never gets full");
+    };
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    assert!(said.contains("records.jsonl") && said.contains(full), "{said}");
+    let records = std::fs::read(world.at("train/records.jsonl")).unwrap();
+    assert!(records.ends_with(b"\n"), "no half of a record is left");
+    assert_eq!(world.train()["records"], 1 + acts);
+    let said = world.refuses(&format!("bundle approve 1 {}", by("bob")));
+    assert!(said.contains(full), "{said}");
+    disk.clear();
+    world.does(&format!("bundle approve 1 {}", by("bob")));
+    assert_eq!(world.train()["records"], 2 + acts);
+
+    // What may not be written can be read.
+    disk.writable(false);
+    let said = world.refuses(&format!("bundle freeze --reason x {}", by("ann")));
+    assert!(said.contains("Read-only file system"), "{said}");
+    assert_eq!(world.train()["records"], 2 + acts);
+    let said = world.does("bundle status --config conductor.toml 1");
+    assert!(said.contains("bob"), "{said}");
+    disk.writable(true);
+    if acts % 2 == 1 {
+        world.does(&thaw);
+    }
+    world.does(&format!("bundle promote 1 {}", by("ann")));
 }
 
 /// On real Envoys under load: see `bundle drill`.

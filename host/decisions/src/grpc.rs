@@ -1,5 +1,6 @@
 //! Envoy's gRPC access log service (`envoy.service.accesslog.v3`). A gateway puts what it would write into
-//! its file into the custom tags of each entry: the same keys, all as text.
+//! its file into the custom tags of each entry: the same keys, all as text. Each entry is a message of its
+//! own: a gateway that dies takes none with it that it could have sent.
 //!
 //! The service knows no acknowledgement: what was sent and not stored is lost, and what Envoy could not
 //! send it counts (`access_logs.grpc_access_log.logs_dropped`). While nothing can be stored, nothing is
@@ -32,6 +33,9 @@ use crate::time;
 
 /// Bytes of a message.
 const LARGEST: usize = 16 << 20;
+
+/// Entries that are stored at once.
+const MOST: u64 = 10_000;
 
 /// Keys of a line whose values are numbers.
 const NUMBERS: [&str; 8] = [
@@ -81,9 +85,13 @@ impl<S: Sink> AccessLogService for Receiver<S> {
         let mut at = 0;
         // Places are counted anew in each stream.
         let stream_name = format!("stream of {}", time::now_ms());
-        while let Some(message) = stream.message().await? {
+        let mut more = true;
+        while more {
+            let Some(message) = stream.message().await? else {
+                break;
+            };
             // Only the first message says who sends.
-            let node = message.identifier.and_then(|i| i.node);
+            let node = message.identifier.as_ref().and_then(|i| i.node.as_ref());
             let source = match (node, &mut source) {
                 (_, Some(source)) => &*source,
                 (Some(node), none) => &*none.insert(format!("grpc:{}", node.id)),
@@ -91,13 +99,28 @@ impl<S: Sink> AccessLogService for Receiver<S> {
                     return Err(Status::invalid_argument("the first message names no node"));
                 }
             };
-            let Some(LogEntries::HttpLogs(entries)) = message.log_entries else {
-                continue;
-            };
             let mut intake = Intake::new(source, mask.as_mut());
-            for entry in entries.log_entry {
-                intake.line(line(entry).as_bytes(), &stream_name, at);
-                at += 1;
+            take(message, &mut intake, &stream_name, &mut at);
+            // What has come meanwhile is stored with it: a commit takes longer than many messages. What
+            // came before a connection broke is stored too.
+            let mut broken = None;
+            while intake.batch.lines < MOST {
+                let waiting = tokio::select! {
+                    biased;
+                    waiting = stream.message() => waiting,
+                    () = std::future::ready(()) => break,
+                };
+                match waiting {
+                    Ok(Some(message)) => take(message, &mut intake, &stream_name, &mut at),
+                    Ok(None) => {
+                        more = false;
+                        break;
+                    }
+                    Err(error) => {
+                        broken = Some(error);
+                        break;
+                    }
+                }
             }
             let batch = intake.done(&stream_name, at);
             let mut backoff = Backoff::default();
@@ -106,8 +129,22 @@ impl<S: Sink> AccessLogService for Receiver<S> {
                 backoff.wait().await;
             }
             self.sink.trouble(source, None);
+            if let Some(error) = broken {
+                return Err(error);
+            }
         }
         Ok(Response::new(StreamAccessLogsResponse::default()))
+    }
+}
+
+/// Takes the entries of a message in.
+fn take(message: StreamAccessLogsMessage, intake: &mut Intake<'_>, stream: &str, at: &mut u64) {
+    let Some(LogEntries::HttpLogs(entries)) = message.log_entries else {
+        return;
+    };
+    for entry in entries.log_entry {
+        intake.line(line(entry).as_bytes(), stream, *at);
+        *at += 1;
     }
 }
 

@@ -76,7 +76,7 @@ pub struct Gap {
     pub file: String,
     /// Where in it, in bytes.
     pub at: i64,
-    /// What kind of gap: `torn`, `malformed`, `too-long`, `cut`, `gone`, `dropped`.
+    /// What kind of gap: `torn`, `malformed`, `too-long`, `cut`, `gone`, `dropped`, `restarted`.
     pub why: &'static str,
     /// One sentence.
     pub detail: String,

@@ -41,7 +41,7 @@ pub struct EnvoyOptions {
     pub concurrency: u32,
     /// Envoy's log level: `info`, `warning`, …
     pub log_level: String,
-    /// How soon a line of the access log is in the file.
+    /// How soon a line of the access log is in the file at the latest; it is written at once.
     pub access_log_flush: Duration,
     /// How long it may take to be ready.
     pub ready_timeout: Duration,
@@ -99,6 +99,10 @@ impl Envoy {
             .arg(options.concurrency.max(1).to_string())
             .arg("--file-flush-interval-msec")
             .arg(options.access_log_flush.as_millis().max(1).to_string())
+            // Each line is written when it is there, and not when 64 KiB of them are: what Envoy holds
+            // back dies with it.
+            .arg("--file-flush-min-size-kb")
+            .arg("0")
             .arg("--disable-hot-restart")
             .env_clear()
             .envs(options.env.iter().map(|(key, value)| (key, value)))

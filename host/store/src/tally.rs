@@ -59,7 +59,7 @@ type Row = (
 
 const SQL: &str = "SELECT time_ms, seq, node, revision, outcome, response_code, duration_ms, own_us, \
     masked FROM decisions WHERE time_ms >= $1 AND time_ms < $2 AND kind <> $3 \
-    AND (time_ms, seq) > ($4, $5) ORDER BY time_ms, seq LIMIT $6";
+    AND (time_ms, seq) > ($4, $5) AND seq > $6 ORDER BY time_ms, seq LIMIT $7";
 
 /// Rows that are read at once.
 const PAGE: i64 = 20_000;
@@ -74,6 +74,32 @@ impl Store {
         since_unix_ms: i64,
         until_unix_ms: i64,
     ) -> Result<Vec<Tally>, StoreError> {
+        self.tally_after(since_unix_ms, until_unix_ms, i64::MIN)
+            .await
+    }
+
+    /// The newest decision that is stored, as [`Store::tally_after`] takes it; 0 if there is none.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn newest(&self) -> Result<i64, StoreError> {
+        let newest: Option<i64> = reading!(self, pool => {
+            sqlx::query_scalar("SELECT MAX(seq) FROM decisions").fetch_one(pool).await
+        })
+        .map_err(failed("find its newest decision"))?;
+        Ok(newest.unwrap_or_default())
+    }
+
+    /// The same of what was stored after a decision, whatever the time of that one.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn tally_after(
+        &self,
+        since_unix_ms: i64,
+        until_unix_ms: i64,
+        newest: i64,
+    ) -> Result<Vec<Tally>, StoreError> {
         let mut sums: BTreeMap<(String, String), Sum> = BTreeMap::new();
         let mut after = (i64::MIN, i64::MIN);
         loop {
@@ -84,6 +110,7 @@ impl Store {
                     .bind(Kind::Opa.number())
                     .bind(after.0)
                     .bind(after.1)
+                    .bind(newest)
                     .bind(PAGE)
                     .fetch_all(pool)
                     .await

@@ -107,14 +107,13 @@ impl Store {
         match &self.pool {
             Pool::Sqlite { write, .. } => {
                 let mut connection = write.acquire().await.map_err(&fail)?;
-                let begun = sqlx::Connection::begin_with(&mut *connection, "BEGIN IMMEDIATE").await;
-                let mut transaction = begun.map_err(&fail)?;
-                let stored = sqlite(&mut transaction, &batch.decisions)
-                    .await
-                    .map_err(&fail)?;
-                let committed = rest!(batch, transaction, stored, &fail);
-                transaction.commit().await.map_err(&fail)?;
-                Ok(committed)
+                let committed = commit(&mut connection, batch).await;
+                if committed.is_err() {
+                    // A full disk ends SQLite's transaction without the driver, which would begin none on
+                    // this connection any more.
+                    connection.close_on_drop();
+                }
+                committed
             }
             Pool::Postgres(pool) => {
                 let mut transaction = pool.begin().await.map_err(&fail)?;
@@ -146,6 +145,21 @@ impl Store {
         });
         Ok(())
     }
+}
+
+async fn commit(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+) -> Result<Committed, StoreError> {
+    let fail = failed("store decisions");
+    let begun = sqlx::Connection::begin_with(connection, "BEGIN IMMEDIATE").await;
+    let mut transaction = begun.map_err(&fail)?;
+    let stored = sqlite(&mut transaction, &batch.decisions)
+        .await
+        .map_err(&fail)?;
+    let committed = rest!(batch, transaction, stored, &fail);
+    transaction.commit().await.map_err(&fail)?;
+    Ok(committed)
 }
 
 async fn sqlite(
@@ -228,4 +242,49 @@ async fn postgres(
         .execute(connection)
         .await?;
     Ok(done.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::StoreConfig;
+    use crate::record::Gap;
+
+    #[tokio::test]
+    async fn after_a_full_disk_it_is_stored_as_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("d.db").display());
+        let config = StoreConfig {
+            url: Some(url),
+            ..StoreConfig::default()
+        };
+        let store = Store::open(&config).await.unwrap();
+        let batch = |bytes: usize| Batch {
+            source: "log".to_owned(),
+            gaps: vec![Gap {
+                file: "log".to_owned(),
+                at: i64::try_from(bytes).unwrap(),
+                why: "torn".to_owned(),
+                detail: String::new(),
+                sample: "x".repeat(bytes),
+                time_ms: 1,
+            }],
+            ..Batch::default()
+        };
+        store.commit(&batch(1)).await.unwrap();
+        // No page more than there are: as if there was no room for one.
+        let Pool::Sqlite { write, .. } = &store.pool else {
+            panic!("it is SQLite")
+        };
+        let full = sqlx::query("PRAGMA max_page_count = 1");
+        full.execute(write).await.unwrap();
+        let refused = store.commit(&batch(1_000_000)).await.unwrap_err();
+        let why = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(why.contains("full"), "{why}");
+        // That limit is the connection's, which is not used again.
+        let stored = store.commit(&batch(2_000_000)).await.unwrap();
+        assert_eq!(stored.gaps, 1);
+        assert_eq!(store.gaps(0, 10).await.unwrap().len(), 2, "and nothing by half");
+        store.close().await;
+    }
 }

@@ -1,13 +1,15 @@
 //! What is done now and then: old decisions go, alerts end, policies are kept.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use alert::{Alert, Severity};
 use bundle::Bundle;
 use tokio::sync::{mpsc, watch};
 
 use super::shelf::{Policies, Shelf};
 use super::sink::{LOST, StoreSink, of};
+use super::steady::Steady;
 
 /// How often alerts are looked after.
 const LOOK: Duration = Duration::from_secs(60);
@@ -62,11 +64,18 @@ async fn keep(shelf: &Shelf, bundle: &Arc<Bundle>) -> anyhow::Result<()> {
     Ok(store.keep_revision(&bundle.revision, &text, now).await?)
 }
 
+/// The clock jumped.
+const JUMPED: &str = "ClockJumped";
+
+/// Under which name the store keeps what is known of the clock.
+const NODE: &str = "conductor";
+
 /// Looks after alerts and what is old.
 pub async fn look(sink: StoreSink, mut over: watch::Receiver<bool>) {
     let mut looks = 0;
+    let mut steady = None;
     loop {
-        if let Err(error) = once(&sink, looks % LOOKS == 0).await {
+        if let Err(error) = once(&sink, &mut steady, looks % LOOKS == 0).await {
             tracing::warn!("the store of decisions is not looked after: {error:#}");
         }
         looks = looks.wrapping_add(1);
@@ -77,7 +86,46 @@ pub async fn look(sink: StoreSink, mut over: watch::Receiver<bool>) {
     }
 }
 
-async fn once(sink: &StoreSink, delete: bool) -> anyhow::Result<()> {
+/// How the clock goes, as far as is known.
+async fn clock(sink: &StoreSink, steady: &mut Option<Steady>, now: i64) -> anyhow::Result<bool> {
+    let shelf = sink.shelf();
+    let store = shelf.store().await?;
+    let known = match steady.take() {
+        Some(known) => known,
+        // What an earlier conductor saw.
+        None => {
+            let nodes = store.node_statuses().await?;
+            let own = nodes.into_iter().find(|n| n.node == NODE);
+            let known = own.and_then(|n| serde_json::from_str(&n.status).ok());
+            known.unwrap_or_default()
+        }
+    };
+    let known = steady.insert(known.look(now, Instant::now()));
+    store
+        .node_status(NODE, now, &serde_json::to_string(known)?)
+        .await?;
+    let about = [("clock".to_owned(), NODE.to_owned())].into();
+    if known.is_believed() {
+        sink.alerts().resolve(JUMPED, &about);
+        return Ok(true);
+    }
+    sink.alerts().raise(Alert {
+        name: JUMPED.into(),
+        severity: Severity::Warning,
+        about,
+        summary: "the conductor's clock jumped ahead: nothing is deleted until it has gone steadily for a day"
+            .into(),
+        description: format!("no old decision is deleted for another {} s", known.waits_s()),
+        runbook: "set the clock right, if it is wrong now; if it was wrong before, wait".into(),
+    });
+    Ok(false)
+}
+
+async fn once(
+    sink: &StoreSink,
+    steady: &mut Option<Steady>,
+    delete: bool,
+) -> anyhow::Result<()> {
     let shelf = sink.shelf();
     let store = shelf.store().await?;
     let now = jiff::Timestamp::now().as_millisecond();
@@ -98,7 +146,7 @@ async fn once(sink: &StoreSink, delete: bool) -> anyhow::Result<()> {
             sink.alerts().resolve(LOST, &of(source));
         }
     }
-    if delete {
+    if clock(sink, steady, now).await? && delete {
         let deleted = store.retain(now).await?;
         if deleted > 0 {
             tracing::info!(deleted, "old decisions were deleted");

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use p256::ecdsa::SigningKey;
 use release::run::By;
-use release::{Act, Canary, Evidence, Plan, Train, Verdict, choose, judge};
+use release::{Act, Evidence, Plan, Train, Verdict, choose, judge};
 use tokio::sync::watch;
 use xds::Cache;
 
+use super::pace::Pace;
 use super::{Place, evidence, now_unix_ms};
 use crate::alarm::Alarm;
 use crate::api::PolicyState;
@@ -42,13 +43,14 @@ impl Driver {
         let mut look = tokio::time::interval(Duration::from_secs(settings.look_s.max(1)));
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tokio::pin!(stop);
+        let mut pace = Pace::default();
         let mut said = String::new();
         loop {
             tokio::select! {
                 _ = look.tick() => {}
                 () = &mut stop => return,
             }
-            match self.look(settings).await {
+            match self.look(settings, &mut pace).await {
                 Ok(()) => {
                     said.clear();
                     self.alarm.train_moves();
@@ -66,7 +68,11 @@ impl Driver {
     }
 
     /// Does what is due now.
-    async fn look(&self, settings: &crate::config::Release) -> anyhow::Result<()> {
+    async fn look(
+        &self,
+        settings: &crate::config::Release,
+        pace: &mut Pace,
+    ) -> anyhow::Result<()> {
         let place = Place::open(&self.config)?;
         let train = place.train()?;
         let plan = settings.plan()?;
@@ -74,8 +80,10 @@ impl Driver {
             return Ok(());
         };
         let number = release.number;
+        let span = pace.look(canary, now_unix_ms(), Instant::now());
         let Some(step) = canary.step else {
-            return self.begin(&place, &plan, &train).await;
+            let act = self.begin(&place, &plan, &train, span.elapsed).await?;
+            return self.add(&place, act, pace).await;
         };
         let Some(of_plan) = plan.steps.get(step) else {
             anyhow::bail!(
@@ -84,19 +92,17 @@ impl Driver {
                 plan.steps.len()
             );
         };
-        let evidence = match evidence::collect(self, &place, &train).await {
+        let evidence = match evidence::collect(self, &place, &train, &span).await {
             Ok(evidence) => evidence,
             // What can't be judged does not stay for ever.
-            Err(error) if elapsed_s(canary) >= of_plan.give_up_s => {
+            Err(error) if span.elapsed.as_secs() >= of_plan.give_up_s => {
                 let reasons = vec![format!("no evidence can be had: {error:#}")];
-                return self.add(
-                    &place,
-                    Act::Withdrawn {
-                        release: number,
-                        reasons,
-                        evidence: None,
-                    },
-                );
+                let act = Act::Withdrawn {
+                    release: number,
+                    reasons,
+                    evidence: None,
+                };
+                return self.add(&place, Some(act), pace).await;
             }
             Err(error) => return Err(error.context("looking at what the release does")),
         };
@@ -117,13 +123,19 @@ impl Driver {
             },
             Verdict::GoOn => self.step(&plan, &train, step + 1, Some(Box::new(evidence)))?,
         };
-        self.add(&place, act)
+        self.add(&place, Some(act), pace).await
     }
 
-    /// Gives a release that was promoted to the first nodes, if it is approved and passes its cases here too,
-    /// whatever was checked where it was released.
-    async fn begin(&self, place: &Place<'_>, plan: &Plan, train: &Train) -> anyhow::Result<()> {
-        let (release, canary) = train.under_way().context("nothing is under way")?;
+    /// What is due for a release that was promoted: it gets to the first nodes, if it is approved and passes
+    /// its cases here too, whatever was checked where it was released.
+    async fn begin(
+        &self,
+        place: &Place<'_>,
+        plan: &Plan,
+        train: &Train,
+        elapsed: Duration,
+    ) -> anyhow::Result<Option<Act>> {
+        let (release, _) = train.under_way().context("nothing is under way")?;
         let number = release.number;
         let taken_back = |reason: String| Act::Withdrawn {
             release: number,
@@ -131,18 +143,18 @@ impl Driver {
             evidence: None,
         };
         if let Err(error) = release.is_approved(&place.settings.rules()) {
-            return self.add(place, taken_back(error.to_string()));
+            return Ok(Some(taken_back(error.to_string())));
         }
         // Everything that nodes are to be given was made of it, and can be used.
         let prepared = self.policies.borrow().canary.clone();
         let Some(prepared) = prepared.filter(|c| c.release == number) else {
-            return Ok(());
+            return Ok(None);
         };
         if let Some(refused) = prepared.refused {
-            return self.add(place, taken_back(refused));
+            return Ok(Some(taken_back(refused)));
         }
         if train.frozen.is_some() {
-            return Ok(());
+            return Ok(None);
         }
         let act = match train.stable() {
             None => Act::Completed {
@@ -151,19 +163,16 @@ impl Driver {
             },
             Some(_) => match (self.step(plan, train, 0, None), plan.steps.first()) {
                 (Ok(act), _) => act,
-                (Err(error), Some(first)) if elapsed_s(canary) >= first.give_up_s => {
-                    return self.add(place, taken_back(format!("{error:#}")));
+                (Err(error), Some(first)) if elapsed.as_secs() >= first.give_up_s => {
+                    return Ok(Some(taken_back(format!("{error:#}"))));
                 }
                 (Err(error), _) => return Err(error),
             },
         };
-        match evidence::failing_cases(place, release).await? {
-            0 => self.add(place, act),
-            failed => self.add(
-                place,
-                taken_back(format!("{failed} cases fail at the conductor")),
-            ),
-        }
+        Ok(Some(match evidence::failing_cases(place, release).await? {
+            0 => act,
+            failed => taken_back(format!("{failed} cases fail at the conductor")),
+        }))
     }
 
     fn step(
@@ -197,7 +206,20 @@ impl Driver {
         })
     }
 
-    fn add(&self, place: &Place<'_>, act: Act) -> anyhow::Result<()> {
+    async fn add(
+        &self,
+        place: &Place<'_>,
+        act: Option<Act>,
+        pace: &mut Pace,
+    ) -> anyhow::Result<()> {
+        let Some(act) = act else {
+            return Ok(());
+        };
+        // Without a store there is no evidence either: then nothing else counts for the step.
+        let newest = match &act {
+            Act::Step { .. } => newest(&self.decisions).await.unwrap_or_default(),
+            _ => 0,
+        };
         let rules = place.settings.rules();
         let added = place.depot.add(
             &By::Conductor { key: &self.key },
@@ -206,7 +228,7 @@ impl Driver {
             &place.keys,
             &rules,
         );
-        let (record, _) = match added {
+        let (record, train) = match added {
             Ok(added) => added,
             // Somebody was quicker: the next look sees what is due now.
             Err(release::run::DepotError::Train(error)) => {
@@ -221,7 +243,12 @@ impl Driver {
                 step,
                 nodes,
                 ..
-            } => tracing::info!(release, step, nodes = nodes.join(", "), "release goes on"),
+            } => {
+                if let Some(canary) = &train.canary {
+                    pace.begin(canary, newest, now_unix_ms(), Instant::now());
+                }
+                tracing::info!(release, step, nodes = nodes.join(", "), "release goes on");
+            }
             Act::Completed { release, .. } => {
                 tracing::info!(release, "release is stable");
                 self.alarm.release_goes_on();
@@ -239,8 +266,8 @@ impl Driver {
     }
 }
 
-fn elapsed_s(canary: &Canary) -> u64 {
-    now_unix_ms().saturating_sub(canary.since_unix_ms) / 1000
+async fn newest(decisions: &crate::ingest::Shelf) -> Result<i64, store::StoreError> {
+    decisions.store().await?.newest().await
 }
 
 /// The nodes of a release that have not taken it yet, and those that refused it.

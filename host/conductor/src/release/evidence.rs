@@ -12,7 +12,8 @@ use store::Tally;
 
 use super::content::{Content, release_of};
 use super::drive::{Driver, delivered};
-use super::{Place, now_unix_ms};
+use super::Place;
+use super::pace::Span;
 use crate::bundle::KnownAuthorities;
 use crate::config;
 
@@ -110,7 +111,7 @@ fn egress(bundle: &Bundle) -> anyhow::Result<Vec<&str>> {
     Ok(texts)
 }
 
-/// What a release does at the nodes that have it, and what the stable one does.
+/// What a release does at the nodes that have it, and what the stable one does, in the time of a step.
 ///
 /// # Errors
 /// The store, or what was released, can't be read.
@@ -118,12 +119,11 @@ pub async fn collect(
     driver: &Driver,
     place: &Place<'_>,
     train: &Train,
+    span: &Span,
 ) -> anyhow::Result<Evidence> {
     let (release, canary) = train.under_way().context("nothing is under way")?;
     let stable = train.stable().context("nothing is stable")?;
-    let now = now_unix_ms();
-    let since = canary.since_unix_ms.min(now);
-    let elapsed_ms = now - since;
+    let elapsed_ms = u64::try_from(span.elapsed.as_millis()).unwrap_or(u64::MAX);
     let (behind, mut refused) = delivered(
         &driver.cache.status(),
         release.number,
@@ -137,10 +137,12 @@ pub async fn collect(
         refused.insert(CONDUCTOR.to_owned(), error.clone());
     }
     // What the stable release did as long before counts too: nodes of the step had it then.
-    let begin = since.saturating_sub(elapsed_ms.max(HISTORY_MS));
-    let (before, until) = (signed(begin), signed(now));
+    let begin = span.from_unix_ms.saturating_sub(elapsed_ms.max(HISTORY_MS));
+    let (before, until) = (signed(begin), signed(span.until_unix_ms));
     let store = driver.decisions.store().await?;
-    let during = store.tally(signed(since), until).await?;
+    // Also by the order in which they were stored: a clock that was set back does not tell what is new.
+    let since = signed(span.from_unix_ms);
+    let during = store.tally_after(since, until, span.after).await?;
     let usual = store.tally(before, until).await?;
     let nodes: BTreeSet<&str> = canary.nodes.iter().map(String::as_str).collect();
     let early = |t: &&Tally| nodes.contains(t.node.as_str());

@@ -100,7 +100,8 @@ fn service(constants: &[(&str, &str)]) -> accesslog::AccessLog {
                 ..Default::default()
             }),
             buffer_flush_interval: millis(250),
-            buffer_size_bytes: uint(64 * 1024),
+            // None: what is sent at once does not die with the Envoy.
+            buffer_size_bytes: uint(0),
             custom_tags: commands.chain(literals).collect(),
             ..Default::default()
         }),
