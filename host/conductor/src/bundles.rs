@@ -5,7 +5,6 @@
 //! long polling). See <https://www.openpolicyagent.org/docs/management-bundles>.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +14,10 @@ use axum::extract::{ConnectInfo, Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::peers::{Asker, Nodes};
+use crate::peers::Asker;
 
 /// The longest that an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -62,31 +60,6 @@ pub struct State {
     pub regions: Arc<BTreeSet<String>>,
     /// The bundles.
     pub shelf: watch::Receiver<Shelf>,
-}
-
-/// Serves until `stop` is done.
-///
-/// # Errors
-/// The socket fails.
-pub async fn serve(
-    listener: TcpListener,
-    acceptor: Option<peer::Acceptor>,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<Asker>();
-    match acceptor {
-        None => {
-            axum::serve(listener, service)
-                .with_graceful_shutdown(stop)
-                .await
-        }
-        Some(acceptor) => {
-            axum::serve(Nodes::of(&acceptor, listener)?, service)
-                .with_graceful_shutdown(stop)
-                .await
-        }
-    }
 }
 
 /// The routes.
@@ -171,7 +144,10 @@ fn wait(headers: &HeaderMap) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::peers::serve;
 
     fn packed(digest: &str) -> Packed {
         Packed {

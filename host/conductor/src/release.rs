@@ -6,7 +6,9 @@ pub mod content;
 pub mod drill;
 pub mod drive;
 pub mod evidence;
+pub mod rollback;
 mod show;
+mod trial;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

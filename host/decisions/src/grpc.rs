@@ -6,7 +6,9 @@
 //! read either, so that Envoy notices.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::data::accesslog::v3::HttpAccessLogEntry;
@@ -18,16 +20,19 @@ use envoy_types::pb::envoy::service::accesslog::v3::{
     StreamAccessLogsMessage, StreamAccessLogsResponse,
 };
 use serde_json::{Map, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_stream::Stream;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::transport::server::{Connected, TcpConnectInfo, TcpIncoming};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use crate::error::DecisionsError;
 use crate::intake::Intake;
 use crate::mask::MaskPolicy;
 use crate::record::Sink;
 use crate::run::{Backoff, told};
+use crate::sender::{Field, Sender};
 use crate::time;
 
 /// Bytes of a message.
@@ -48,9 +53,10 @@ const NUMBERS: [&str; 8] = [
 struct Receiver<S> {
     sink: S,
     mask: Option<MaskPolicy>,
+    sender_of: Arc<dyn Fn(&Extensions) -> Sender + Send + Sync>,
 }
 
-/// Serves until `shutdown` is done.
+/// Serves without encryption until `shutdown` is done. Nodes are believed to be who they say they are.
 ///
 /// # Errors
 /// The transport failed.
@@ -60,11 +66,43 @@ pub async fn serve<S: Sink>(
     mask: Option<MaskPolicy>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DecisionsError> {
-    let service = AccessLogServiceServer::new(Receiver { sink, mask });
+    let believed = |_: &TcpConnectInfo| Sender::Believed;
+    serve_incoming(TcpIncoming::from(listener), believed, sink, mask, shutdown).await
+}
+
+/// Serves on connections of any kind until `shutdown` is done. `sender_of` tells from what a connection
+/// knows of itself who is on its other side.
+///
+/// # Errors
+/// The transport failed.
+pub async fn serve_incoming<I, C, E, S: Sink>(
+    incoming: I,
+    sender_of: impl Fn(&C::ConnectInfo) -> Sender + Send + Sync + 'static,
+    sink: S,
+    mask: Option<MaskPolicy>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), DecisionsError>
+where
+    I: Stream<Item = Result<C, E>>,
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    let sender_of = move |extensions: &Extensions| match extensions.get::<C::ConnectInfo>() {
+        Some(info) => sender_of(info),
+        // No connection is without: but if one were, it would have proven nothing.
+        None => Sender::Nobody {
+            reason: "nothing is known of the connection".to_owned(),
+        },
+    };
+    let service = AccessLogServiceServer::new(Receiver {
+        sink,
+        mask,
+        sender_of: Arc::new(sender_of),
+    });
     Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .add_service(service.max_decoding_message_size(LARGEST))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener), shutdown)
+        .serve_with_incoming_shutdown(incoming, shutdown)
         .await?;
     Ok(())
 }
@@ -75,6 +113,11 @@ impl<S: Sink> AccessLogService for Receiver<S> {
         &self,
         request: Request<Streaming<StreamAccessLogsMessage>>,
     ) -> Result<Response<StreamAccessLogsResponse>, Status> {
+        let sender = (self.sender_of)(request.extensions());
+        let refused = |why: String| {
+            self.sink.refused(sender.name(), &why);
+            Status::permission_denied(why)
+        };
         let mut stream = request.into_inner();
         let mut mask = self.mask.clone();
         let mut source: Option<String> = None;
@@ -86,7 +129,17 @@ impl<S: Sink> AccessLogService for Receiver<S> {
             let node = message.identifier.and_then(|i| i.node);
             let source = match (node, &mut source) {
                 (_, Some(source)) => &*source,
-                (Some(node), none) => &*none.insert(format!("grpc:{}", node.id)),
+                (Some(node), none) => {
+                    let locality = node.locality.as_ref();
+                    sender
+                        .may_say(&[
+                            (Field::Node, Some(&node.id)),
+                            (Field::Role, Some(&node.cluster)),
+                            (Field::Region, locality.map(|l| l.region.as_str())),
+                        ])
+                        .map_err(refused)?;
+                    &*none.insert(format!("grpc:{}", node.id))
+                }
                 (None, None) => {
                     return Err(Status::invalid_argument("the first message names no node"));
                 }
@@ -94,6 +147,13 @@ impl<S: Sink> AccessLogService for Receiver<S> {
             let Some(LogEntries::HttpLogs(entries)) = message.log_entries else {
                 continue;
             };
+            for entry in &entries.log_entry {
+                let own = [
+                    (Field::Node, tag(entry, "node")),
+                    (Field::Region, tag(entry, "region")),
+                ];
+                sender.may_say(&own).map_err(refused)?;
+            }
             let mut intake = Intake::new(source, mask.as_mut());
             for entry in entries.log_entry {
                 intake.line(line(entry).as_bytes(), &stream_name, at);
@@ -109,6 +169,12 @@ impl<S: Sink> AccessLogService for Receiver<S> {
         }
         Ok(Response::new(StreamAccessLogsResponse::default()))
     }
+}
+
+/// A custom tag of an entry.
+fn tag<'e>(entry: &'e HttpAccessLogEntry, name: &str) -> Option<&'e str> {
+    let properties = entry.common_properties.as_ref()?;
+    properties.custom_tags.get(name).map(String::as_str)
 }
 
 /// An entry as the line of a file.

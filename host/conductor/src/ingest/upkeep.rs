@@ -7,7 +7,8 @@ use bundle::Bundle;
 use tokio::sync::{mpsc, watch};
 
 use super::shelf::{Policies, Shelf};
-use super::sink::{LOST, StoreSink, of};
+use super::sink::{LOST, REFUSED, StoreSink, from, of};
+use crate::release::now_unix_ms;
 
 /// How often alerts are looked after.
 const LOOK: Duration = Duration::from_secs(60);
@@ -66,6 +67,7 @@ async fn keep(shelf: &Shelf, bundle: &Arc<Bundle>) -> anyhow::Result<()> {
 pub async fn look(sink: StoreSink, mut over: watch::Receiver<bool>) {
     let mut looks = 0;
     loop {
+        end_refusals(&sink);
         if let Err(error) = once(&sink, looks % LOOKS == 0).await {
             tracing::warn!("the store of decisions is not looked after: {error:#}");
         }
@@ -73,6 +75,24 @@ pub async fn look(sink: StoreSink, mut over: watch::Receiver<bool>) {
         let ended = over.wait_for(|over| *over);
         if tokio::time::timeout(LOOK, ended).await.is_ok() {
             return;
+        }
+    }
+}
+
+/// Ends the alerts of those who were not refused for a while.
+fn end_refusals(sink: &StoreSink) {
+    let refusals = sink.shelf().refusals();
+    let news = now_unix_ms().saturating_sub(NEWS_MS.unsigned_abs());
+    for entry in sink.alerts().entries() {
+        let sender = entry.alert.about.get("sender");
+        let is_news = |sender: &&String| {
+            let last = refusals.last.get(*sender);
+            last.is_some_and(|last| last.unix_ms >= news)
+        };
+        if entry.alert.name == REFUSED
+            && let Some(sender) = sender.filter(|sender| !is_news(sender))
+        {
+            sink.alerts().resolve(REFUSED, &from(sender));
         }
     }
 }
