@@ -252,6 +252,16 @@ mod tests {
 
     /// A node's request, with its certificate: status and text.
     async fn ask(url: String, ca: String, node: Option<peer::testing::Issued>) -> (u16, String) {
+        ask_with(url, ca, node, &[]).await
+    }
+
+    /// The same, with headers.
+    async fn ask_with(
+        url: String,
+        ca: String,
+        node: Option<peer::testing::Issued>,
+        headers: &'static [(&str, &str)],
+    ) -> (u16, String) {
         let asked = tokio::task::spawn_blocking(move || {
             use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
             let root = Certificate::from_pem(ca.as_bytes()).unwrap();
@@ -269,7 +279,11 @@ mod tests {
                 .http_status_as_error(false)
                 .build()
                 .new_agent();
-            let mut answer = agent.get(&url).call()?;
+            let mut request = agent.get(&url);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let mut answer = request.call()?;
             let text = answer.body_mut().read_to_string()?;
             Ok::<_, ureq::Error>((answer.status().as_u16(), text))
         });
@@ -307,7 +321,7 @@ mod tests {
         };
         tokio::spawn(serve(
             listener,
-            Some(acceptor),
+            Some(acceptor.clone()),
             router(state),
             std::future::pending(),
         ));
@@ -355,5 +369,26 @@ mod tests {
                 "{path}: {seen} {text}"
             );
         }
+        // Who waits is put out when its certificate is over: if the handshake was in time, on a busy machine.
+        let mut waited = false;
+        for seconds in [4, 20, 80] {
+            let accepted = acceptor.figures().accepted;
+            let short = authority.issue(&peer::testing::Wanted {
+                uris: &[&id("eu/opa/opa-1")],
+                until: Some(std::time::SystemTime::now() + Duration::from_secs(seconds)),
+                ..Default::default()
+            });
+            let url = format!("https://localhost:{port}/bundles/eu.tar.gz");
+            let headers = &[("if-none-match", "\"one\""), ("prefer", "wait=600")];
+            let asked = ask_with(url, authority.pem(), Some(short), headers);
+            let asked = tokio::time::timeout(Duration::from_secs(200), asked).await;
+            let (status, text) = asked.expect("it waits still");
+            assert_eq!(status, 0, "{text}");
+            waited = acceptor.figures().accepted > accepted;
+            if waited {
+                break;
+            }
+        }
+        assert!(waited, "no handshake in time");
     }
 }

@@ -98,15 +98,15 @@ impl Watch {
     /// Probes once a period until `stop` is done.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
-        let settle = Duration::from_secs(self.settings.schedule.settle_s.into());
-        tokio::select! {
-            () = &mut stop => return,
-            () = tokio::time::sleep(settle) => {}
-        }
         // An alert of an earlier life is over if its cause is.
         match directory(&self.config) {
             Ok(_) => self.alerts.resolve(BLOCKED, &BTreeMap::new()),
             Err(error) => self.trouble(Some(format!("the policies can't be read: {error:#}"))),
+        }
+        let settle = Duration::from_secs(self.settings.schedule.settle_s.into());
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(settle) => {}
         }
         let mut done = self.covered();
         loop {
