@@ -16,7 +16,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use traces::Spans;
 
-use crate::fleet::{self, FilterCode};
+use crate::code;
+use crate::fleet::FilterCode;
 use crate::ingest;
 use crate::metrics;
 use crate::probe::Summary;
@@ -37,8 +38,8 @@ pub struct State {
     pub codes: Arc<RwLock<Vec<FilterCode>>>,
     /// The state directory, in which it lies.
     pub state: PathBuf,
-    /// What asks nodes for certificates.
-    pub acceptor: Option<peer::Acceptor>,
+    /// What asks nodes for certificates, by port: that of xDS first.
+    pub acceptors: Vec<(&'static str, peer::Acceptor)>,
     /// The configuration.
     pub config: Arc<crate::config::Config>,
     /// The residency proofs.
@@ -73,6 +74,8 @@ pub struct CanaryState {
     pub refused: Option<String>,
     /// The nodes that have it, sorted.
     pub nodes: Vec<String>,
+    /// SHA-256 of the code of each filter that they are offered.
+    pub filters: BTreeMap<&'static str, String>,
 }
 
 impl PolicyState {
@@ -110,6 +113,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let decisions = ingest::router(state.decisions.clone());
+    let code = code::router(state.state.clone());
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/api/policies", get(policies))
@@ -121,8 +125,8 @@ pub async fn serve(
         .route("/api/traces/{id}", get(trace))
         .route("/api/filters", get(filters))
         .route("/api/proofs", get(proofs))
-        .route("/filters/{name}", get(filter))
         .with_state(state)
+        .merge(code)
         .merge(decisions);
     axum::serve(listener, router)
         .with_graceful_shutdown(stop)
@@ -151,10 +155,12 @@ async fn status(Shared(state): Shared<State>) -> Json<xds::Status> {
 
 async fn figures(Shared(state): Shared<State>) -> impl IntoResponse {
     let decisions = state.decisions.seen().await;
+    let acceptors = state.acceptors.iter();
+    let tls: Vec<_> = acceptors.map(|(port, a)| (*port, a.figures())).collect();
     let page = metrics::page(&metrics::Figures {
         decisions: &decisions,
         xds: &state.cache.status(),
-        tls: state.acceptor.as_ref().map(peer::Acceptor::figures),
+        tls: &tls,
         policies: &state.policies.borrow(),
         spans: state.spans.summary(),
         alerts: &state.alerts.entries(),
@@ -177,35 +183,11 @@ async fn trace(Shared(state): Shared<State>, Path(id): Path<String>) -> Json<Vec
 
 /// SHA-256 of each filter's code in force.
 async fn filters(Shared(state): Shared<State>) -> Json<BTreeMap<&'static str, String>> {
-    let mut filters = BTreeMap::new();
-    if let Ok(codes) = state.codes.read()
-        && let Some(code) = codes.first()
-    {
-        filters.insert("residency", code.residency.sha256.clone());
-        filters.insert("masking", code.masking.sha256.clone());
-        if let Some(guard) = &code.guard {
-            filters.insert("guard", guard.sha256.clone());
-        }
-    }
-    Json(filters)
+    let codes = state.codes.read();
+    let code = codes.as_ref().ok().and_then(|codes| codes.first());
+    Json(code.map(FilterCode::hashes).unwrap_or_default())
 }
 
 async fn proofs(Shared(state): Shared<State>) -> Json<Summary> {
     Json(state.proofs.borrow().clone())
-}
-
-async fn filter(Shared(state): Shared<State>, Path(name): Path<String>) -> Response {
-    let known = name
-        .strip_suffix(".wasm")
-        .and_then(|sha256| fleet::kept(&state.state, sha256));
-    let Some(path) = known else {
-        return (StatusCode::NOT_FOUND, "there is no filter of that hash\n").into_response();
-    };
-    match tokio::fs::read(&path).await {
-        Ok(bytes) => ([(header::CONTENT_TYPE, "application/wasm")], bytes).into_response(),
-        Err(error) => {
-            tracing::error!(path = %path.display(), "can't read a filter's code: {error}");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
 }

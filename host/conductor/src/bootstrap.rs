@@ -66,7 +66,7 @@ fn tls(
              `--installed DIR` where they will lie, if that is another machine"
         );
     };
-    let (server, _) = fleet::advertised(config);
+    let server = fleet::advertised(config);
     let name = config.advertise.xds_server_name.clone();
     Ok(Some(TlsSpec {
         identity: identity.clone(),

@@ -17,7 +17,7 @@ use bundle::key::{PublicKey, PublicKeys, SigningKey};
 use clap::{Args, Subcommand};
 
 use crate::End;
-use crate::release::{commands, drill};
+use crate::release::{commands, drill, rollback};
 
 /// The environment variable with the passphrase of an encrypted key.
 const PASSPHRASE_ENV: &str = "IG_BUNDLE_PASSPHRASE";
@@ -92,7 +92,7 @@ enum Command {
         after_help = "Example: conductor bundle rollback --reason 'ticket 18' --config conductor.toml \
         --by bob --key bob.pem"
     )]
-    Rollback(commands::RollbackArgs),
+    Rollback(rollback::RollbackArgs),
     /// Stops promotions. Withdrawals and rollbacks go on working.
     #[command(
         after_help = "Example: conductor bundle freeze --reason 'end of the quarter' \
@@ -241,7 +241,7 @@ pub(crate) fn run(args: &BundleArgs) -> anyhow::Result<End> {
         Command::Approve(args) => commands::approve(args),
         Command::Promote(args) => crate::runtime()?.block_on(commands::promote(args)),
         Command::Withdraw(args) => commands::withdraw(args),
-        Command::Rollback(args) => commands::rollback(args),
+        Command::Rollback(args) => rollback::rollback(args),
         Command::Freeze(args) => commands::freeze(args),
         Command::Thaw(args) => commands::thaw(args),
         Command::Status(args) => commands::status(args),

@@ -5,7 +5,6 @@
 //! long polling). See <https://www.openpolicyagent.org/docs/management-bundles>.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +14,10 @@ use axum::extract::{ConnectInfo, Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::peers::{Asker, Nodes};
+use crate::peers::Asker;
 
 /// The longest that an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -62,31 +60,6 @@ pub struct State {
     pub regions: Arc<BTreeSet<String>>,
     /// The bundles.
     pub shelf: watch::Receiver<Shelf>,
-}
-
-/// Serves until `stop` is done.
-///
-/// # Errors
-/// The socket fails.
-pub async fn serve(
-    listener: TcpListener,
-    acceptor: Option<peer::Acceptor>,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<Asker>();
-    match acceptor {
-        None => {
-            axum::serve(listener, service)
-                .with_graceful_shutdown(stop)
-                .await
-        }
-        Some(acceptor) => {
-            axum::serve(Nodes::of(&acceptor, listener)?, service)
-                .with_graceful_shutdown(stop)
-                .await
-        }
-    }
 }
 
 /// The routes.
@@ -171,7 +144,10 @@ fn wait(headers: &HeaderMap) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::peers::serve;
 
     fn packed(digest: &str) -> Packed {
         Packed {
@@ -276,6 +252,16 @@ mod tests {
 
     /// A node's request, with its certificate: status and text.
     async fn ask(url: String, ca: String, node: Option<peer::testing::Issued>) -> (u16, String) {
+        ask_with(url, ca, node, &[]).await
+    }
+
+    /// The same, with headers.
+    async fn ask_with(
+        url: String,
+        ca: String,
+        node: Option<peer::testing::Issued>,
+        headers: &'static [(&str, &str)],
+    ) -> (u16, String) {
         let asked = tokio::task::spawn_blocking(move || {
             use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
             let root = Certificate::from_pem(ca.as_bytes()).unwrap();
@@ -293,7 +279,11 @@ mod tests {
                 .http_status_as_error(false)
                 .build()
                 .new_agent();
-            let mut answer = agent.get(&url).call()?;
+            let mut request = agent.get(&url);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let mut answer = request.call()?;
             let text = answer.body_mut().read_to_string()?;
             Ok::<_, ureq::Error>((answer.status().as_u16(), text))
         });
@@ -331,7 +321,7 @@ mod tests {
         };
         tokio::spawn(serve(
             listener,
-            Some(acceptor),
+            Some(acceptor.clone()),
             router(state),
             std::future::pending(),
         ));
@@ -379,5 +369,26 @@ mod tests {
                 "{path}: {seen} {text}"
             );
         }
+        // Who waits is put out when its certificate is over: if the handshake was in time, on a busy machine.
+        let mut waited = false;
+        for seconds in [4, 20, 80] {
+            let accepted = acceptor.figures().accepted;
+            let short = authority.issue(&peer::testing::Wanted {
+                uris: &[&id("eu/opa/opa-1")],
+                until: Some(std::time::SystemTime::now() + Duration::from_secs(seconds)),
+                ..Default::default()
+            });
+            let url = format!("https://localhost:{port}/bundles/eu.tar.gz");
+            let headers = &[("if-none-match", "\"one\""), ("prefer", "wait=600")];
+            let asked = ask_with(url, authority.pem(), Some(short), headers);
+            let asked = tokio::time::timeout(Duration::from_secs(200), asked).await;
+            let (status, text) = asked.expect("it waits still");
+            assert_eq!(status, 0, "{text}");
+            waited = acceptor.figures().accepted > accepted;
+            if waited {
+                break;
+            }
+        }
+        assert!(waited, "no handshake in time");
     }
 }

@@ -1,5 +1,6 @@
 //! The conductor's configuration file.
 
+mod ports;
 mod probe;
 mod release;
 mod sidecar;
@@ -81,6 +82,9 @@ pub struct Filters {
     /// How gateways get it.
     #[serde(default)]
     pub delivery: Delivery,
+    /// Where it is served by HTTP, beside the HTTP server: with `[xds.tls]` to nodes that show certificates.
+    #[serde(default)]
+    pub listen: Option<SocketAddr>,
 }
 
 /// How gateways get the filters' code.
@@ -157,10 +161,13 @@ pub struct Advertise {
     pub api: Option<gateway::spec::HostPort>,
     /// The receiver of spans.
     pub traces: Option<gateway::spec::HostPort>,
-    /// What the certificate of the xDS server names, if not `xds.host`: a DNS name, an address, or a SPIFFE ID.
+    /// What the certificate of the conductor's ports names, if not `xds.host`: a DNS name, an address, or a
+    /// SPIFFE ID.
     pub xds_server_name: Option<String>,
     /// The access log service.
     pub decisions: Option<gateway::spec::HostPort>,
+    /// The port of the filters' code (`filters.listen`).
+    pub filters: Option<gateway::spec::HostPort>,
 }
 
 /// The issuer of tokens.
@@ -305,18 +312,7 @@ impl Config {
                 path.display()
             );
         }
-        if let Some(bundles) = &config.bundles
-            && config.xds.tls.is_none()
-            && !config.xds.insecure
-            && !bundles.listen.ip().is_loopback()
-        {
-            bail!(
-                "in {}: [bundles] listens on {}, where anybody could ask: set [xds.tls], or \
-                 `insecure = true` in [xds]",
-                path.display(),
-                bundles.listen
-            );
-        }
+        ports::check(&config).with_context(here)?;
         sidecar::check(&config).with_context(|| format!("in {}", path.display()))?;
         probe::check(&config).with_context(|| format!("in {}", path.display()))?;
         Ok(config)

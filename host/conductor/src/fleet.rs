@@ -2,6 +2,7 @@
 
 pub mod sidecar;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,8 @@ use engine::policy::Surface;
 use gateway::GatewaySpec;
 use gateway::identity::TlsSpec;
 use gateway::spec::{
-    EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, WasmSource, XdsSpec,
+    EndpointSpec, FilterSpec, HostPort, JwtSpec, RouteSpec, TracingSpec, Variant, WasmSource,
+    XdsSpec,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -74,6 +76,41 @@ impl FilterCode {
                 Some(guard) => Some(keep("guard", guard)?),
                 None => None,
             },
+        })
+    }
+}
+
+impl FilterCode {
+    /// SHA-256 of each filter's code.
+    pub fn hashes(&self) -> BTreeMap<&'static str, String> {
+        let guard = self.guard.as_ref().map(|guard| ("guard", guard));
+        [("residency", &self.residency), ("masking", &self.masking)]
+            .into_iter()
+            .chain(guard)
+            .map(|(name, code)| (name, code.sha256.clone()))
+            .collect()
+    }
+
+    /// Stands for code that nothing is to fetch: the modules of a release are looked at, nothing is written.
+    ///
+    /// # Errors
+    /// A module of the release is no Wasm module.
+    pub fn looked_at(config: &Config, released: &Tree) -> anyhow::Result<Self> {
+        let look = |name: &str, module: &Path| {
+            if let Some(bytes) = released.filter(name) {
+                crate::module::check(bytes)
+                    .with_context(|| format!("the {name} filter of the release can't be used"))?;
+            }
+            anyhow::Ok(Code {
+                sha256: "0".repeat(64),
+                path: module.to_owned(),
+            })
+        };
+        let guard = config.filters.guard.as_deref();
+        Ok(Self {
+            residency: look("residency", &config.filters.residency)?,
+            masking: look("masking", &config.filters.masking)?,
+            guard: guard.map(|guard| look("guard", guard)).transpose()?,
         })
     }
 }
@@ -147,7 +184,6 @@ pub fn spec(
     masking
         .response_headers
         .clone_from(&gateway.response_headers);
-    let (xds, api) = advertised(config);
     let wasm = |code: &Code| source(config, code);
     let routes = masking
         .routes
@@ -174,12 +210,8 @@ pub fn spec(
         node_cluster: "gateway".into(),
         listen: gateway.listen,
         admin: gateway.admin,
-        xds: XdsSpec {
-            server: xds,
-            variant: gateway.xds_variant,
-            tls: None,
-        },
-        api: Some(api.clone()),
+        xds: xds_spec(config, gateway.xds_variant),
+        api: code_port(config),
         paths: gateway.graphql_paths.clone(),
         routes,
         agents,
@@ -195,7 +227,7 @@ pub fn spec(
         filters: vec![
             FilterSpec {
                 name: "residency".into(),
-                wasm: wasm(&code.residency),
+                wasm: wasm(&code.residency)?,
                 vm_id: "residency".into(),
                 configuration: serde_json::to_string(&residency)?,
                 env_keys: vec![CONTEXT_KEYS_ENV.into()],
@@ -203,7 +235,7 @@ pub fn spec(
             },
             FilterSpec {
                 name: "masking".into(),
-                wasm: wasm(&code.masking),
+                wasm: wasm(&code.masking)?,
                 vm_id: "masking".into(),
                 configuration: serde_json::to_string(&masking)?,
                 env_keys: vec![KEYS_ENV.into()],
@@ -260,34 +292,58 @@ pub fn probes(config: &Config, bundle: &Bundle) -> anyhow::Result<Option<RouteCo
     }))
 }
 
-/// Where an Envoy finds the conductor: the xDS server and the HTTP server.
-pub(crate) fn advertised(config: &Config) -> (HostPort, HostPort) {
+/// Where an Envoy finds the xDS server, and what it is told of certificates; its own are for its bootstrap.
+fn xds_spec(config: &Config, variant: Variant) -> XdsSpec {
+    XdsSpec {
+        server: advertised(config),
+        variant,
+        tls: None,
+        others_secured: config.xds.tls.is_some(),
+    }
+}
+
+/// Where an Envoy finds the xDS server.
+pub(crate) fn advertised(config: &Config) -> HostPort {
+    let xds = config.advertise.xds.clone();
+    xds.unwrap_or_else(|| config.xds.listen.into())
+}
+
+/// Where an Envoy finds the filters' code. The HTTP server has no certificates: where nodes are asked for
+/// them, code comes from its own port alone.
+fn code_port(config: &Config) -> Option<HostPort> {
     let advertise = &config.advertise;
-    let xds = advertise.xds.clone();
-    let api = advertise.api.clone();
-    (
-        xds.unwrap_or_else(|| config.xds.listen.into()),
-        api.unwrap_or_else(|| config.api.listen.into()),
-    )
+    let (named, listen) = match config.filters.listen {
+        Some(listen) => (&advertise.filters, listen),
+        None if config.xds.tls.is_some() => return None,
+        None => (&advertise.api, config.api.listen),
+    };
+    Some(named.clone().unwrap_or_else(|| listen.into()))
 }
 
 /// Where an Envoy finds a filter's code.
-fn source(config: &Config, code: &Code) -> WasmSource {
-    match config.filters.delivery {
+///
+/// # Errors
+/// It comes by HTTP, and there is no port for it.
+fn source(config: &Config, code: &Code) -> anyhow::Result<WasmSource> {
+    Ok(match config.filters.delivery {
         Delivery::Path => WasmSource::Local {
             path: code.path.clone(),
         },
         Delivery::Http => {
-            let (_, api) = advertised(config);
+            let port = code_port(config).context("there is no port for the filters' code")?;
+            let scheme = match config.xds.tls {
+                Some(_) => "https",
+                None => "http",
+            };
             WasmSource::Http {
                 url: format!(
-                    "http://{}:{}/filters/{}.wasm",
-                    api.host, api.port, code.sha256
+                    "{scheme}://{}:{}/filters/{}.wasm",
+                    port.host, port.port, code.sha256
                 ),
                 sha256: code.sha256.clone(),
             }
         }
-    }
+    })
 }
 
 /// The snapshot that a gateway is served, labelled with the policies' revision.

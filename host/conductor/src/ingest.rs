@@ -17,15 +17,20 @@ use std::time::Duration;
 
 use alert::run::Alerts;
 use anyhow::Context;
+use axum::middleware::from_fn;
 use bundle::Bundle;
 use decisions::{DecisionsConfig, MaskPolicy};
+use peer::Acceptor;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::config::{Config, Gateway};
+use crate::peers;
 
 pub use http::router;
+#[cfg(test)]
+pub use shelf::Refusals;
 pub use shelf::{Policies, Seen, Shelf};
 pub use sink::StoreSink;
 
@@ -37,9 +42,30 @@ pub struct Ingest {
     gateways: Vec<(String, SocketAddr)>,
     mask: Option<MaskPolicy>,
     sink: StoreSink,
-    opa: Option<TcpListener>,
-    grpc: Option<TcpListener>,
+    opa: Option<Port>,
+    grpc: Option<Port>,
     revisions: mpsc::UnboundedReceiver<Arc<Bundle>>,
+}
+
+/// A port, and what asks for certificates there.
+struct Port {
+    listener: TcpListener,
+    acceptor: Option<Acceptor>,
+}
+
+impl Port {
+    async fn bind(
+        config: &Config,
+        address: SocketAddr,
+        what: &str,
+        protocol: &[u8],
+    ) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("can't listen on {address} ({what})"))?;
+        let acceptor = peers::acceptor(config, protocol)?;
+        Ok(Self { listener, acceptor })
+    }
 }
 
 /// Where policies are handed in that gateways are served, to be kept with the decisions.
@@ -109,17 +135,13 @@ impl Ingest {
         alerts: Alerts,
     ) -> anyhow::Result<(Self, Keeper, Arc<Shelf>)> {
         let shelf = Arc::new(Shelf::new(config.store.clone()));
-        let bind = async |address, what: &str| {
-            TcpListener::bind(address)
-                .await
-                .with_context(|| format!("can't listen on {address} ({what})"))
-        };
-        let opa = match config.decisions.opa_listen {
-            Some(address) => Some(bind(address, "decisions.opa_listen").await?),
+        let (opa, grpc) = (config.decisions.opa_listen, config.decisions.grpc_listen);
+        let opa = match opa {
+            Some(at) => Some(Port::bind(config, at, "decisions.opa_listen", peer::HTTP1).await?),
             None => None,
         };
-        let grpc = match config.decisions.grpc_listen {
-            Some(address) => Some(bind(address, "decisions.grpc_listen").await?),
+        let grpc = match grpc {
+            Some(at) => Some(Port::bind(config, at, "decisions.grpc_listen", peer::H2).await?),
             None => None,
         };
         let (keep, revisions) = mpsc::unbounded_channel();
@@ -142,14 +164,22 @@ impl Ingest {
         Ok((ingest, Keeper(keep), shelf))
     }
 
-    /// Where OPAs report what they decided and how they are.
+    /// Where OPAs report what they decided and how they are, on a port that [`peers::serve`] serves.
     pub fn reports(&self) -> axum::Router {
-        decisions::router(self.sink.clone(), self.mask.clone())
+        decisions::router(self.sink.clone(), self.mask.clone()).layer(from_fn(peers::tell_sender))
+    }
+
+    /// What asks for certificates, by port.
+    pub fn acceptors(&self) -> Vec<(&'static str, Acceptor)> {
+        let of = |name, port: &Option<Port>| Some((name, port.as_ref()?.acceptor.clone()?));
+        let ports = [of("opa", &self.opa), of("decisions", &self.grpc)];
+        ports.into_iter().flatten().collect()
     }
 
     /// Runs until `stop` is done. A batch that is being stored is stored to its end.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) {
         let (ended, over) = watch::channel(false);
+        let reports = self.reports();
         let mut tasks = JoinSet::new();
         for source in self.sources {
             let (config, mask) = (self.config.clone(), self.mask.clone());
@@ -167,25 +197,23 @@ impl Ingest {
                 let _ = over.wait_for(|ended| *ended).await;
             }
         };
-        if let Some(listener) = self.opa {
-            let router = decisions::router(self.sink.clone(), self.mask.clone());
-            let serving = axum::serve(listener, router).with_graceful_shutdown(wait(&over));
+        if let Some(Port { listener, acceptor }) = self.opa {
+            let serving = peers::serve(listener, acceptor, reports, wait(&over));
             tasks.spawn(async move {
                 if let Err(error) = serving.await {
                     tracing::error!("OPA's decisions are not received any more: {error}");
                 }
             });
         }
-        if let Some(listener) = self.grpc {
+        if let Some(Port { listener, acceptor }) = self.grpc {
             let (sink, mask) = (self.sink.clone(), self.mask.clone());
             let stopped = wait(&over);
             // Streams are open for as long as gateways live: they are not waited for.
             let cut = wait(&over);
             tasks.spawn(async move {
-                let serving = decisions::serve_access_log_service(listener, sink, mask, stopped);
                 tokio::select! {
-                    served = serving => if let Err(error) = served {
-                        tracing::error!("access logs are not received any more: {error}");
+                    served = receive(listener, acceptor, sink, mask, stopped) => if let Err(error) = served {
+                        tracing::error!("access logs are not received any more: {error:#}");
                     },
                     () = cut => {}
                 }
@@ -211,4 +239,24 @@ impl Ingest {
             );
         }
     }
+}
+
+/// Receives what gateways stream.
+async fn receive(
+    listener: TcpListener,
+    acceptor: Option<Acceptor>,
+    sink: StoreSink,
+    mask: Option<MaskPolicy>,
+    stopped: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    match acceptor {
+        None => decisions::serve_access_log_service(listener, sink, mask, stopped).await?,
+        Some(acceptor) => {
+            let incoming = acceptor.accept(listener)?;
+            let sender = peers::sender;
+            decisions::serve_access_log_service_incoming(incoming, sender, sink, mask, stopped)
+                .await?;
+        }
+    }
+    Ok(())
 }

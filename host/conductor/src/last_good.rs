@@ -1,5 +1,5 @@
 //! Keeps on disk what each group last accepted whole, so that a conductor that starts without usable policies
-//! serves it.
+//! serves it; and what its nodes refused, so that a conductor that starts does not offer that once more.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use xds::keep::Keep;
-use xds::{Cache, Event};
+use xds::{Cache, Event, ParkedStatus};
 
 use crate::alarm::Alarm;
 use crate::serve::groups::is_early;
@@ -23,6 +23,8 @@ pub struct LastGood {
     cache: Cache,
     /// Version and label of what is on disk, by group.
     written: BTreeMap<String, (String, String)>,
+    /// The refusals on disk, by group.
+    parked: BTreeMap<String, Vec<ParkedStatus>>,
 }
 
 impl LastGood {
@@ -45,10 +47,18 @@ impl LastGood {
             cache.remember_good(&group, snapshot);
             written.insert(group, (version, label));
         }
+        for (group, parked) in &kept.parked {
+            tracing::warn!(
+                group,
+                "what was refused is remembered, and not offered again"
+            );
+            cache.remember_parked(group, parked.clone());
+        }
         Self {
             keep,
             cache: cache.clone(),
             written,
+            parked: kept.parked.into_iter().collect(),
         }
     }
 
@@ -71,7 +81,8 @@ impl LastGood {
                 () = &mut stop => true,
                 _ = look.tick() => false,
                 event = events.recv() => match event {
-                    Ok(Event::Proven { .. }) | Err(RecvError::Lagged(_)) => false,
+                    Ok(Event::Proven { .. } | Event::Nacked { .. } | Event::RolledBack { .. })
+                    | Err(RecvError::Lagged(_)) => false,
                     Ok(_) => continue,
                     Err(RecvError::Closed) => true,
                 },
@@ -117,9 +128,59 @@ impl LastGood {
                 Err(error) => failed = Some(format!("{:#}", anyhow::Error::from(error))),
             }
         }
+        if let Some(reason) = self.write_parked().await {
+            failed = Some(reason);
+        }
         match failed {
             Some(reason) => alarm.not_kept(&reason),
             None => alarm.kept(),
         }
+    }
+
+    /// Writes what is refused, and says why it could not. A file that somebody removed asks for what was
+    /// refused to be offered once more.
+    async fn write_parked(&mut self) -> Option<String> {
+        let now: BTreeMap<_, _> = self.cache.parked().into_iter().collect();
+        let keep = self.keep.clone();
+        let mut before = std::mem::take(&mut self.parked);
+        // A disk may take its time: not on a thread that serves.
+        let written = tokio::task::spawn_blocking(move || {
+            let (mut again, mut failed) = (Vec::new(), None);
+            for (group, parked) in now {
+                let known = before.get(&group);
+                if known.is_some() && !keep.has_parked(&group) {
+                    before.remove(&group);
+                    again.push(group);
+                } else if known != Some(&parked) {
+                    match keep.write_parked(&group, &parked) {
+                        Ok(()) => drop(before.insert(group, parked)),
+                        Err(error) => failed = Some(error),
+                    }
+                }
+            }
+            (before, again, failed)
+        });
+        let (on_disk, again, mut failed) = match written.await {
+            Ok(written) => written,
+            Err(error) => return Some(error.to_string()),
+        };
+        self.parked = on_disk;
+        for group in again {
+            tracing::warn!(
+                group,
+                "its refusals were removed: what was refused is offered once more"
+            );
+            self.cache.unpark(&group);
+        }
+        let now = self.cache.parked();
+        let over = |group: &&String| !now.iter().any(|(g, _)| g == *group);
+        let over: Vec<String> = self.parked.keys().filter(over).cloned().collect();
+        for group in over {
+            match self.keep.remove_parked(&group) {
+                Ok(()) => drop(self.parked.remove(&group)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map(|error| format!("{:#}", anyhow::Error::from(error)))
     }
 }

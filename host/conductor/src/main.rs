@@ -15,6 +15,7 @@ mod bundle;
 mod bundles;
 mod claims;
 mod client;
+mod code;
 mod config;
 mod decisions;
 mod demo;

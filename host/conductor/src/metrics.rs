@@ -19,8 +19,8 @@ pub struct Figures<'a> {
     pub spans: traces::Summary,
     /// The alerts.
     pub alerts: &'a [Entry],
-    /// The xDS port's handshakes, if it has any.
-    pub tls: Option<peer::Figures>,
+    /// The handshakes of each port that asks for certificates: `xds`, and what else there is.
+    pub tls: &'a [(&'a str, peer::Figures)],
     /// The residency proofs.
     pub proofs: &'a Summary,
     /// The stored decisions.
@@ -43,28 +43,7 @@ pub fn page(figures: &Figures<'_>) -> String {
         "Nodes that were refused: without an identity, with another's, or of no group.",
         [(String::new(), figures.xds.refused)],
     );
-    if let Some(tls) = figures.tls {
-        page.metric(
-            "maestro_xds_handshakes_total",
-            "counter",
-            "TLS handshakes of nodes; `nameless` are those accepted whose certificate names no node.",
-            [
-                (label("outcome", "accepted"), tls.accepted),
-                (label("outcome", "nameless"), tls.nameless),
-                (label("outcome", "refused"), tls.refused),
-                (label("outcome", "timed_out"), tls.timed_out),
-            ],
-        );
-        page.metric(
-            "maestro_xds_certificate_changes_total",
-            "counter",
-            "Changes of the xDS port's certificate files.",
-            [
-                (label("outcome", "accepted"), tls.reloaded),
-                (label("outcome", "refused"), tls.not_reloaded),
-            ],
-        );
-    }
+    handshakes(&mut page, figures.tls);
     page.metric(
         "maestro_policy_changes_total",
         "counter",
@@ -136,6 +115,12 @@ pub fn page(figures: &Figures<'_>) -> String {
         "Periods that ended without residency proofs.",
         [(String::new(), figures.proofs.missed)],
     );
+    page.metric(
+        "maestro_residency_probes_blocked",
+        "gauge",
+        "1 while probes can't learn from the policies whom to probe.",
+        [(String::new(), u64::from(figures.proofs.trouble.is_some()))],
+    );
     if let Some(at) = figures.proofs.issued_at {
         page.metric(
             "maestro_residency_last_proof_timestamp_seconds",
@@ -151,7 +136,60 @@ pub fn page(figures: &Figures<'_>) -> String {
     page.text
 }
 
+fn handshakes(page: &mut Page, ports: &[(&str, peer::Figures)]) {
+    let outcomes = |tls: &peer::Figures| {
+        [
+            ("accepted", tls.accepted),
+            ("nameless", tls.nameless),
+            ("refused", tls.refused),
+            ("timed_out", tls.timed_out),
+        ]
+    };
+    if let Some((_, tls)) = ports.iter().find(|(port, _)| *port == "xds") {
+        page.metric(
+            "maestro_xds_handshakes_total",
+            "counter",
+            "TLS handshakes of nodes; `nameless` are those accepted whose certificate names no node.",
+            outcomes(tls).map(|(outcome, n)| (label("outcome", outcome), n)),
+        );
+        page.metric(
+            "maestro_xds_certificate_changes_total",
+            "counter",
+            "Changes of the xDS port's certificate files.",
+            [
+                (label("outcome", "accepted"), tls.reloaded),
+                (label("outcome", "refused"), tls.not_reloaded),
+            ],
+        );
+    }
+    if ports.is_empty() {
+        return;
+    }
+    page.metric(
+        "maestro_tls_handshakes_total",
+        "counter",
+        "TLS handshakes, by the port that asks for certificates.",
+        ports.iter().flat_map(|(port, tls)| {
+            outcomes(tls).map(|(outcome, n)| (labels(&[("port", port), ("outcome", outcome)]), n))
+        }),
+    );
+    page.metric(
+        "maestro_tls_connections_ended_total",
+        "counter",
+        "Connections that were ended because the certificate is good no longer.",
+        ports
+            .iter()
+            .map(|(port, tls)| (label("port", port), tls.ended)),
+    );
+}
+
 fn decisions(page: &mut Page, seen: &Seen) {
+    page.metric(
+        "maestro_decisions_refused_total",
+        "counter",
+        "Times that somebody sent decisions of others, or did not say who it is.",
+        [(String::new(), seen.refused.count)],
+    );
     type Of = fn(&store::Counters) -> i64;
     let counters: [(&str, &str, Of); 8] = [
         ("lines", "Lines of decision logs that were read.", |c| {
@@ -227,16 +265,27 @@ impl Page {
 }
 
 fn label(name: &str, value: &str) -> String {
-    let value = value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
-    format!("{{{name}=\"{value}\"}}")
+    labels(&[(name, value)])
+}
+
+fn labels(labels: &[(&str, &str)]) -> String {
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| {
+            let value = value
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
+            format!("{name}=\"{value}\"")
+        })
+        .collect();
+    format!("{{{}}}", pairs.join(","))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::Refusals;
 
     #[test]
     fn each_figure_stands_where_it_belongs() {
@@ -284,14 +333,18 @@ mod tests {
         let alerts: Vec<Entry> = book.entries().cloned().collect();
         insta::assert_snapshot!(page(&Figures {
             xds: &xds,
-            tls: Some(peer::Figures {
-                accepted: 13,
-                nameless: 14,
-                refused: 15,
-                timed_out: 16,
-                reloaded: 17,
-                not_reloaded: 18,
-            }),
+            tls: &[(
+                "xds",
+                peer::Figures {
+                    accepted: 13,
+                    nameless: 14,
+                    refused: 15,
+                    timed_out: 16,
+                    reloaded: 17,
+                    not_reloaded: 18,
+                    ended: 19,
+                },
+            )],
             policies: &policies,
             spans,
             alerts: &alerts,
@@ -316,6 +369,10 @@ mod tests {
                     gaps: 19,
                 }],
                 troubles: [("opa:1".to_owned(), "why".to_owned())].into(),
+                refused: Refusals {
+                    count: 20,
+                    ..Refusals::default()
+                },
             },
         }));
     }

@@ -3,9 +3,15 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use axum::extract::connect_info::Connected;
+use axum::Router;
+use axum::extract::Request;
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::serve::IncomingStream;
+use decisions::Sender;
 use peer::Acceptor;
+use tokio::net::TcpListener;
 
 use crate::config::Config;
 
@@ -46,8 +52,67 @@ pub fn peer(info: &peer::ConnectInfo) -> xds::Peer {
     }
 }
 
+/// The same, as those take it who receive decisions.
+pub fn sender(info: &peer::ConnectInfo) -> Sender {
+    sender_of(&info.identity)
+}
+
+fn sender_of<E: ToString>(identity: &Result<peer::Identity, E>) -> Sender {
+    match identity {
+        Ok(identity) => Sender::Node {
+            id: identity.id.to_string(),
+            region: identity.region.clone(),
+            role: identity.role.clone(),
+            node: identity.node.clone(),
+        },
+        Err(error) => Sender::Nobody {
+            reason: error.to_string(),
+        },
+    }
+}
+
+/// Tells routes of decisions who sends them, on a port that [`serve`] serves.
+pub async fn tell_sender(
+    ConnectInfo(asker): ConnectInfo<Asker>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let sender = match asker {
+        Asker::Unasked => Sender::Believed,
+        Asker::Node(identity) => sender_of::<String>(&Ok(identity)),
+        Asker::Nobody(reason) => Sender::Nobody { reason },
+    };
+    request.extensions_mut().insert(sender);
+    next.run(request).await
+}
+
+/// Serves until `stop` is done. Requests know their [`Asker`] by `ConnectInfo`.
+///
+/// # Errors
+/// The socket fails.
+pub async fn serve(
+    listener: TcpListener,
+    acceptor: Option<Acceptor>,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let service = router.into_make_service_with_connect_info::<Asker>();
+    match acceptor {
+        None => {
+            axum::serve(listener, service)
+                .with_graceful_shutdown(stop)
+                .await
+        }
+        Some(acceptor) => {
+            axum::serve(Nodes::of(&acceptor, listener)?, service)
+                .with_graceful_shutdown(stop)
+                .await
+        }
+    }
+}
+
 /// Connections of nodes that proved who they are, for a server of HTTP.
-pub struct Nodes {
+struct Nodes {
     incoming: peer::Incoming,
 }
 
@@ -67,7 +132,7 @@ impl Nodes {
     ///
     /// # Errors
     /// The socket has no address.
-    pub fn of(acceptor: &Acceptor, listener: tokio::net::TcpListener) -> std::io::Result<Self> {
+    fn of(acceptor: &Acceptor, listener: TcpListener) -> std::io::Result<Self> {
         let incoming = acceptor.accept(listener)?;
         Ok(Self { incoming })
     }
@@ -102,8 +167,8 @@ impl Connected<IncomingStream<'_, Nodes>> for Asker {
     }
 }
 
-impl Connected<IncomingStream<'_, tokio::net::TcpListener>> for Asker {
-    fn connect_info(_: IncomingStream<'_, tokio::net::TcpListener>) -> Self {
+impl Connected<IncomingStream<'_, TcpListener>> for Asker {
+    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Self {
         Self::Unasked
     }
 }

@@ -11,7 +11,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use bundle::Bundle;
 use clap::{Args, Subcommand};
+use probe::plan::Tenant;
 use proof::Journal;
 use proof::residency::{Period, Verdict};
 use serde_json::json;
@@ -19,6 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::proofs::passphrase::passphrase;
+use crate::release::content::Wanted;
 use crate::{End, demo, say};
 
 pub(crate) use record::Summary;
@@ -225,9 +228,11 @@ pub(crate) async fn probe_once(
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Directory {
     /// The tenants.
-    pub tenants: Vec<probe::plan::Tenant>,
+    pub tenants: Vec<Tenant>,
     /// The revision of the policies that name them.
     pub revision: String,
+    /// The tenants as a release has them that some nodes have before the others.
+    pub early: Vec<Tenant>,
 }
 
 /// The tenants of the policies, as the directory has them now.
@@ -235,7 +240,20 @@ pub(crate) struct Directory {
 /// # Errors
 /// The policies can't be used.
 pub(crate) fn directory(config: &Config) -> anyhow::Result<Directory> {
-    let bundle = crate::release::content::Wanted::policies(config)?;
+    let wanted = Wanted::read(config)?;
+    // One that can't be used is nowhere in force.
+    let early = wanted.canary.and_then(|canary| canary.content.ok());
+    let bundle = Wanted::in_force(wanted.stable)?;
+    Ok(Directory {
+        tenants: tenants(&bundle)?,
+        revision: bundle.revision.clone(),
+        early: early
+            .and_then(|content| tenants(&content.bundle).ok())
+            .unwrap_or_default(),
+    })
+}
+
+fn tenants(bundle: &Bundle) -> anyhow::Result<Vec<Tenant>> {
     let data = &bundle.policy.data;
     let directory = engine::residency::Directory::read(data)?;
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
@@ -245,17 +263,14 @@ pub(crate) fn directory(config: &Config) -> anyhow::Result<Directory> {
         let home = directory.home(name, now)?.to_owned();
         let listed = entry.get("regions").and_then(|r| r.as_array());
         let listed = listed.into_iter().flatten().filter_map(|r| r.as_str());
-        Some(probe::plan::Tenant {
+        Some(Tenant {
             name: name.clone(),
             regions: listed.map(Into::into).chain([home.clone()]).collect(),
             home,
             quarantined: shut_out.is_some_and(|q| q.get(name).is_some()),
         })
     });
-    Ok(Directory {
-        tenants: tenants.collect(),
-        revision: bundle.revision.clone(),
-    })
+    Ok(tenants.collect())
 }
 
 /// The stores of each region, as its agents know them.

@@ -7,7 +7,9 @@ pub mod drill;
 pub mod drive;
 pub mod evidence;
 mod pace;
+pub mod rollback;
 mod show;
+mod trial;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use alert::Book;
 use alert::run::{Alerts, Receivers};
 use anyhow::Context;
+use axum::middleware::from_fn;
 use release::run::Depot;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -16,10 +17,12 @@ use xds::{Cache, Event};
 use crate::alarm::Alarm;
 use crate::api::{self, CanaryState, PolicyState};
 use crate::bundles::{self, Shelf};
+use crate::code;
 use crate::config::Config;
 use crate::fleet::FilterCode;
 use crate::ingest::{self, Ingest, Keeper};
 use crate::last_good::LastGood;
+use crate::peers;
 use crate::probe::Summary;
 use crate::release::content::Wanted;
 use crate::release::drive::Driver;
@@ -28,7 +31,7 @@ use crate::watch::{Watch, fingerprint};
 use crate::{End, ServeArgs};
 
 pub mod groups;
-mod prepare;
+pub mod prepare;
 
 use groups::Early;
 use prepare::{Prepared, Served};
@@ -48,7 +51,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
     };
     let first = Loaded::of(&config, None);
     let receivers = Receivers::read(&config.alerts)?;
-    let acceptor = crate::peers::acceptor(&config, peer::H2)?;
+    let acceptor = peers::acceptor(&config, peer::H2)?;
     if args.check_config {
         let first = first?.prepared;
         // Before anything is called fine.
@@ -61,7 +64,8 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         };
         ingest::mask(&config)?;
         if let Some(release) = &config.release {
-            release.plan()?;
+            let regions: Vec<&str> = config.gateways.iter().map(|g| g.region.as_str()).collect();
+            release.plan_for(&regions)?;
         }
         let place = args.config.display();
         match &first.stable {
@@ -142,6 +146,26 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         Some(bundles) => Some(bind(bundles.listen, "bundles.listen").await?),
         None => None,
     };
+    let code_listener = match config.filters.listen {
+        Some(listen) => Some(bind(listen, "filters.listen").await?),
+        None => None,
+    };
+    let askers = match &bundles_listener {
+        Some(_) => peers::acceptor(&config, peer::HTTP1)?,
+        None => None,
+    };
+    let fetchers = match &code_listener {
+        Some(_) => peers::acceptor(&config, peer::HTTP1)?,
+        None => None,
+    };
+    let of = |name, acceptor: &Option<peer::Acceptor>| Some((name, acceptor.clone()?));
+    let acceptors = [
+        of("xds", &acceptor),
+        of("bundles", &askers),
+        of("filters", &fetchers),
+    ];
+    let mut acceptors: Vec<_> = acceptors.into_iter().flatten().collect();
+    acceptors.extend(ingest.acceptors());
     let stop = Arc::new(Notify::new());
     let stopped = |stop: &Arc<Notify>| {
         let stop = stop.clone();
@@ -158,7 +182,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
             acceptor.accept(xds_listener)?,
             cache.clone(),
             config.xds.clone(),
-            crate::peers::peer,
+            peers::peer,
             stopped(&stop),
         )),
     };
@@ -174,16 +198,16 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         policies: seen.clone(),
         codes,
         state: config.state.clone(),
-        acceptor,
+        acceptors,
         config: config.clone(),
         proofs: proofs.subscribe(),
         decisions: decisions.clone(),
     };
     let api_server = tokio::spawn(api::serve(api_listener, state, stopped(&stop)));
-    let askers = match &bundles_listener {
-        Some(_) => crate::peers::acceptor(&config, peer::HTTP1)?,
-        None => None,
-    };
+    let code_server = code_listener.map(|listener| {
+        let router = code::router(config.state.clone()).layer(from_fn(code::nodes_only));
+        tokio::spawn(peers::serve(listener, fetchers, router, stopped(&stop)))
+    });
     let bundles_server = bundles_listener.map(|listener| {
         let regions = config.gateways.iter().map(|g| g.region.clone()).collect();
         let state = bundles::State {
@@ -191,7 +215,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
             shelf: packed,
         };
         let router = bundles::router(state).merge(ingest.reports());
-        tokio::spawn(bundles::serve(listener, askers, router, stopped(&stop)))
+        tokio::spawn(peers::serve(listener, askers, router, stopped(&stop)))
     });
     let driving = key.map(|key| {
         let driver = Driver {
@@ -273,7 +297,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
         if let Some(server) = traces_server {
             let _ = server.await;
         }
-        if let Some(server) = bundles_server {
+        for server in [bundles_server, code_server].into_iter().flatten() {
             let _ = server.await;
         }
         let _ = api_server.await;
@@ -401,6 +425,10 @@ impl InForce {
             revision: canary.served.as_ref().ok().map(revision),
             refused: canary.served.as_ref().err().map(|e| format!("{e:#}")),
             nodes: canary.nodes.iter().cloned().collect(),
+            filters: match &canary.served {
+                Ok(served) => served.code.hashes(),
+                Err(_) => Default::default(),
+            },
         });
         groups::offer(&self.cache, prepared, &self.nodes);
         self.policies

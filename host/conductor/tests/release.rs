@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use p256::ecdsa::SigningKey;
+use p256::pkcs8::DecodePrivateKey;
+use release::Act;
 use serde_json::Value;
 
 #[path = "reliability/mounted.rs"]
@@ -375,6 +378,139 @@ fn on_a_full_disk_a_command_does_nothing_by_half() {
         world.does(&thaw);
     }
     world.does(&format!("bundle promote 1 {}", by("ann")));
+}
+
+impl World {
+    /// The key of a conductor that no process runs: this test says what it would.
+    fn with_conductor(&self) {
+        std::fs::create_dir_all(self.at("state")).unwrap();
+        std::fs::create_dir_all(self.at("train")).unwrap();
+        self.key("conductor");
+        std::fs::rename(self.at("conductor.pem"), self.at("state/release.pem")).unwrap();
+        let of = [
+            "pkey",
+            "-in",
+            "state/release.pem",
+            "-pubout",
+            "-out",
+            "train/conductor.pub",
+        ];
+        openssl(self.directory.path(), &of);
+    }
+
+    /// Makes what is in the policy directory a release, and stable.
+    fn make_stable(&self, number: u64) {
+        let name = format!("{number}.tar.gz");
+        self.build(&name);
+        self.does(&format!("bundle release {name} {}", by("ann")));
+        self.does(&format!("bundle approve {number} {}", by("bob")));
+        self.does(&format!("bundle promote {number} {}", by("ann")));
+        let pem = std::fs::read_to_string(self.at("state/release.pem")).unwrap();
+        let key = SigningKey::from_pkcs8_pem(&pem).unwrap();
+        let keys = release::run::keyring(&self.at("keys")).unwrap();
+        let keys = keys.with_conductor(*key.verifying_key()).unwrap();
+        let rules = release::Rules {
+            approvals: 1,
+            author_may_approve: false,
+        };
+        let depot = release::run::Depot::open(&self.at("train")).unwrap();
+        let step = Act::Step {
+            release: number,
+            step: 0,
+            nodes: vec!["gateway-eu".into()],
+            evidence: None,
+        };
+        let completed = Act::Completed {
+            release: number,
+            evidence: None,
+        };
+        for act in [step, completed] {
+            let by = release::run::By::Conductor { key: &key };
+            let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
+            depot.add(&by, act, now, &keys, &rules).unwrap();
+        }
+        assert_eq!(self.train()["stable"], number);
+    }
+}
+
+#[test]
+fn what_is_gone_back_to_is_tried_before_it_is_in_force() {
+    let world = World::new();
+    world.with_conductor();
+    let config = CONFIG.replace("policies/cases", "cases");
+    std::fs::write(world.at("conductor.toml"), &config).unwrap();
+    // The cases of today are not those of then: there were none.
+    let no_cases = || {
+        let _ = std::fs::remove_dir_all(world.at("cases"));
+        for kind in ["masking", "residency"] {
+            std::fs::create_dir_all(world.at("cases").join(kind)).unwrap();
+        }
+    };
+    let cases =
+        || artifacts::copy_directory(&world.at("policies/cases"), &world.at("cases")).unwrap();
+    no_cases();
+    let grants = world.at("policies/ig/grants/data.json");
+    let good = std::fs::read_to_string(&grants).unwrap();
+    std::fs::write(&grants, "[]").unwrap();
+    world.make_stable(1);
+    std::fs::write(&grants, &good).unwrap();
+    world.make_stable(2);
+
+    // The old one fails cases, and the present one none: there is nothing to go back for.
+    cases();
+    let back = |more: &str| format!("bundle rollback --reason test{more} {}", by("bob"));
+    let records = world.train()["records"].clone();
+    let said = world.refuses(&back(""));
+    assert!(
+        said.contains("cases fail with release 1") && said.contains("--even-if-failing"),
+        "{said}"
+    );
+    let said = world.refuses(&back(" --even-if-failing"));
+    assert!(
+        said.contains("the present release 2 fails none that release 1 passes"),
+        "{said}"
+    );
+    assert_eq!(world.train()["records"], records, "nothing was changed");
+
+    // The other way round: one that shows nobody anything is stable, and the one before it fails a case as well.
+    no_cases();
+    std::fs::write(&grants, "[ ]\n").unwrap();
+    let fields = world.at("policies/ig/fields/data.json");
+    let text = std::fs::read_to_string(&fields).unwrap();
+    std::fs::write(&fields, text.replacen('{', "{\n", 1)).unwrap();
+    let more = world.at("policies/ig/purposes_of_the_test");
+    std::fs::create_dir_all(&more).unwrap();
+    std::fs::write(more.join("data.json"), "{}").unwrap();
+    world.make_stable(3);
+    cases();
+    let never = world.at("cases/masking/never");
+    let like = world.at("cases/masking/a_bad_request_that_echoes_its_variables");
+    artifacts::copy_directory(&like, &never).unwrap();
+    let want = std::fs::read_to_string(never.join("want.json")).unwrap();
+    assert!(want.contains("\"status\": 400"), "{want}");
+    let want = want.replace("\"status\": 400", "\"status\": 418");
+    std::fs::write(never.join("want.json"), want).unwrap();
+    let said = world.refuses(&back(""));
+    assert!(said.contains("1 of ") && said.contains("`never`"), "{said}");
+    // What can't be put in force at all is refused whatever is said.
+    let elsewhere = config.replace("region = \"eu\"", "region = \"xx\"");
+    std::fs::write(world.at("conductor.toml"), elsewhere).unwrap();
+    for more in ["", " --even-if-failing"] {
+        let said = world.refuses(&back(more));
+        assert!(
+            said.contains("release 2 can't be put in force") && said.contains("no region `xx`"),
+            "{said}"
+        );
+    }
+    std::fs::write(world.at("conductor.toml"), &config).unwrap();
+    assert_eq!(world.train()["stable"], 3);
+    let said = world.does(&back(" --even-if-failing"));
+    assert!(
+        said.contains("the present release 3 fails `") && said.contains("content of release 2"),
+        "{said}"
+    );
+    assert_eq!(world.train()["stable"], 4);
+    world.refuses(&back(" --within 0"));
 }
 
 /// On real Envoys under load: see `bundle drill`.

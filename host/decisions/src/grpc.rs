@@ -7,7 +7,9 @@
 //! read either, so that Envoy notices.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::data::accesslog::v3::HttpAccessLogEntry;
@@ -19,16 +21,19 @@ use envoy_types::pb::envoy::service::accesslog::v3::{
     StreamAccessLogsMessage, StreamAccessLogsResponse,
 };
 use serde_json::{Map, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_stream::Stream;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::transport::server::{Connected, TcpConnectInfo, TcpIncoming};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use crate::error::DecisionsError;
 use crate::intake::Intake;
 use crate::mask::MaskPolicy;
 use crate::record::Sink;
 use crate::run::{Backoff, told};
+use crate::sender::{Field, Sender};
 use crate::time;
 
 /// Bytes of a message.
@@ -52,9 +57,10 @@ const NUMBERS: [&str; 8] = [
 struct Receiver<S> {
     sink: S,
     mask: Option<MaskPolicy>,
+    sender_of: Arc<dyn Fn(&Extensions) -> Sender + Send + Sync>,
 }
 
-/// Serves until `shutdown` is done.
+/// Serves without encryption until `shutdown` is done. Nodes are believed to be who they say they are.
 ///
 /// # Errors
 /// The transport failed.
@@ -64,11 +70,43 @@ pub async fn serve<S: Sink>(
     mask: Option<MaskPolicy>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DecisionsError> {
-    let service = AccessLogServiceServer::new(Receiver { sink, mask });
+    let believed = |_: &TcpConnectInfo| Sender::Believed;
+    serve_incoming(TcpIncoming::from(listener), believed, sink, mask, shutdown).await
+}
+
+/// Serves on connections of any kind until `shutdown` is done. `sender_of` tells from what a connection
+/// knows of itself who is on its other side.
+///
+/// # Errors
+/// The transport failed.
+pub async fn serve_incoming<I, C, E, S: Sink>(
+    incoming: I,
+    sender_of: impl Fn(&C::ConnectInfo) -> Sender + Send + Sync + 'static,
+    sink: S,
+    mask: Option<MaskPolicy>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), DecisionsError>
+where
+    I: Stream<Item = Result<C, E>>,
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    let sender_of = move |extensions: &Extensions| match extensions.get::<C::ConnectInfo>() {
+        Some(info) => sender_of(info),
+        // No connection is without: but if one were, it would have proven nothing.
+        None => Sender::Nobody {
+            reason: "nothing is known of the connection".to_owned(),
+        },
+    };
+    let service = AccessLogServiceServer::new(Receiver {
+        sink,
+        mask,
+        sender_of: Arc::new(sender_of),
+    });
     Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .add_service(service.max_decoding_message_size(LARGEST))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener), shutdown)
+        .serve_with_incoming_shutdown(incoming, shutdown)
         .await?;
     Ok(())
 }
@@ -79,6 +117,11 @@ impl<S: Sink> AccessLogService for Receiver<S> {
         &self,
         request: Request<Streaming<StreamAccessLogsMessage>>,
     ) -> Result<Response<StreamAccessLogsResponse>, Status> {
+        let sender = (self.sender_of)(request.extensions());
+        let refused = |why: String| {
+            self.sink.refused(sender.name(), &why);
+            Status::permission_denied(why)
+        };
         let mut stream = request.into_inner();
         let mut mask = self.mask.clone();
         let mut source: Option<String> = None;
@@ -94,24 +137,36 @@ impl<S: Sink> AccessLogService for Receiver<S> {
             let node = message.identifier.as_ref().and_then(|i| i.node.as_ref());
             let source = match (node, &mut source) {
                 (_, Some(source)) => &*source,
-                (Some(node), none) => &*none.insert(format!("grpc:{}", node.id)),
+                (Some(node), none) => {
+                    let locality = node.locality.as_ref();
+                    sender
+                        .may_say(&[
+                            (Field::Node, Some(&node.id)),
+                            (Field::Role, Some(&node.cluster)),
+                            (Field::Region, locality.map(|l| l.region.as_str())),
+                        ])
+                        .map_err(refused)?;
+                    &*none.insert(format!("grpc:{}", node.id))
+                }
                 (None, None) => {
                     return Err(Status::invalid_argument("the first message names no node"));
                 }
             };
             let mut intake = Intake::new(source, mask.as_mut());
-            take(message, &mut intake, &stream_name, &mut at);
+            let mut take = |message, intake: &mut Intake<'_>| {
+                take(message, &sender, intake, &stream_name, &mut at).map_err(refused)
+            };
             // What has come meanwhile is stored with it: a commit takes longer than many messages. What
-            // came before a connection broke is stored too.
-            let mut broken = None;
-            while intake.batch.lines < MOST {
+            // came before a connection broke, or before what the node may not say, is stored too.
+            let mut broken = take(message, &mut intake).err();
+            while broken.is_none() && intake.batch.lines < MOST {
                 let waiting = tokio::select! {
                     biased;
                     waiting = stream.message() => waiting,
                     () = std::future::ready(()) => break,
                 };
                 match waiting {
-                    Ok(Some(message)) => take(message, &mut intake, &stream_name, &mut at),
+                    Ok(Some(message)) => broken = take(message, &mut intake).err(),
                     Ok(None) => {
                         more = false;
                         break;
@@ -137,15 +192,35 @@ impl<S: Sink> AccessLogService for Receiver<S> {
     }
 }
 
-/// Takes the entries of a message in.
-fn take(message: StreamAccessLogsMessage, intake: &mut Intake<'_>, stream: &str, at: &mut u64) {
+/// Takes the entries of a message in, up to one that the sender may not say.
+///
+/// # Errors
+/// Why it may not.
+fn take(
+    message: StreamAccessLogsMessage,
+    sender: &Sender,
+    intake: &mut Intake<'_>,
+    stream: &str,
+    at: &mut u64,
+) -> Result<(), String> {
     let Some(LogEntries::HttpLogs(entries)) = message.log_entries else {
-        return;
+        return Ok(());
     };
     for entry in entries.log_entry {
+        sender.may_say(&[
+            (Field::Node, tag(&entry, "node")),
+            (Field::Region, tag(&entry, "region")),
+        ])?;
         intake.line(line(entry).as_bytes(), stream, *at);
         *at += 1;
     }
+    Ok(())
+}
+
+/// A custom tag of an entry.
+fn tag<'e>(entry: &'e HttpAccessLogEntry, name: &str) -> Option<&'e str> {
+    let properties = entry.common_properties.as_ref()?;
+    properties.custom_tags.get(name).map(String::as_str)
 }
 
 /// An entry as the line of a file.

@@ -8,6 +8,7 @@
 //! # Invariants
 //! - A line is not passed over silently: it is a decision, none, or a gap that says where and why.
 //! - Checkpoints stand at the beginning of a line.
+//! - Where a connection proves who sends, it sends decisions of its own node alone ([`Sender`]).
 //! - Where a mask policy is configured, nothing is stored unmasked: if it fails, without its input.
 
 mod config;
@@ -22,12 +23,16 @@ mod opa;
 mod pointer;
 mod record;
 pub mod run;
+mod sender;
 mod split;
 mod time;
 
 pub use config::DecisionsConfig;
 pub use error::{DecisionsError, SinkError};
-pub use grpc::serve as serve_access_log_service;
+pub use grpc::{
+    serve as serve_access_log_service, serve_incoming as serve_access_log_service_incoming,
+};
 pub use mask::MaskPolicy;
 pub use opa::router;
 pub use record::{Batch, Checkpoint, FileId, Gap, Kind, Record, Sink};
+pub use sender::Sender;

@@ -5,18 +5,19 @@
 
 use std::io::Read;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 
 use crate::intake::Intake;
 use crate::mask::MaskPolicy;
 use crate::record::{Batch, Kind, Record, Sink};
+use crate::sender::{Field, Sender};
 use crate::time;
 
 /// Bytes of a body as it is sent, and unpacked.
@@ -29,7 +30,11 @@ struct Receiver<S> {
     mask: Option<MaskPolicy>,
 }
 
-/// The APIs. An upload is answered 200 when it is stored, 503 when it can't be: an OPA sends it again.
+/// The APIs. An upload is answered 200 when it is stored, 503 when it can't be: an OPA sends it again. Each
+/// request needs a [`Sender`] as its extension, which says whose it is; without one it is answered 500.
+///
+/// What comes from a node that proved who it is, is that node's, whatever its label `id` says, which an OPA
+/// chooses by chance; with a label `node` or `region` of another it is refused.
 pub fn router<S: Sink>(sink: S, mask: Option<MaskPolicy>) -> Router {
     Router::new()
         .route("/logs", post(logs::<S>))
@@ -42,20 +47,25 @@ pub fn router<S: Sink>(sink: S, mask: Option<MaskPolicy>) -> Router {
 
 async fn logs<S: Sink>(
     State(receiver): State<Receiver<S>>,
+    Extension(sender): Extension<Sender>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let Receiver { sink, mut mask } = receiver;
+    let name = sender.name().to_owned();
     // Unpacking and masking take the processor for a while: not on a thread that serves.
     let read = tokio::task::spawn_blocking(move || {
         let events: Vec<Value> = unpack(&headers, &body)?;
-        let node = events.first().map_or("", node).to_owned();
-        let source = format!("opa:{node}");
+        for event in &events {
+            may_send(&sender, event)?;
+        }
+        let first = events.first().unwrap_or(&Value::Null);
+        let source = format!("opa:{}", node(&sender, first));
         let mut intake = Intake::new(&source, mask.as_mut());
         let upload = format!("upload of {}", time::now_ms());
         for (event, place) in events.into_iter().zip(0..) {
             intake.batch.lines += 1;
-            match record(event) {
+            match record(event, &sender) {
                 Ok(record) => intake.record(record),
                 Err((why, event)) => {
                     intake.batch.malformed += 1;
@@ -73,7 +83,7 @@ async fn logs<S: Sink>(
     });
     let batch = match read.await {
         Ok(Ok(batch)) => batch,
-        Ok(Err(refusal)) => return refusal.into_response(),
+        Ok(Err(refusal)) => return refusal.told(&sink, &name),
         Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
     let source = batch.source.clone();
@@ -82,15 +92,20 @@ async fn logs<S: Sink>(
 
 async fn status<S: Sink>(
     State(receiver): State<Receiver<S>>,
+    Extension(sender): Extension<Sender>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let status: Map<String, Value> = match unpack(&headers, &body) {
+    let read = unpack(&headers, &body).and_then(|status: Map<String, Value>| {
+        let status = Value::Object(status);
+        may_send(&sender, &status)?;
+        Ok(status)
+    });
+    let status = match read {
         Ok(status) => status,
-        Err(refusal) => return refusal.into_response(),
+        Err(refusal) => return refusal.told(&receiver.sink, sender.name()),
     };
-    let status = Value::Object(status);
-    let of = node(&status).to_owned();
+    let of = node(&sender, &status).to_owned();
     let text = status.to_string();
     let noted = receiver.sink.node_status(&of, time::now_ms(), &text).await;
     stored(&receiver.sink, &format!("opa:{of}"), noted)
@@ -112,9 +127,13 @@ fn stored<S: Sink>(sink: &S, source: &str, done: Result<(), crate::SinkError>) -
 /// Why an upload is refused.
 struct Refusal(StatusCode, String);
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+impl Refusal {
+    /// The answer. That somebody is not who it says is told to the sink.
+    fn told<S: Sink>(self, sink: &S, sender: &str) -> Response {
         let Self(status, why) = self;
+        if status == StatusCode::FORBIDDEN {
+            sink.refused(sender, &why);
+        }
         (status, format!("{why}\n")).into_response()
     }
 }
@@ -152,13 +171,28 @@ fn unpack<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> R
     }
 }
 
-fn node(event: &Value) -> &str {
+fn node<'a>(sender: &'a Sender, event: &'a Value) -> &'a str {
+    if let Sender::Node { node, .. } = sender {
+        return node;
+    }
     let id = event.pointer("/labels/id").and_then(Value::as_str);
     id.unwrap_or("unknown")
 }
 
+/// Whether who sends it may. Labels that it has not say nothing.
+fn may_send(sender: &Sender, event: &Value) -> Result<(), Refusal> {
+    let labels = event.get("labels");
+    let label = |name| labels.and_then(|l| l.get(name));
+    let said: Vec<(Field, Option<&str>)> = [("node", Field::Node), ("region", Field::Region)]
+        .into_iter()
+        .filter_map(|(name, field)| Some((field, label(name)?.as_str())))
+        .collect();
+    let may = sender.may_say(&said);
+    may.map_err(|why| Refusal(StatusCode::FORBIDDEN, why))
+}
+
 /// An event of OPA's as a record, or what it lacks.
-fn record(event: Value) -> Result<Record, (String, Value)> {
+fn record(event: Value, sender: &Sender) -> Result<Record, (String, Value)> {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
     let Some(id) = text("/decision_id").filter(|id| !id.is_empty()) else {
         return Err(("an event has no decision_id".to_owned(), event));
@@ -182,7 +216,7 @@ fn record(event: Value) -> Result<Record, (String, Value)> {
         kind: Kind::Opa,
         beside: None,
         time_ms,
-        node: node(&event).to_owned(),
+        node: node(sender, &event).to_owned(),
         revision: revision
             .or(text("/revision"))
             .unwrap_or_default()
@@ -209,7 +243,7 @@ mod tests {
             "timestamp": "2026-11-27T17:00:00.123456789Z", "labels": {"id": "opa-1"},
             "bundles": {"main": {"revision": "r-7"}}, "path": "http/authz/allow",
             "input": {"tenant": "acme"}, "result": {"allow": false}});
-        let read = record(event.clone()).unwrap();
+        let read = record(event.clone(), &Sender::Believed).unwrap();
         assert_eq!((read.kind, read.time_ms), (Kind::Opa, 1_795_798_800_123));
         assert_eq!(
             (read.node.as_str(), read.revision.as_str()),
@@ -226,12 +260,17 @@ mod tests {
         ] {
             let mut event = event.clone();
             event[name] = value;
-            assert_eq!(record(event).unwrap().outcome, outcome);
+            assert_eq!(record(event, &Sender::Believed).unwrap().outcome, outcome);
         }
         for lacks in ["decision_id", "timestamp"] {
             let mut event = event.clone();
             event.as_object_mut().unwrap().remove(lacks);
-            assert!(record(event).unwrap_err().0.contains(lacks));
+            assert!(
+                record(event, &Sender::Believed)
+                    .unwrap_err()
+                    .0
+                    .contains(lacks)
+            );
         }
     }
 }

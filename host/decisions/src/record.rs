@@ -141,4 +141,9 @@ pub trait Sink: Clone + Send + Sync + 'static {
 
     /// Reading or storing a source fails, or works again: called at each change.
     fn trouble(&self, source: &str, what: Option<&str>);
+
+    /// Somebody sent decisions that are not its own, or does not say who it is: nothing was taken from it.
+    fn refused(&self, sender: &str, why: &str) {
+        tracing::warn!(sender, "decisions refused: {why}");
+    }
 }

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use decisions::{Batch, Checkpoint, MaskPolicy, Sink, SinkError};
+use axum::Extension;
+use decisions::{Batch, Checkpoint, MaskPolicy, Sender, Sink, SinkError};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ struct Kept {
     batches: Arc<Mutex<Vec<Batch>>>,
     statuses: Arc<Mutex<Vec<(String, String)>>>,
     full: Arc<Mutex<bool>>,
+    refused: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Sink for Kept {
@@ -37,13 +39,22 @@ impl Sink for Kept {
     }
 
     fn trouble(&self, _: &str, _: Option<&str>) {}
+
+    fn refused(&self, sender: &str, why: &str) {
+        let mut refused = self.refused.lock().unwrap();
+        refused.push((sender.to_owned(), why.to_owned()));
+    }
 }
 
 async fn serve(mask: Option<MaskPolicy>) -> (std::net::SocketAddr, Kept) {
+    serve_to(mask, Sender::Believed).await
+}
+
+async fn serve_to(mask: Option<MaskPolicy>, sender: Sender) -> (std::net::SocketAddr, Kept) {
     let kept = Kept::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = decisions::router(kept.clone(), mask);
+    let router = decisions::router(kept.clone(), mask).layer(Extension(sender));
     tokio::spawn(async move { axum::serve(listener, router).await });
     (address, kept)
 }
@@ -136,6 +147,55 @@ async fn a_status_is_kept() {
     let (node, text) = kept.statuses.lock().unwrap().pop().unwrap();
     assert_eq!(node, "opa-2");
     assert!(text.contains("active_revision"));
+}
+
+#[tokio::test]
+async fn what_a_node_sends_is_its_own() {
+    let id = "spiffe://x/region/eu/opa/opa-eu";
+    let node = Sender::Node {
+        id: id.into(),
+        region: "eu".into(),
+        role: "opa".into(),
+        node: "opa-eu".into(),
+    };
+    let (address, kept) = serve_to(None, node).await;
+    // The label `id` is one that an OPA makes up.
+    let own = json!([event("a")]).to_string();
+    assert_eq!(post(address, "/logs", "", own.as_bytes()).await.0, 200);
+    let batch = kept.batches.lock().unwrap().pop().unwrap();
+    assert_eq!(batch.source, "opa:opa-eu");
+    assert_eq!(batch.records[0].node, "opa-eu");
+    let status = json!({"labels": {"id": "opa-1", "region": "eu", "node": "opa-eu"}}).to_string();
+    assert_eq!(post(address, "/status", "", status.as_bytes()).await.0, 200);
+    assert_eq!(kept.statuses.lock().unwrap().pop().unwrap().0, "opa-eu");
+
+    for (name, value) in [
+        ("region", json!("us")),
+        ("node", json!("gateway-us")),
+        ("node", json!(7)),
+    ] {
+        let mut foreign = event("b");
+        foreign["labels"][name] = value;
+        let status = json!({"labels": foreign["labels"]}).to_string();
+        let events = json!([event("c"), foreign]).to_string();
+        for (path, body) in [("/logs", events), ("/status", status)] {
+            let (code, answer) = post(address, path, "", body.as_bytes()).await;
+            assert_eq!(code, 403, "{answer}");
+            let (sender, why) = kept.refused.lock().unwrap().pop().unwrap();
+            assert_eq!(sender, id);
+            assert!(why.contains(name), "{why}");
+        }
+    }
+    assert!(kept.batches.lock().unwrap().is_empty());
+    assert!(kept.statuses.lock().unwrap().is_empty());
+
+    let nobody = Sender::Nobody {
+        reason: "it names no node".into(),
+    };
+    let (address, kept) = serve_to(None, nobody).await;
+    assert_eq!(post(address, "/logs", "", own.as_bytes()).await.0, 403);
+    assert_eq!(kept.refused.lock().unwrap().len(), 1);
+    assert!(kept.batches.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -6,14 +6,17 @@ use serde_json::{Value, json};
 
 use crate::egress::SidecarSpec;
 use crate::error::SpecError;
-use crate::identity;
+use crate::identity::{self, TlsSpec};
 use crate::spec::{GatewaySpec, HostPort, Variant, XdsSpec};
 
 /// The documented template.
 const TEMPLATE: &str = include_str!("../../../envoy/bootstrap.yaml");
 
-/// The static cluster of the conductor's HTTP port.
+/// The static cluster of the conductor's port for the filters' code.
 pub(crate) const API_CLUSTER: &str = "conductor";
+
+/// The static cluster of the conductor's port for decisions, where it asks for certificates.
+pub(crate) const DECISIONS_CLUSTER: &str = "conductor-decisions";
 
 /// What a sidecar has beside.
 const SIDECAR: &str = include_str!("../../../envoy/sidecar.yaml");
@@ -26,6 +29,7 @@ struct Node<'a> {
     admin: SocketAddr,
     xds: &'a XdsSpec,
     api: Option<&'a HostPort>,
+    decisions: Option<&'a HostPort>,
 }
 
 /// The bootstrap of a gateway, as YAML.
@@ -41,6 +45,7 @@ pub fn bootstrap(spec: &GatewaySpec) -> Result<String, SpecError> {
         admin: spec.admin,
         xds: &spec.xds,
         api: spec.api.as_ref(),
+        decisions: spec.access_log_service.as_ref(),
     }))
 }
 
@@ -57,17 +62,20 @@ pub fn sidecar_bootstrap(spec: &SidecarSpec) -> Result<String, SpecError> {
         admin: spec.admin,
         xds: &spec.xds,
         api: spec.api.as_ref(),
+        decisions: None,
     });
     Ok(format!("{text}\n{SIDECAR}"))
 }
 
 fn node(node: &Node<'_>) -> String {
-    let api_endpoints = match node.api {
-        None => json!([]),
-        Some(api) => json!([{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {
-            "address": api.host, "port_value": api.port,
-        }}}}]}]),
-    };
+    let api_endpoints = node.api.map_or(json!([]), endpoints);
+    let others = node.xds.tls.as_ref().filter(|_| node.xds.others_secured);
+    let api_socket = others
+        .filter(|_| node.api.is_some())
+        .map(|tls| identity::transport_socket(tls, "http/1.1"));
+    let decisions = others
+        .zip(node.decisions)
+        .map(|(tls, server)| decisions_cluster(tls, server));
     let values = [
         ("node_id", json!(node.id)),
         ("node_cluster", json!(node.cluster)),
@@ -87,14 +95,38 @@ fn node(node: &Node<'_>) -> String {
             node.xds
                 .tls
                 .as_ref()
-                .map_or(Value::Null, identity::transport_socket),
+                .map_or(Value::Null, |tls| identity::transport_socket(tls, "h2")),
         ),
         ("xds_address", json!(node.xds.server.host)),
         ("xds_port", json!(node.xds.server.port)),
         ("api_cluster_type", discovery(node.api)),
+        ("api_transport_socket", api_socket.unwrap_or_default()),
         ("api_endpoints", api_endpoints),
+        ("decisions_cluster", decisions.unwrap_or_default()),
     ];
     fill(TEMPLATE, &values)
+}
+
+fn endpoints(server: &HostPort) -> Value {
+    json!([{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {
+        "address": server.host, "port_value": server.port,
+    }}}}]}])
+}
+
+/// The receiver of decisions; gRPC is HTTP/2.
+fn decisions_cluster(tls: &TlsSpec, server: &HostPort) -> Value {
+    const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    json!({
+        "name": DECISIONS_CLUSTER,
+        "type": discovery(Some(server)),
+        "connect_timeout": "1s",
+        "transport_socket": identity::transport_socket(tls, "h2"),
+        "typed_extension_protocol_options": {OPTIONS: {
+            "@type": format!("type.googleapis.com/{OPTIONS}"),
+            "explicit_http_config": {"http2_protocol_options": {}},
+        }},
+        "load_assignment": {"cluster_name": DECISIONS_CLUSTER, "endpoints": endpoints(server)},
+    })
 }
 
 /// How a host is found: an address is taken as it is, a name is looked up.
@@ -146,6 +178,34 @@ mod tests {
         spec.node_id = "x\"\nadmin: {}".to_owned();
         let text = bootstrap(&spec).unwrap();
         assert!(text.contains(r#"id: "x\"\nadmin: {}""#), "{text}");
+    }
+
+    #[test]
+    fn the_other_ports_are_shown_the_same_certificate() {
+        use std::net::SocketAddr;
+        let mut spec = sample();
+        spec.access_log_service = Some(SocketAddr::from(([10, 0, 0, 1], 4318)).into());
+        let file = |name: &str| std::path::Path::new("/identity").join(name);
+        spec.xds.tls = Some(TlsSpec {
+            identity: identity::IdentitySpec {
+                certificate: file("node.pem"),
+                key: file("node.key"),
+                ca: file("ca.pem"),
+            },
+            server_name: "conductor.example".to_owned(),
+            sds: "/sds".into(),
+        });
+        let count = |spec: &GatewaySpec, what: &str| bootstrap(spec).unwrap().matches(what).count();
+        let socket = "transport_sockets.tls.v3.UpstreamTlsContext";
+        assert_eq!(count(&spec, socket), 1);
+        assert_eq!(count(&spec, DECISIONS_CLUSTER), 0);
+        spec.xds.others_secured = true;
+        assert_eq!(count(&spec, socket), 3);
+        assert_eq!(count(&spec, "[\"http/1.1\"]"), 1);
+        assert_eq!(count(&spec, DECISIONS_CLUSTER), 2);
+        // Without a port for it there is nothing to be secured.
+        spec.access_log_service = None;
+        assert_eq!(count(&spec, socket), 2);
     }
 
     #[test]

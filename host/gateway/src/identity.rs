@@ -101,8 +101,8 @@ pub fn sds(spec: &TlsSpec) -> [(&'static str, String); 2] {
     ]
 }
 
-/// The transport socket of the control plane's cluster.
-pub(crate) fn transport_socket(spec: &TlsSpec) -> Value {
+/// The transport socket of a cluster of the control plane's, on which this protocol is spoken (ALPN).
+pub(crate) fn transport_socket(spec: &TlsSpec, protocol: &str) -> Value {
     let from_file = |name: &str, file: &str| {
         json!({
             "name": name,
@@ -126,7 +126,7 @@ pub(crate) fn transport_socket(spec: &TlsSpec) -> Value {
     let mut context = json!({
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         "common_tls_context": {
-            "alpn_protocols": ["h2"],
+            "alpn_protocols": [protocol],
             "tls_params": {
                 "tls_minimum_protocol_version": "TLSv1_3",
                 "tls_maximum_protocol_version": "TLSv1_3",

@@ -113,7 +113,9 @@ pub fn plan(spec: &GatewaySpec) -> Result<Vec<Planned>, SpecError> {
             &tracing::cluster(tracing::CLUSTER, server),
         ));
     }
-    if let Some(server) = &spec.access_log_service {
+    if let Some(server) = &spec.access_log_service
+        && !spec.xds.others_secured
+    {
         planned.push(resource(
             access_log::SERVICE.to_owned(),
             &tracing::cluster(access_log::SERVICE, server),

@@ -27,7 +27,7 @@ pub struct GatewaySpec {
     pub admin: SocketAddr,
     /// The control plane.
     pub xds: XdsSpec,
-    /// The conductor's HTTP port, for Wasm binaries. Needed if a filter's code comes by HTTP.
+    /// The conductor's port for Wasm binaries. Needed if a filter's code comes by HTTP.
     #[serde(default)]
     pub api: Option<HostPort>,
     /// Paths that are GraphQL endpoints. A path that is neither one nor a route is answered 404.
@@ -127,6 +127,10 @@ pub struct XdsSpec {
     /// Mutual TLS, if the control plane asks for it.
     #[serde(default)]
     pub tls: Option<TlsSpec>,
+    /// Whether its other ports ask for it too: that of the filters' code, and that of decisions. An Envoy
+    /// knows them from its bootstrap then, which says where its certificates are.
+    #[serde(default)]
+    pub others_secured: bool,
 }
 
 impl XdsSpec {

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 use crate::config::Config;
@@ -29,8 +30,14 @@ pub(crate) struct Credentials {
 }
 
 struct State {
-    server: Arc<ServerConfig>,
+    loaded: Loaded,
     seen: Fingerprint,
+}
+
+/// What the files give.
+struct Loaded {
+    server: Arc<ServerConfig>,
+    verifier: Arc<dyn ClientCertVerifier>,
 }
 
 /// What a look at the files found.
@@ -50,11 +57,11 @@ impl Credentials {
         })?;
         let protocols: Vec<Vec<u8>> = protocols.iter().map(|p| p.to_vec()).collect();
         let seen = fingerprint(&config);
-        let server = Arc::new(load(&config, &protocols)?);
+        let loaded = load(&config, &protocols)?;
         Ok(Self {
             config,
             protocols,
-            state: Mutex::new(State { server, seen }),
+            state: Mutex::new(State { loaded, seen }),
         })
     }
 
@@ -64,7 +71,24 @@ impl Credentials {
 
     pub fn server(&self) -> Arc<ServerConfig> {
         let state = self.state.lock();
-        Arc::clone(&state.unwrap_or_else(PoisonError::into_inner).server)
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&state.loaded.server)
+    }
+
+    /// Whether a client with this chain, its own certificate first, would be let in at this time.
+    ///
+    /// # Errors
+    /// It would not.
+    pub fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), rustls::Error> {
+        let verifier = {
+            let state = self.state.lock();
+            let state = state.unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(&state.loaded.verifier)
+        };
+        let (leaf, rest) = chain
+            .split_first()
+            .ok_or(rustls::Error::NoCertificatesPresented)?;
+        verifier.verify_client_cert(leaf, rest, now).map(|_| ())
     }
 
     /// Reads the files if they changed. What can't be used is not put into force, and read again when it
@@ -77,8 +101,8 @@ impl Credentials {
         }
         state.seen = now;
         match load(&self.config, &self.protocols) {
-            Ok(server) => {
-                state.server = Arc::new(server);
+            Ok(loaded) => {
+                state.loaded = loaded;
                 Look::Reloaded
             }
             Err(error) => Look::Refused(error),
@@ -94,7 +118,7 @@ fn fingerprint(config: &Config) -> Fingerprint {
     })
 }
 
-fn load(config: &Config, protocols: &[Vec<u8>]) -> Result<ServerConfig, TlsError> {
+fn load(config: &Config, protocols: &[Vec<u8>]) -> Result<Loaded, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut authorities = RootCertStore::empty();
     let refused = |reason: String| TlsError::Authorities {
@@ -106,7 +130,7 @@ fn load(config: &Config, protocols: &[Vec<u8>]) -> Result<ServerConfig, TlsError
             .add(authority)
             .map_err(|error| refused(error.to_string()))?;
     }
-    let verifier =
+    let verifier: Arc<dyn ClientCertVerifier> =
         WebPkiClientVerifier::builder_with_provider(authorities.into(), Arc::clone(&provider))
             .build()
             .map_err(|error| refused(error.to_string()))?;
@@ -121,7 +145,7 @@ fn load(config: &Config, protocols: &[Vec<u8>]) -> Result<ServerConfig, TlsError
     let mut server = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Protocol)?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::clone(&verifier))
         .with_single_cert(chain, key)
         .map_err(|source| TlsError::Pair {
             certificate: config.certificate.clone(),
@@ -132,7 +156,10 @@ fn load(config: &Config, protocols: &[Vec<u8>]) -> Result<ServerConfig, TlsError
     // A resumed session would be believed without a look at the authorities of today.
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
-    Ok(server)
+    Ok(Loaded {
+        server: Arc::new(server),
+        verifier,
+    })
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {

@@ -19,12 +19,15 @@
 //! - A client without a certificate of the authorities named is refused by the handshake. One whose certificate
 //!   names no node is let through with the reason, so that the service can say it in its own words.
 //! - Files that changed are read again within [`RELOAD`]; if they can't be used, what was in force stays.
-//!   Connections that are open stay open, also if their certificate expires.
+//! - A connection lives no longer than its certificate would be let in: it is ended within [`RELOAD`] of the
+//!   moment when the certificate, or one that leads from it to an authority, expires, and when files are read
+//!   again that don't name its authority any more.
 
 mod certificate;
 pub mod config;
 mod credentials;
 mod error;
+mod open;
 pub mod run;
 pub mod spiffe;
 #[cfg(feature = "testing")]

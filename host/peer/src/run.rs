@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustls::pki_types::UnixTime;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -20,6 +21,7 @@ use crate::certificate::{Identity, identity_of};
 use crate::config::Config;
 use crate::credentials::{Credentials, Look, RELOAD};
 use crate::error::{IdentityError, TlsError};
+use crate::open::{Cut, Open};
 
 /// Connections whose handshake is done and that nobody has taken yet.
 const WAITING: usize = 64;
@@ -32,6 +34,7 @@ const BREATH: Duration = Duration::from_millis(100);
 pub struct Acceptor {
     credentials: Arc<Credentials>,
     counters: Arc<Counters>,
+    open: Arc<Open>,
 }
 
 #[derive(Default)]
@@ -42,6 +45,7 @@ struct Counters {
     timed_out: AtomicU64,
     reloaded: AtomicU64,
     not_reloaded: AtomicU64,
+    ended: AtomicU64,
 }
 
 /// What became of connections and files, since the start.
@@ -59,6 +63,8 @@ pub struct Figures {
     pub reloaded: u64,
     /// Changes of the files that could not be used.
     pub not_reloaded: u64,
+    /// Connections that were ended: their certificate expired, or its authority is believed no longer.
+    pub ended: u64,
 }
 
 /// What is known of a connection.
@@ -75,6 +81,7 @@ pub struct ConnectInfo {
 pub struct PeerStream {
     stream: Box<TlsStream<TcpStream>>,
     info: ConnectInfo,
+    cut: Cut,
 }
 
 /// Connections as they come. Dropping it ends the accepting.
@@ -93,6 +100,7 @@ impl Acceptor {
         Ok(Self {
             credentials: Arc::new(Credentials::read(config, protocols)?),
             counters: Arc::default(),
+            open: Arc::default(),
         })
     }
 
@@ -106,6 +114,7 @@ impl Acceptor {
             timed_out: of(&self.counters.timed_out),
             reloaded: of(&self.counters.reloaded),
             not_reloaded: of(&self.counters.not_reloaded),
+            ended: of(&self.counters.ended),
         }
     }
 
@@ -128,9 +137,11 @@ impl Acceptor {
                 () = sender.closed() => return,
                 () = tokio::time::sleep(RELOAD) => {}
             }
+            let mut changed = false;
             match self.credentials.look() {
                 Look::Unchanged => {}
                 Look::Reloaded => {
+                    changed = true;
                     self.counters.reloaded.fetch_add(1, Ordering::Relaxed);
                     let certificate = &self.credentials.config().certificate;
                     tracing::info!(certificate = %certificate.display(), "certificates changed: in force");
@@ -140,6 +151,22 @@ impl Acceptor {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
                     tracing::error!(cause, "certificates changed, and can't be used: {error}");
                 }
+            }
+            // Many signatures take the processor for a while: not on a thread that serves.
+            let acceptor = self.clone();
+            let _ = tokio::task::spawn_blocking(move || acceptor.end_stale(changed)).await;
+        }
+    }
+
+    /// Ends the connections whose certificate is not good any more.
+    fn end_stale(&self, changed: bool) {
+        for due in self.open.due(changed, UnixTime::now()) {
+            let Err(error) = self.credentials.verify(&due.chain, UnixTime::now()) else {
+                continue;
+            };
+            if self.open.end(due.id) {
+                self.counters.ended.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(address = %due.address, "connection ended, its certificate is good no longer: {error}");
             }
         }
     }
@@ -196,9 +223,18 @@ impl Acceptor {
             }
         };
         let (_, connection) = stream.get_ref();
-        let identity = connection
-            .peer_certificates()
-            .and_then(|chain| chain.first())
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let cut = Open::enter(&self.open, address, chain);
+        // The files may have changed since the handshake began, when this one was not looked at yet.
+        self.credentials
+            .verify(chain, UnixTime::now())
+            .inspect_err(|error| {
+                self.counters.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%address, "TLS handshake refused: {error}");
+            })
+            .ok()?;
+        let identity = chain
+            .first()
             .ok_or(IdentityError::NoCertificate)
             .and_then(|leaf| identity_of(leaf, &config.trust_domain));
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
@@ -209,6 +245,7 @@ impl Acceptor {
         Some(PeerStream {
             stream: Box::new(stream),
             info: ConnectInfo { address, identity },
+            cut,
         })
     }
 }
@@ -258,6 +295,7 @@ impl AsyncRead for PeerStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.cut.check(context)?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -268,6 +306,7 @@ impl AsyncWrite for PeerStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.cut.check(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -284,6 +323,7 @@ impl AsyncWrite for PeerStream {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.cut.check(context)?;
         Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
     }
 

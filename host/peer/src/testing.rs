@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "for tests only")]
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -29,6 +30,8 @@ pub struct Wanted<'a> {
     pub names: &'a [&'a str],
     /// Whether it expired long ago.
     pub expired: bool,
+    /// From when on it is good no longer, if that is soon.
+    pub until: Option<SystemTime>,
     /// Whether it is itself an authority's.
     pub authority: bool,
     /// Its key usage.
@@ -41,6 +44,7 @@ impl Default for Wanted<'_> {
             uris: &[],
             names: &[],
             expired: false,
+            until: None,
             authority: false,
             usage: vec![KeyUsagePurpose::DigitalSignature],
         }
@@ -102,6 +106,9 @@ impl Authority {
         if wanted.expired {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2020, 2, 1);
+        }
+        if let Some(since) = wanted.until.and_then(|u| u.duration_since(UNIX_EPOCH).ok()) {
+            params.not_after = date_time_ymd(1970, 1, 1) + since;
         }
         if wanted.authority {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use peer::testing::{Authority, Issued, Wanted, write};
 use peer::{Acceptor, Config, Figures, H2, IdentityError, Incoming, TlsError};
@@ -257,28 +257,52 @@ async fn who_shows_nothing_or_another_authoritys_is_not_let_in() {
     assert!(next(&mut incoming).await.info().identity.is_ok());
 }
 
+/// Waits until the connection is ended by the other side.
+async fn ended(client: &mut TlsStream<TcpStream>) {
+    let read = tokio::time::timeout(PATIENCE, client.read_u8()).await;
+    assert!(read.expect("it is open still").is_err());
+}
+
+/// Says something, and hears it on the other side.
+async fn is_open(client: &mut TlsStream<TcpStream>, stream: &mut peer::PeerStream) -> bool {
+    let sent = client.write_all(b"x").await;
+    sent.is_ok() && matches!(stream.read_u8().await, Ok(b'x'))
+}
+
 #[tokio::test]
-async fn changed_files_are_in_force_without_an_end_of_open_connections() {
+async fn changed_files_are_in_force_and_who_is_let_in_no_longer_is_put_out() {
     let mut world = World::new();
+    let staying = Authority::new("staying clients");
+    let both = world.client_ca.pem() + &staying.pem();
+    write(&world.at().join("clients.pem"), &both);
     let (acceptor, mut incoming, address) = world.listen(world.config()).await;
     let old = world.client_ca.node(ID);
     let mut before = connect(address, &world.server_ca, Some(&old))
         .await
         .unwrap();
     let mut stream = next(&mut incoming).await;
+    let mut stays = connect(address, &world.server_ca, Some(&staying.node(ID)))
+        .await
+        .unwrap();
+    let mut stays_here = next(&mut incoming).await;
 
     // A key that is none is not put into force.
     write(&world.at().join("server.key"), "no key");
     until(&acceptor, |f| f.not_reloaded > 0).await;
     assert!(connect(address, &world.server_ca, Some(&old)).await.is_ok());
-    next(&mut incoming).await;
+    drop(next(&mut incoming).await);
 
-    // Another authority of servers, and another of clients.
+    // Another authority of servers; that of clients is believed still.
     world.server_ca = Authority::new("next servers");
-    let next_clients = Authority::new("next clients");
     let server = world.server_ca.server(&["conductor.test"]);
     server.write(world.at(), "server");
-    write(&world.at().join("clients.pem"), &next_clients.pem());
+    until(&acceptor, |f| f.reloaded > 0).await;
+    assert!(is_open(&mut before, &mut stream).await);
+
+    // And another one of clients, beside one that stays.
+    let next_clients = Authority::new("next clients");
+    let others = next_clients.pem() + &staying.pem();
+    write(&world.at().join("clients.pem"), &others);
     let new = next_clients.node(ID);
     let arrive = async {
         loop {
@@ -293,9 +317,8 @@ async fn changed_files_are_in_force_without_an_end_of_open_connections() {
     };
     let (_client, arrived) = tokio::time::timeout(PATIENCE, arrive).await.unwrap();
     assert!(arrived.info().identity.is_ok());
-    assert!(acceptor.figures().reloaded > 0);
 
-    // The old authority's are not let in any more; the old connection lives.
+    // The old authority's are not let in any more, and the old connection is ended, both ways.
     let refused = acceptor.figures().refused;
     let read = async {
         let mut client = connect(address, &world.server_ca, Some(&old)).await?;
@@ -303,8 +326,52 @@ async fn changed_files_are_in_force_without_an_end_of_open_connections() {
     };
     assert!(read.await.is_err());
     until(&acceptor, |f| f.refused > refused).await;
-    before.write_all(b"x").await.unwrap();
-    assert_eq!(stream.read_u8().await.unwrap(), b'x');
+    let here = tokio::time::timeout(PATIENCE, stream.read_u8()).await;
+    let error = here.expect("it is open still").unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionAborted);
+    assert!(stream.write_all(b"x").await.is_err());
+    drop(stream);
+    ended(&mut before).await;
+    until(&acceptor, |f| f.ended == 1).await;
+    assert!(is_open(&mut stays, &mut stays_here).await);
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_its_certificate() {
+    let world = World::new();
+    let (acceptor, mut incoming, address) = world.listen(world.config()).await;
+    let long = world.client_ca.node(ID);
+    let mut lives = connect(address, &world.server_ca, Some(&long))
+        .await
+        .unwrap();
+    let mut lives_here = next(&mut incoming).await;
+    // On a busy machine a certificate may be over before the handshake is: then one that lives longer.
+    let mut ends = None;
+    for seconds in [4, 20, 60] {
+        let figures = acceptor.figures();
+        let short = world.client_ca.issue(&Wanted {
+            uris: &[ID],
+            until: Some(SystemTime::now() + Duration::from_secs(seconds)),
+            ..Wanted::default()
+        });
+        let client = connect(address, &world.server_ca, Some(&short)).await;
+        until(&acceptor, |f| {
+            (f.accepted, f.refused) != (figures.accepted, figures.refused)
+        })
+        .await;
+        if acceptor.figures().accepted > figures.accepted {
+            ends = Some((client.unwrap(), next(&mut incoming).await));
+            break;
+        }
+    }
+    let (mut ends, mut ends_here) = ends.expect("no handshake in time");
+    // Nobody says anything: who reads is woken.
+    let read = tokio::time::timeout(2 * PATIENCE, ends_here.read_u8()).await;
+    assert!(read.expect("it is open still").is_err());
+    drop(ends_here);
+    ended(&mut ends).await;
+    until(&acceptor, |f| f.ended == 1).await;
+    assert!(is_open(&mut lives, &mut lives_here).await);
 }
 
 #[tokio::test]

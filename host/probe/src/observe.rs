@@ -86,6 +86,8 @@ pub struct Decision {
     pub tenant: String,
     /// Whether the request was allowed.
     pub allowed: bool,
+    /// The revision of the policies that decided.
+    pub revision: String,
 }
 
 /// What is in force in a region.

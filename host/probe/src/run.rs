@@ -1,6 +1,6 @@
 //! Probing tenants, several at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,8 +54,9 @@ pub trait World: Send + Sync + 'static {
     /// Waits until a revision of the policies is served, but no longer than this.
     fn until_served(&self, revision: &str, within: Duration) -> impl Future<Output = ()> + Send;
 
-    /// What is in force in a region.
-    fn in_force(&self, region: &str) -> impl Future<Output = InForce> + Send;
+    /// What is in force in a region; where some of its gateways have a release before the others, what those
+    /// have as well, after what the others have.
+    fn in_force(&self, region: &str) -> impl Future<Output = Vec<InForce>> + Send;
 
     /// 32 hexadecimal digits that nobody can guess.
     fn nonce(&self) -> String;
@@ -68,7 +69,7 @@ pub struct Probed {
     pub tenant: Tenant,
     /// What made its sentinel unguessable.
     pub nonce: String,
-    /// What was in force at its home.
+    /// What was in force where its home decided.
     pub in_force: InForce,
     /// The verdict.
     pub judgement: Judgement,
@@ -99,7 +100,7 @@ impl<W: World> Prober<W> {
 
     /// Probes all tenants once and gives what came of each to `take`, in the order in which they end.
     pub async fn run(&self, tenants: Vec<Tenant>, mut take: impl FnMut(Probed)) {
-        let mut in_force: BTreeMap<String, InForce> = BTreeMap::new();
+        let mut in_force: BTreeMap<String, Vec<InForce>> = BTreeMap::new();
         for tenant in &tenants {
             if !in_force.contains_key(&tenant.home) {
                 let seen = self.world.in_force(&tenant.home).await;
@@ -121,9 +122,9 @@ impl<W: World> Prober<W> {
                 let seen = look(&*world, &regions, &tenant, &nonce, within).await;
                 Probed {
                     judgement: judge(&tenant, &seen),
+                    in_force: decided_by(&in_force, &seen),
                     tenant,
                     nonce,
-                    in_force,
                 }
             });
         }
@@ -139,6 +140,23 @@ impl<W: World> Prober<W> {
             Err(error) => tracing::error!("a probe ended without a result: {error}"),
         }
     }
+}
+
+/// Of what is in force in a region, that by which all that was seen was decided; the first, if that is not to be
+/// told.
+fn decided_by(in_force: &[InForce], seen: &[Seen]) -> InForce {
+    let revisions: BTreeSet<&str> = seen
+        .iter()
+        .filter_map(|seen| match seen {
+            Seen::Home { evidence, .. } => Some(evidence.decision.as_ref()?.revision.as_str()),
+            Seen::Gateway { .. } | Seen::Elsewhere { .. } => None,
+        })
+        .collect();
+    let mut found = in_force
+        .iter()
+        .filter(|each| revisions.len() == 1 && revisions.contains(each.revision.as_str()));
+    let found = found.next().or(in_force.first());
+    found.cloned().unwrap_or_default()
 }
 
 /// Does all steps for a tenant, then looks what the requests left behind.

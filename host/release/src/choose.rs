@@ -6,7 +6,8 @@ use crate::plan::Among;
 
 /// The nodes of a step, sorted: those that have the release already, and those that it adds.
 ///
-/// Of a hundred connected nodes a percentage is taken in an order that depends on the release and the
+/// `connected` are nodes of one kind in one region: a percentage is of each of these by itself, rounded up. It
+/// is taken in an order that depends on the release and the
 /// node alone, so that the next step adds to this one and no node is always the first to suffer.
 pub fn choose(
     among: Among<'_>,

@@ -20,9 +20,13 @@ pub struct Step {
     /// These nodes.
     #[serde(default)]
     pub nodes: Vec<String>,
-    /// Or so many of a hundred connected nodes of each kind and region together, one at least.
+    /// Or so many of a hundred connected nodes, rounded up: of each kind (gateways, sidecars) in each region
+    /// by itself, so that none goes unseen.
     #[serde(default)]
     pub percent: Option<f64>,
+    /// The regions whose nodes `percent` speaks of; if none is named, all.
+    #[serde(default)]
+    pub regions: Vec<String>,
     /// How long they have it at least, in seconds.
     pub hold_s: u64,
     /// How many requests they must have served with it.
@@ -85,6 +89,18 @@ fn default_give_up() -> u64 {
 }
 
 impl Step {
+    /// Whether it is for nodes of this region, by a percentage.
+    pub fn is_for(&self, region: &str) -> bool {
+        self.regions.is_empty() || self.regions.iter().any(|r| r == region)
+    }
+
+    /// Whether there is a region that both are for.
+    fn meets(&self, other: &Self) -> bool {
+        self.regions.is_empty()
+            || other.regions.is_empty()
+            || other.regions.iter().any(|region| self.is_for(region))
+    }
+
     /// Which nodes it is for.
     pub fn among(&self) -> Among<'_> {
         match self.percent {
@@ -107,7 +123,6 @@ impl Plan {
                 "there must be one at least, on which a release is tried",
             );
         }
-        let mut least = 0.0;
         for (at, step) in self.steps.iter().enumerate() {
             let place = |name: &str| format!("steps[{at}].{name}");
             match (step.percent, step.nodes.is_empty()) {
@@ -120,10 +135,18 @@ impl Plan {
                 (Some(percent), true) if !(percent > 0.0 && percent <= 100.0) => {
                     return wrong(place("percent"), "it must be above 0 and at most 100");
                 }
-                (Some(percent), true) if percent < least => {
-                    return wrong(place("percent"), "it must not be less than the step before");
+                (Some(percent), true) => {
+                    let before = self.steps.iter().take(at).filter(|b| b.meets(step));
+                    if before.filter_map(|b| b.percent).any(|b| percent < b) {
+                        return wrong(
+                            place("percent"),
+                            "it must not be less than at a step before it in the same region",
+                        );
+                    }
                 }
-                (Some(percent), true) => least = percent,
+                (None, false) if !step.regions.is_empty() => {
+                    return wrong(place("regions"), "they go with `percent`, not with `nodes`");
+                }
                 (None, false) => {}
             }
             if step.min_requests == 0 {
@@ -164,6 +187,9 @@ mod tests {
         let good = r#"{"steps": [{"percent": 10, "hold_s": 60}, {"nodes": ["a"], "hold_s": 1},
             {"percent": 50.5, "hold_s": 60, "min_requests": 1}]}"#;
         plan(good).check().unwrap();
+        let good = r#"{"steps": [{"percent": 50, "regions": ["eu"], "hold_s": 60},
+            {"percent": 10, "regions": ["us", "sea"], "hold_s": 1}, {"percent": 50, "hold_s": 1}]}"#;
+        plan(good).check().unwrap();
         for (text, place) in [
             (r#"{"steps": []}"#, "steps: "),
             (r#"{"steps": [{"hold_s": 1}]}"#, "steps[0].nodes: "),
@@ -182,6 +208,20 @@ mod tests {
             (
                 r#"{"steps": [{"percent": 50, "hold_s": 1}, {"percent": 10, "hold_s": 1}]}"#,
                 "steps[1].percent: ",
+            ),
+            (
+                r#"{"steps": [{"percent": 50, "regions": ["eu", "us"], "hold_s": 1},
+                    {"percent": 10, "regions": ["us"], "hold_s": 1}]}"#,
+                "steps[1].percent: ",
+            ),
+            (
+                r#"{"steps": [{"percent": 50, "regions": ["eu"], "hold_s": 1},
+                    {"percent": 10, "hold_s": 1}]}"#,
+                "steps[1].percent: ",
+            ),
+            (
+                r#"{"steps": [{"nodes": ["a"], "regions": ["eu"], "hold_s": 1}]}"#,
+                "steps[0].regions: ",
             ),
             (
                 r#"{"steps": [{"percent": 50, "hold_s": 10, "give_up_s": 10}]}"#,

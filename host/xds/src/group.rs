@@ -74,6 +74,8 @@ pub(crate) struct Group {
     served: Option<Served>,
     good: Option<Arc<Snapshot>>,
     parked: Vec<Parked>,
+    /// Refusals of an earlier life of the process, until a snapshot is offered that they may speak of.
+    remembered: Vec<Parked>,
     /// Versions that some node accepted, by type and name: one each, the last.
     accepted: HashMap<(String, String), String>,
     /// Resources of the served snapshot that no node accepted yet.
@@ -109,8 +111,8 @@ impl Group {
         self.good.as_ref()
     }
 
-    pub fn parked(&self) -> &[Parked] {
-        &self.parked
+    pub fn parked(&self) -> impl Iterator<Item = &Parked> {
+        self.parked.iter().chain(&self.remembered)
     }
 
     pub fn unproven(&self) -> &BTreeSet<(String, String)> {
@@ -170,7 +172,14 @@ impl Group {
     /// Offers a snapshot.
     pub fn offer(&mut self, snapshot: Arc<Snapshot>) -> Vec<Change> {
         self.offered = Some(snapshot);
+        self.parked.append(&mut self.remembered);
         self.serve_again()
+    }
+
+    /// Takes refusals of an earlier life: they hold for the next snapshot that is offered, if it has what was
+    /// refused.
+    pub fn remember_parked(&mut self, parked: Vec<Parked>) {
+        self.remembered = parked;
     }
 
     /// Takes a snapshot that was proven in an earlier life as the last known good.
@@ -185,6 +194,7 @@ impl Group {
     /// Forgets all refusals and offers the snapshot again.
     pub fn unpark(&mut self) -> Vec<Change> {
         self.parked.clear();
+        self.remembered.clear();
         self.serve_again()
     }
 

@@ -1,6 +1,7 @@
-//! Last known good snapshots on disk, so that a control plane that knows nothing else still serves them.
+//! Last known good snapshots on disk, so that a control plane that knows nothing else still serves them; and
+//! what nodes refused, so that it is not offered again because the control plane was restarted.
 //!
-//! A file a group, replaced whole: a crash at any moment leaves the old one or the new one.
+//! A file a group of each, replaced whole: a crash at any moment leaves the old one or the new one.
 
 mod format;
 
@@ -11,8 +12,10 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::resource::Snapshot;
+use crate::status::ParkedStatus;
 
 const EXTENSION: &str = "lkg";
+const PARKED: &str = "parked";
 
 /// The directory of the files.
 #[derive(Clone, Debug)]
@@ -25,18 +28,20 @@ pub struct Keep {
 pub struct Kept {
     /// Snapshots by group.
     pub snapshots: Vec<(String, Snapshot)>,
+    /// Refusals by group.
+    pub parked: Vec<(String, Vec<ParkedStatus>)>,
     /// Files that are none, which are left alone.
     pub broken: Vec<(PathBuf, BrokenFile)>,
 }
 
-/// Why a file is no snapshot.
+/// Why a file is no snapshot, and holds no refusals.
 #[derive(Debug, Error)]
 pub enum BrokenFile {
     /// It can't be read.
     #[error("it can't be read: {0}")]
     Unreadable(#[from] io::Error),
     /// It is none of these files.
-    #[error("it is no snapshot of this format")]
+    #[error("it is no file of this format")]
     Format,
     /// It was changed, or cut off.
     #[error("its content is not what was written: the SHA-256 differs")]
@@ -75,20 +80,37 @@ impl Keep {
             }
         };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|e| e == EXTENSION));
         paths.sort();
         for path in paths {
-            let read = fs::read(&path).map_err(BrokenFile::from);
-            match read.and_then(|file| format::decode(&file)) {
-                // A copy under another name is another group's.
-                Ok((group, _)) if self.path(&group) != path => {
-                    kept.broken.push((path, BrokenFile::Format));
-                }
-                Ok(snapshot) => kept.snapshots.push(snapshot),
-                Err(error) => kept.broken.push((path, error)),
+            let is = |extension| path.extension().is_some_and(|e| e == extension);
+            let added = match (is(EXTENSION), is(PARKED)) {
+                (true, _) => self
+                    .read_one(&path, EXTENSION, format::decode)
+                    .map(|snapshot| kept.snapshots.push(snapshot)),
+                (_, true) => self
+                    .read_one(&path, PARKED, format::decode_parked)
+                    .map(|parked| kept.parked.push(parked)),
+                _ => Ok(()),
+            };
+            if let Err(error) = added {
+                kept.broken.push((path, error));
             }
         }
         kept
+    }
+
+    fn read_one<T>(
+        &self,
+        path: &Path,
+        extension: &str,
+        decode: impl FnOnce(&[u8]) -> Result<(String, T), BrokenFile>,
+    ) -> Result<(String, T), BrokenFile> {
+        let (group, content) = decode(&fs::read(path)?)?;
+        // A copy under another name is another group's.
+        match self.path(&group, extension) == path {
+            true => Ok((group, content)),
+            false => Err(BrokenFile::Format),
+        }
     }
 
     /// Writes a group's snapshot in place of its last one, and waits until it is on the disk.
@@ -96,12 +118,32 @@ impl Keep {
     /// # Errors
     /// The disk is full or can't be written; then the last one is there still.
     pub fn write(&self, group: &str, snapshot: &Snapshot) -> Result<(), KeepError> {
+        self.replace(
+            &self.path(group, EXTENSION),
+            &format::encode(group, snapshot),
+        )
+    }
+
+    /// Writes a group's refusals in place of its last ones, and waits until they are on the disk.
+    ///
+    /// # Errors
+    /// The disk is full or can't be written; then the last ones are there still.
+    pub fn write_parked(&self, group: &str, parked: &[ParkedStatus]) -> Result<(), KeepError> {
+        let file = format::encode_parked(group, parked);
+        self.replace(&self.path(group, PARKED), &file)
+    }
+
+    /// Whether there is a file of a group's refusals; what can't be looked at may be there.
+    pub fn has_parked(&self, group: &str) -> bool {
+        self.path(group, PARKED).try_exists().unwrap_or(true)
+    }
+
+    fn replace(&self, path: &Path, content: &[u8]) -> Result<(), KeepError> {
         let directory = &self.directory;
         fs::create_dir_all(directory).map_err(failed("make", directory))?;
-        let path = self.path(group);
         let draft = path.with_extension("draft");
         let written = File::create(&draft).and_then(|mut file| {
-            file.write_all(&format::encode(group, snapshot))?;
+            file.write_all(content)?;
             file.sync_all()
         });
         if let Err(source) = written {
@@ -109,7 +151,7 @@ impl Keep {
             let _ = fs::remove_file(&draft);
             return Err(failed("write", &draft)(source));
         }
-        fs::rename(&draft, &path).map_err(failed("replace", &path))?;
+        fs::rename(&draft, path).map_err(failed("replace", path))?;
         let directory_file = File::open(directory).and_then(|d| d.sync_all());
         directory_file.map_err(failed("write", directory))
     }
@@ -119,18 +161,20 @@ impl Keep {
     /// # Errors
     /// It is there still.
     pub fn remove(&self, group: &str) -> Result<(), KeepError> {
-        let path = self.path(group);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(failed("remove", &path)(error))
-            }
-            _ => Ok(()),
-        }
+        remove(&self.path(group, EXTENSION))
+    }
+
+    /// Removes the file of a group's refusals.
+    ///
+    /// # Errors
+    /// It is there still.
+    pub fn remove_parked(&self, group: &str) -> Result<(), KeepError> {
+        remove(&self.path(group, PARKED))
     }
 
     /// The file of a group. What is no letter, digit, dash, underscore or dot of its name is written as
     /// `%XX`, and so is a first dot.
-    fn path(&self, group: &str) -> PathBuf {
+    fn path(&self, group: &str, extension: &str) -> PathBuf {
         let mut name = String::new();
         for (at, byte) in group.bytes().enumerate() {
             let plain = byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
@@ -140,7 +184,14 @@ impl Keep {
                 name.push_str(&format!("%{byte:02X}"));
             }
         }
-        self.directory.join(format!("{name}.{EXTENSION}"))
+        self.directory.join(format!("{name}.{extension}"))
+    }
+}
+
+fn remove(path: &Path) -> Result<(), KeepError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 
@@ -187,6 +238,38 @@ mod tests {
         keep.remove("ü").unwrap();
         let kept = keep.read();
         assert_eq!((kept.broken.len(), kept.snapshots.len()), (2, 3));
+    }
+
+    #[test]
+    fn refusals_are_kept_beside_snapshots() {
+        let directory = tempfile::tempdir().unwrap();
+        let keep = Keep::new(directory.path());
+        let refusal = |error: &str| ParkedStatus {
+            type_url: LISTENER.to_owned(),
+            resources: [("l".to_owned(), "v1".to_owned())].into(),
+            error: error.to_owned(),
+            node: "n".to_owned(),
+            since_unix_ms: 7,
+        };
+        keep.write("eu@canary-7", &snapshot("good")).unwrap();
+        for parked in [vec![refusal("a")], vec![refusal("b"), refusal("c")]] {
+            keep.write_parked("eu@canary-7", &parked).unwrap();
+            let kept = keep.read();
+            assert!(kept.broken.is_empty());
+            assert_eq!(kept.parked, [("eu@canary-7".to_owned(), parked)]);
+            assert_eq!(kept.snapshots.len(), 1);
+        }
+        assert!(keep.has_parked("eu@canary-7") && !keep.has_parked("eu"));
+        let file = directory.path().join("eu%40canary-7.parked");
+        fs::copy(&file, directory.path().join("eu.parked")).unwrap();
+        fs::write(directory.path().join("us.parked"), "xds-parked 1\nx\ny").unwrap();
+        // What is of the other kind is none of this.
+        fs::copy(directory.path().join("eu%40canary-7.lkg"), &file).unwrap();
+        let kept = keep.read();
+        assert_eq!((kept.broken.len(), kept.parked.len()), (3, 0));
+        keep.remove_parked("eu@canary-7").unwrap();
+        keep.remove_parked("eu@canary-7").unwrap();
+        assert_eq!(keep.read().snapshots.len(), 1);
     }
 
     #[test]

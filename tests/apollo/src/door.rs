@@ -94,6 +94,7 @@ impl Door {
                 server: control.into(),
                 variant: Variant::Delta,
                 tls: None,
+                others_secured: false,
             },
             api: None,
             paths: vec!["/graphql".to_owned()],

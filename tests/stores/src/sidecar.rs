@@ -169,6 +169,7 @@ impl Sidecar {
                 server: control.into(),
                 variant: Variant::Delta,
                 tls: None,
+                others_secured: false,
             },
             api: None,
             other_regions: vec!["us".to_owned()],

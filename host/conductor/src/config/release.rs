@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use release::{Plan, Rules};
 use serde::Deserialize;
 
@@ -45,6 +45,25 @@ impl Release {
             approvals: self.approvals,
             author_may_approve: self.author_may_approve,
         }
+    }
+
+    /// Reads the steps and thresholds, and whether these are regions of the configuration.
+    ///
+    /// # Errors
+    /// The file can't be read, or makes no sense.
+    pub fn plan_for(&self, regions: &[&str]) -> anyhow::Result<Plan> {
+        let plan = self.plan()?;
+        for (at, step) in plan.steps.iter().enumerate() {
+            let unknown = step.regions.iter().find(|r| !regions.contains(&r.as_str()));
+            if let Some(unknown) = unknown {
+                bail!(
+                    "in {}: steps[{at}].regions: there are no gateways of region `{unknown}`: use {}",
+                    self.plan.display(),
+                    regions.join(", ")
+                );
+            }
+        }
+        Ok(plan)
     }
 
     /// Reads the steps and thresholds.

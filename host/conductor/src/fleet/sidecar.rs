@@ -5,7 +5,7 @@ use bundle::Bundle;
 use engine::guard::GuardConfig;
 use gateway::egress::{self, EgressSpec, Protocol, SidecarSpec, store_cluster};
 use gateway::identity::TlsSpec;
-use gateway::spec::{FilterSpec, XdsSpec};
+use gateway::spec::FilterSpec;
 
 use super::FilterCode;
 use crate::config::{Config, Sidecar};
@@ -42,7 +42,6 @@ pub fn spec(
         .guard
         .as_ref()
         .context("there is no code for the guard")?;
-    let (xds, api) = super::advertised(config);
     let mut listeners = Vec::new();
     for (listener, guard) in sidecar.listeners.iter().zip(guards(sidecar, bundle)) {
         let name = format!("guard-{}", listener.name);
@@ -58,7 +57,7 @@ pub fn spec(
             guard: FilterSpec {
                 vm_id: name.clone(),
                 name,
-                wasm: super::source(config, code),
+                wasm: super::source(config, code)?,
                 configuration: serde_json::to_string(&guard)?,
                 env_keys: vec![super::CONTEXT_KEYS_ENV.into()],
                 allow_on_headers_stop_iteration: false,
@@ -70,12 +69,8 @@ pub fn spec(
         node_id: format!("sidecar-{}", sidecar.region),
         node_cluster: CLUSTER.into(),
         admin: sidecar.admin,
-        xds: XdsSpec {
-            server: xds,
-            variant: sidecar.xds_variant,
-            tls: None,
-        },
-        api: Some(api),
+        xds: super::xds_spec(config, sidecar.xds_variant),
+        api: super::code_port(config),
         other_regions: sidecar.other_regions.clone(),
         listeners,
         access_log: sidecar.access_log.clone(),

@@ -14,6 +14,9 @@ use super::shelf::Shelf;
 /// Decisions are missing, or may be.
 pub const LOST: &str = "DecisionsLost";
 
+/// Somebody sends decisions that are not its own.
+pub const REFUSED: &str = "DecisionsRefused";
+
 /// Decisions wait to be stored.
 const NOT_STORED: &str = "DecisionsNotStored";
 
@@ -107,4 +110,25 @@ impl Sink for StoreSink {
             None => self.alerts.resolve(NOT_STORED, &of(source)),
         }
     }
+
+    fn refused(&self, sender: &str, why: &str) {
+        tracing::warn!(sender, "decisions refused: {why}");
+        self.shelf.refused(sender, why);
+        self.alerts.raise(Alert {
+            name: REFUSED.into(),
+            severity: Severity::Warning,
+            about: from(sender),
+            summary: format!("decisions that {sender} sends are refused"),
+            description: why.to_owned(),
+            runbook: "a node sends decisions in the name of another, or its certificate is that of another: \
+                      /api/decisions lists who was refused. The alert ends when nothing was refused for an \
+                      hour"
+                .into(),
+        });
+    }
+}
+
+/// A sender as the subject of an alert.
+pub fn from(sender: &str) -> BTreeMap<String, String> {
+    [("sender".to_owned(), sender.to_owned())].into()
 }

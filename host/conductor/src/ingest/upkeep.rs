@@ -8,8 +8,9 @@ use bundle::Bundle;
 use tokio::sync::{mpsc, watch};
 
 use super::shelf::{Policies, Shelf};
-use super::sink::{LOST, StoreSink, of};
+use super::sink::{LOST, REFUSED, StoreSink, from, of};
 use super::steady::Steady;
+use crate::release::now_unix_ms;
 
 /// How often alerts are looked after.
 const LOOK: Duration = Duration::from_secs(60);
@@ -75,6 +76,7 @@ pub async fn look(sink: StoreSink, mut over: watch::Receiver<bool>) {
     let mut looks = 0;
     let mut steady = None;
     loop {
+        end_refusals(&sink);
         if let Err(error) = once(&sink, &mut steady, looks % LOOKS == 0).await {
             tracing::warn!("the store of decisions is not looked after: {error:#}");
         }
@@ -119,6 +121,24 @@ async fn clock(sink: &StoreSink, steady: &mut Option<Steady>, now: i64) -> anyho
         runbook: "set the clock right, if it is wrong now; if it was wrong before, wait".into(),
     });
     Ok(false)
+}
+
+/// Ends the alerts of those who were not refused for a while.
+fn end_refusals(sink: &StoreSink) {
+    let refusals = sink.shelf().refusals();
+    let news = now_unix_ms().saturating_sub(NEWS_MS.unsigned_abs());
+    for entry in sink.alerts().entries() {
+        let sender = entry.alert.about.get("sender");
+        let is_news = |sender: &&String| {
+            let last = refusals.last.get(*sender);
+            last.is_some_and(|last| last.unix_ms >= news)
+        };
+        if entry.alert.name == REFUSED
+            && let Some(sender) = sender.filter(|sender| !is_news(sender))
+        {
+            sink.alerts().resolve(REFUSED, &from(sender));
+        }
+    }
 }
 
 async fn once(

@@ -110,6 +110,7 @@ fn read_line(line: &[u8]) -> Option<(String, Decision)> {
         id: record["decisionId"].as_str()?.to_owned(),
         tenant: record["tenant"].as_str().unwrap_or_default().to_owned(),
         allowed: record["outcome"] == "allowed" && !refused,
+        revision: record["revision"].as_str().unwrap_or_default().to_owned(),
     };
     Some((trace.to_owned(), decision))
 }

@@ -28,6 +28,8 @@ pub struct Summary {
     pub late: u64,
     /// Periods that ended without proofs being there in time.
     pub missed: u64,
+    /// What keeps probes from what they should do, if anything does.
+    pub trouble: Option<String>,
     /// The latest proof of each tenant.
     pub tenants: BTreeMap<String, TenantSummary>,
 }
@@ -130,7 +132,36 @@ pub async fn probe(
         prober.world().until_served(&now.revision, TAKEN).await;
         prober.run(tenants, |probed| seen.push(probed)).await;
     }
+    seen = as_early(&prober, seen, due.early).await;
     add(config, seen, period, journal, Timestamp::now())
+}
+
+/// Where nodes have a release before the others, a tenant may be another there, and could not be seen as it is for
+/// everybody: it is probed once more as the release has it. What was seen that must not be stays.
+async fn as_early(
+    prober: &Prober<impl World>,
+    seen: Vec<Probed>,
+    mut early: Vec<Tenant>,
+) -> Vec<Probed> {
+    let unseen = |p: &Probed| p.judgement.verdict == probe::Verdict::Unknown;
+    early.retain(|tenant| {
+        let is = |p: &&Probed| p.tenant.name == tenant.name;
+        let known = seen.iter().find(is);
+        known.is_some_and(|p| unseen(p) && p.tenant != *tenant)
+    });
+    if early.is_empty() {
+        return seen;
+    }
+    let mut again: BTreeMap<String, Probed> = BTreeMap::new();
+    let take = |probed: Probed| {
+        // Not to be seen either way: then as it is for everybody.
+        if !unseen(&probed) {
+            again.insert(probed.tenant.name.clone(), probed);
+        }
+    };
+    prober.run(early, take).await;
+    let better = |p: Probed| again.remove(&p.tenant.name).unwrap_or(p);
+    seen.into_iter().map(better).collect()
 }
 
 /// Adds the proofs of what was seen, and of times of which nothing was.

@@ -27,6 +27,10 @@ const BREACH: &str = "ResidencyBreach";
 const UNPROVEN: &str = "ResidencyUnproven";
 const LATE: &str = "ResidencyProofLate";
 const MISSING: &str = "ResidencyProofMissing";
+const BLOCKED: &str = "ResidencyProbesBlocked";
+
+/// How often it is looked whether policies can be read again.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What to do about them.
 const RUNBOOK: &str = "README, Runbook: residency breach";
@@ -94,6 +98,11 @@ impl Watch {
     /// Probes once a period until `stop` is done.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
+        // An alert of an earlier life is over if its cause is.
+        match directory(&self.config) {
+            Ok(_) => self.alerts.resolve(BLOCKED, &BTreeMap::new()),
+            Err(error) => self.trouble(Some(format!("the policies can't be read: {error:#}"))),
+        }
         let settle = Duration::from_secs(self.settings.schedule.settle_s.into());
         tokio::select! {
             () = &mut stop => return,
@@ -147,14 +156,7 @@ impl Watch {
     }
 
     async fn probe(&mut self, period: Period) -> anyhow::Result<()> {
-        match directory(&self.config) {
-            Ok(now) => self.directory = now,
-            // What is in the directory is refused; what was there before is in force.
-            Err(error) if !self.directory.tenants.is_empty() => {
-                tracing::warn!("probing the tenants of before: {error:#}");
-            }
-            Err(error) => return Err(error),
-        }
+        self.know_tenants(period).await?;
         let config = &self.settings.schedule;
         let mut due = self.directory.clone();
         let all = due.tenants.clone();
@@ -213,6 +215,65 @@ impl Watch {
         );
         self.summary.send_modify(|summary| summary.take(&proofs));
         Ok(())
+    }
+
+    /// Reads who is to be probed. While the policies can't be read, those of before are, who are in force still;
+    /// if nobody is known yet, it waits until they can, as long as the period lasts.
+    async fn know_tenants(&mut self, period: Period) -> anyhow::Result<()> {
+        loop {
+            let config = self.config.clone();
+            let read = tokio::task::spawn_blocking(move || directory(&config)).await;
+            let error = match read.map_err(anyhow::Error::from).and_then(|read| read) {
+                Ok(now) => {
+                    self.directory = now;
+                    self.trouble(None);
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            let nobody = self.directory.tenants.is_empty();
+            let who = match nobody {
+                true => "nobody is probed until the policies can be read",
+                false => "the tenants of before are probed",
+            };
+            self.trouble(Some(format!("{who}: {error:#}")));
+            if !nobody {
+                return Ok(());
+            }
+            if Timestamp::now().as_second() >= period.end_s() {
+                return Err(error);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Notes what is in the way of probes, or that nothing is any more.
+    fn trouble(&self, now: Option<String>) {
+        let changed = self.summary.send_if_modified(|summary| {
+            let changed = summary.trouble != now;
+            summary.trouble.clone_from(&now);
+            changed
+        });
+        if !changed {
+            return;
+        }
+        match now {
+            None => {
+                tracing::info!("the policies can be read again: probes go on");
+                self.alerts.resolve(BLOCKED, &BTreeMap::new());
+            }
+            Some(why) => {
+                tracing::error!("residency probes: {why}");
+                self.alerts.raise(Alert {
+                    name: BLOCKED.into(),
+                    severity: Severity::Warning,
+                    about: BTreeMap::new(),
+                    summary: "residency probes don't know the policies".into(),
+                    description: why,
+                    runbook: RUNBOOK.into(),
+                });
+            }
+        }
     }
 
     fn missing(&self, period: Period, why: &str) {

@@ -19,6 +19,7 @@ use super::token::Tokens;
 use crate::client;
 use crate::config::Config;
 use crate::fleet::CONTEXT_KEYS_ENV;
+use crate::serve::groups;
 
 /// Between two looks for what a request left behind.
 const LOOK: Duration = Duration::from_millis(100);
@@ -297,19 +298,44 @@ impl World for Fleet {
         }
     }
 
-    async fn in_force(&self, region: &str) -> InForce {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    async fn in_force(&self, region: &str) -> Vec<InForce> {
         let policies = self.api("/api/policies").await;
-        let filters: HashMap<String, String> =
-            serde_json::from_value(self.api("/api/filters").await).unwrap_or_default();
+        let filters = self.api("/api/filters").await;
         let xds = self.api("/api/xds").await;
-        let group = &xds["groups"][region];
-        let (served, good) = (&group["served"]["version"], &group["last_good"]["version"]);
-        let streams = xds["streams"].as_array().into_iter().flatten();
-        let node = streams
-            .filter(|stream| stream["group"] == region)
-            .map(|stream| text(&stream["node"]))
-            .next();
+        in_force(region, &policies, &filters, &xds)
+    }
+
+    fn nonce(&self) -> String {
+        self.digits(16)
+    }
+}
+
+/// What is in force in a region, by the conductor's word: for everybody, and where some of the region's gateways
+/// have a release before the others, for those.
+fn in_force(region: &str, policies: &Value, filters: &Value, xds: &Value) -> Vec<InForce> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut groups: Vec<&str> = vec![region];
+    let streams = || xds["streams"].as_array().into_iter().flatten();
+    for stream in streams().filter(|stream| stream["cluster"] == "gateway") {
+        let group = stream["group"].as_str().unwrap_or_default();
+        if groups::region_of(group) == region && !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    let of = |group: &str| {
+        let early = groups::is_early(group);
+        let (policies, filters) = match early {
+            true => (&policies["canary"], &policies["canary"]["filters"]),
+            false => (policies, filters),
+        };
+        let filters: HashMap<String, String> =
+            serde_json::from_value(filters.clone()).unwrap_or_default();
+        let status = &xds["groups"][group];
+        let (served, good) = (
+            &status["served"]["version"],
+            &status["last_good"]["version"],
+        );
+        let node = streams().find(|stream| stream["group"] == group);
         InForce {
             revision: text(&policies["revision"]),
             filters: filters.into_iter().collect(),
@@ -319,13 +345,10 @@ impl World for Fleet {
             } else {
                 String::new()
             },
-            node: node.unwrap_or_default(),
+            node: node.map(|stream| text(&stream["node"])).unwrap_or_default(),
         }
-    }
-
-    fn nonce(&self) -> String {
-        self.digits(16)
-    }
+    };
+    groups.into_iter().map(of).collect()
 }
 
 /// The regions of a trace's spans, which have both: those of one that tells of another region than this
@@ -425,6 +448,38 @@ mod tests {
         ] {
             assert_eq!(regions_of("eu", &spans), want, "{spans}");
         }
+    }
+
+    #[test]
+    fn a_canary_is_in_force_where_it_is() {
+        let policies = json!({"revision": "r-1", "canary": {"release": 7, "revision": "r-2+7",
+            "filters": {"masking": "m2"}}});
+        let filters = json!({"masking": "m1"});
+        let stream = |node: &str, cluster: &str, group: &str| json!({"node": node, "cluster": cluster, "group": group});
+        let group = |version: &str| json!({"served": {"version": version}, "last_good": {"version": version}});
+        let xds = json!({
+            "groups": {"eu": group("v1"), "eu@canary-7": group("v2"), "us": group("v3"),
+                "sidecar/eu@canary-7": group("v4")},
+            "streams": [stream("s", "sidecar", "sidecar/eu@canary-7"),
+                stream("g2", "gateway", "eu@canary-7"), stream("g1", "gateway", "eu"),
+                stream("u1", "gateway", "us")],
+        });
+        let told = |region: &str| {
+            let all = in_force(region, &policies, &filters, &xds).into_iter();
+            let told = all.map(|f| {
+                [
+                    f.revision,
+                    f.filters["masking"].clone(),
+                    f.xds_version,
+                    f.node,
+                ]
+            });
+            told.collect::<Vec<_>>()
+        };
+        let stable = ["r-1", "m1", "v1", "g1"].map(str::to_owned);
+        let early = ["r-2+7", "m2", "v2", "g2"].map(str::to_owned);
+        assert_eq!(told("eu"), [stable, early]);
+        assert_eq!(told("us"), [["r-1", "m1", "v3", "u1"].map(str::to_owned)]);
     }
 
     #[test]

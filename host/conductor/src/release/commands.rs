@@ -17,7 +17,7 @@ use crate::config::Config;
 pub(crate) struct Person {
     /// The conductor's configuration file (TOML), with a [release].
     #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    pub(super) config: PathBuf,
     /// Who does it: the name of a trusted key.
     #[arg(long, value_name = "NAME")]
     by: String,
@@ -81,19 +81,6 @@ pub(crate) struct WithdrawArgs {
     reason: String,
 }
 
-/// Arguments of `bundle rollback`.
-#[derive(Args)]
-pub(crate) struct RollbackArgs {
-    /// The release to go back to; if not given, the one that was stable before.
-    #[arg(long, value_name = "RELEASE")]
-    to: Option<u64>,
-    /// Why.
-    #[arg(long)]
-    reason: String,
-    #[command(flatten)]
-    person: Person,
-}
-
 /// Arguments of `bundle freeze`.
 #[derive(Args)]
 pub(crate) struct FreezeArgs {
@@ -126,7 +113,7 @@ pub(crate) struct StatusArgs {
 
 impl Person {
     /// Does something that can only be said once the train is known.
-    fn act(
+    pub(super) fn act(
         &self,
         what: impl FnOnce(&Place<'_>, &Train) -> anyhow::Result<Act>,
     ) -> anyhow::Result<Train> {
@@ -317,48 +304,6 @@ pub(crate) fn withdraw(args: &WithdrawArgs) -> anyhow::Result<End> {
     })?;
     line!("release {number} is withdrawn")?;
     Ok(End::Done)
-}
-
-/// Goes back to an old content.
-///
-/// # Errors
-/// There is none.
-pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<End> {
-    let mut back = 0;
-    let train = args.person.act(|place, train| {
-        let of = match args.to {
-            Some(of) => of,
-            None => before(train)?,
-        };
-        back = of;
-        let digest = train.release(of)?.digest.clone();
-        // What can't be served any more is nothing to go back to.
-        place.unpacked(&place.depot.bundle(&digest)?)?;
-        Ok(Act::RolledBack {
-            release: train.next(),
-            of,
-            digest,
-            reason: args.reason.clone(),
-        })
-    })?;
-    let now = train.stable().context("nothing is stable")?;
-    line!(
-        "release {} is stable: the content of release {back}, revision {}",
-        now.number,
-        now.revision
-    )?;
-    Ok(End::Done)
-}
-
-/// The release that was stable before the one that is, and has another content.
-fn before(train: &Train) -> anyhow::Result<u64> {
-    let now = train.stable().context("no release is stable yet")?;
-    let mut others =
-        train.releases.values().rev().filter(|r| {
-            r.standing == Standing::Superseded && r.was_stable && r.digest != now.digest
-        });
-    let found = others.next().map(|r| r.number);
-    found.context("no other release was stable before")
 }
 
 /// Stops promotions.

@@ -148,12 +148,11 @@ impl Wanted {
         }
     }
 
-    /// The policies that are for everybody.
+    /// The policies of what is for everybody.
     ///
     /// # Errors
-    /// They can't be read, or nothing was released.
-    pub fn policies(config: &Config) -> anyhow::Result<Bundle> {
-        let stable = Self::read(config)?.stable;
+    /// Nothing was released.
+    pub fn in_force(stable: Option<Content>) -> anyhow::Result<Bundle> {
         let content = stable.context("no release is stable yet: `conductor bundle promote` one")?;
         Ok(content.bundle)
     }

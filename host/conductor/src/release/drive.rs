@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use p256::ecdsa::SigningKey;
 use release::run::By;
-use release::{Act, Evidence, Plan, Train, Verdict, choose, judge};
+use release::{Act, Evidence, Plan, Step, Train, Verdict, choose, judge};
 use tokio::sync::watch;
-use xds::Cache;
+use xds::{Cache, StreamStatus};
 
 use super::pace::Pace;
 use super::{Place, evidence, now_unix_ms};
@@ -75,7 +75,8 @@ impl Driver {
     ) -> anyhow::Result<()> {
         let place = Place::open(&self.config)?;
         let train = place.train()?;
-        let plan = settings.plan()?;
+        let regions = self.config.gateways.iter().map(|g| g.region.as_str());
+        let plan = settings.plan_for(&regions.collect::<Vec<_>>())?;
         let Some((release, canary)) = train.under_way() else {
             return Ok(());
         };
@@ -184,15 +185,8 @@ impl Driver {
     ) -> anyhow::Result<Act> {
         let (release, canary) = train.under_way().context("nothing is under way")?;
         let of_plan = plan.steps.get(step).context("the plan has no such step")?;
-        // Gateways and sidecars each for themselves: a step without a gateway would see no requests.
-        let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for stream in self.cache.status().streams {
-            kinds.entry(stream.cluster).or_default().push(stream.node);
-        }
-        let mut nodes = canary.nodes.clone();
-        for connected in kinds.values() {
-            nodes = choose(of_plan.among(), connected, &nodes, release.number);
-        }
+        let streams = self.cache.status().streams;
+        let nodes = nodes_of(of_plan, &streams, &canary.nodes, release.number);
         anyhow::ensure!(
             !nodes.is_empty(),
             "no node is connected on which release {} could be tried",
@@ -270,6 +264,25 @@ async fn newest(decisions: &crate::ingest::Shelf) -> Result<i64, store::StoreErr
     decisions.store().await?.newest().await
 }
 
+/// The nodes of a step: those that have the release already, and those that it adds. Gateways and sidecars of
+/// each region for themselves: a step without a gateway would see no requests, and one without a region's would
+/// show nothing of that region.
+fn nodes_of(step: &Step, streams: &[StreamStatus], have: &[String], release: u64) -> Vec<String> {
+    let mut kinds: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for stream in streams {
+        let region = groups::region_of(&stream.group);
+        if step.is_for(region) {
+            let kind = kinds.entry((&stream.cluster, region)).or_default();
+            kind.push(stream.node.clone());
+        }
+    }
+    let mut nodes = have.to_vec();
+    for connected in kinds.values() {
+        nodes = choose(step.among(), connected, &nodes, release);
+    }
+    nodes
+}
+
 /// The nodes of a release that have not taken it yet, and those that refused it.
 pub fn delivered(
     status: &xds::Status,
@@ -306,4 +319,60 @@ pub fn delivered(
         .map(|p| (p.node.clone(), p.error.clone()))
         .collect();
     (behind, parked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(node: &str, cluster: &str, group: &str) -> StreamStatus {
+        StreamStatus {
+            node: node.to_owned(),
+            cluster: cluster.to_owned(),
+            group: group.to_owned(),
+            variant: "delta",
+            peer: None,
+            identity: None,
+            connected_unix_ms: 0,
+            settled: true,
+            has: None,
+            types: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_percentage_is_of_each_kind_in_each_region() {
+        let mut streams = vec![stream("sidecar-us", "sidecar", "sidecar/us")];
+        for n in 0..10 {
+            streams.push(stream(&format!("eu-{n}"), "gateway", "eu"));
+            streams.push(stream(&format!("s-eu-{n}"), "sidecar", "sidecar/eu"));
+        }
+        for n in 0..2 {
+            // Some of them have a release already: they are of their region still.
+            streams.push(stream(&format!("us-{n}"), "gateway", "us@canary-7"));
+        }
+        let step = |json: &str| -> Step { serde_json::from_str(json).unwrap() };
+        let count = |step: &Step, have: &[String]| {
+            let nodes = nodes_of(step, &streams, have, 7);
+            let of = |prefix: &str| nodes.iter().filter(|n| n.starts_with(prefix)).count();
+            [of("eu-"), of("s-eu-"), of("us-"), of("sidecar-us")]
+        };
+        let of = |json: &str| count(&step(json), &[]);
+        assert_eq!(of(r#"{"percent": 10, "hold_s": 1}"#), [1, 1, 1, 1]);
+        assert_eq!(of(r#"{"percent": 11, "hold_s": 1}"#), [2, 2, 1, 1]);
+        assert_eq!(of(r#"{"percent": 51, "hold_s": 1}"#), [6, 6, 2, 1]);
+        let eu = r#"{"percent": 30, "regions": ["eu"], "hold_s": 1}"#;
+        assert_eq!(of(eu), [3, 3, 0, 0]);
+        assert_eq!(
+            of(r#"{"percent": 100, "regions": ["us"], "hold_s": 1}"#),
+            [0, 0, 2, 1]
+        );
+        assert_eq!(of(r#"{"nodes": ["eu-3"], "hold_s": 1}"#), [1, 0, 0, 0]);
+        // The next step adds to what is there.
+        let first = nodes_of(&step(eu), &streams, &[], 7);
+        let all = step(r#"{"percent": 40, "hold_s": 1}"#);
+        assert_eq!(count(&all, &first), [4, 4, 1, 1]);
+        let nowhere = step(r#"{"percent": 40, "regions": ["sea"], "hold_s": 1}"#);
+        assert!(nodes_of(&nowhere, &streams, &[], 7).is_empty());
+    }
 }

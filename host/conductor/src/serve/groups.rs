@@ -41,6 +41,12 @@ fn early(group: &str, release: u64) -> String {
     format!("{group}{CANARY}{release}")
 }
 
+/// The region of a group's nodes, whatever they are.
+pub fn region_of(group: &str) -> &str {
+    let group = group.split_once(CANARY).map_or(group, |(group, _)| group);
+    group.rsplit_once('/').map_or(group, |(_, region)| region)
+}
+
 /// Whether it is a group of early nodes.
 pub fn is_early(group: &str) -> bool {
     group.contains(CANARY)
@@ -111,5 +117,22 @@ fn tell(group: &str, offered: Offered) {
             group,
             "still holds what a node refused: the last good one stays"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_s_name_tells_its_region() {
+        for (group, region) in [
+            ("eu".to_owned(), "eu"),
+            (early("eu", 7), "eu"),
+            (fleet::sidecar::group("eu-west.1"), "eu-west.1"),
+            (early(&fleet::sidecar::group("us"), 12), "us"),
+        ] {
+            assert_eq!(region_of(&group), region, "{group}");
+        }
     }
 }

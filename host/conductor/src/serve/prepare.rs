@@ -99,32 +99,7 @@ impl Served {
         let bundle = content.bundle;
         let examined = bundle::examine(&bundle)?;
         let code = FilterCode::keep(config, &content.filters)?;
-        let probes = fleet::probes(config, &bundle)?;
-        let mut snapshots = Vec::new();
-        for gateway in &config.gateways {
-            let regions = bundle.policy.data.pointer("/ig/regions");
-            regions
-                .and_then(|r| r.get(&gateway.region))
-                .with_context(|| {
-                    format!(
-                        "the policies have no region `{}`, for which there are [[gateways]]",
-                        gateway.region
-                    )
-                })?;
-            let spec = fleet::spec(config, gateway, &code, &bundle, jwks, probes.as_ref())?;
-            let snapshot = fleet::snapshot(&spec, &bundle.revision)?;
-            snapshots.push((gateway.region.clone(), snapshot));
-        }
-        let mut guards = Vec::new();
-        for sidecar in &config.sidecars {
-            guards.extend(fleet::sidecar::guards(sidecar, &bundle));
-        }
-        let guarded = bundle::examine_guards(&bundle, &guards)?;
-        for sidecar in &config.sidecars {
-            let spec = fleet::sidecar::spec(config, sidecar, &code, &bundle)?;
-            let snapshot = fleet::sidecar::snapshot(&spec, &bundle.revision)?;
-            snapshots.push((fleet::sidecar::group(&sidecar.region), snapshot));
-        }
+        let (snapshots, guarded) = snapshots(config, &bundle, &code, jwks)?;
         Ok(Self {
             bundle,
             examined,
@@ -134,4 +109,43 @@ impl Served {
             packed: content.packed,
         })
     }
+}
+
+/// What each group of nodes is served under these policies, and how many decisions of `ig.egress` were tried.
+///
+/// # Errors
+/// The policies don't fit the configuration.
+pub fn snapshots(
+    config: &Config,
+    bundle: &Bundle,
+    code: &FilterCode,
+    jwks: &str,
+) -> anyhow::Result<(Vec<(String, xds::Snapshot)>, usize)> {
+    let probes = fleet::probes(config, bundle)?;
+    let mut snapshots = Vec::new();
+    for gateway in &config.gateways {
+        let regions = bundle.policy.data.pointer("/ig/regions");
+        regions
+            .and_then(|r| r.get(&gateway.region))
+            .with_context(|| {
+                format!(
+                    "the policies have no region `{}`, for which there are [[gateways]]",
+                    gateway.region
+                )
+            })?;
+        let spec = fleet::spec(config, gateway, code, bundle, jwks, probes.as_ref())?;
+        let snapshot = fleet::snapshot(&spec, &bundle.revision)?;
+        snapshots.push((gateway.region.clone(), snapshot));
+    }
+    let mut guards = Vec::new();
+    for sidecar in &config.sidecars {
+        guards.extend(fleet::sidecar::guards(sidecar, bundle));
+    }
+    let guarded = bundle::examine_guards(bundle, &guards)?;
+    for sidecar in &config.sidecars {
+        let spec = fleet::sidecar::spec(config, sidecar, code, bundle)?;
+        let snapshot = fleet::sidecar::snapshot(&spec, &bundle.revision)?;
+        snapshots.push((fleet::sidecar::group(&sidecar.region), snapshot));
+    }
+    Ok((snapshots, guarded))
 }

@@ -1,10 +1,13 @@
 //! Gateways are who their certificates say, and nobody else.
 
+use std::time::{Duration, SystemTime};
+
 use peer::testing::{Authority, Wanted, write};
 
 use crate::world::{World, error, settled};
 
 const REFUSED: &str = "maestro_xds_refused_total";
+const ENDED: &str = "maestro_tls_connections_ended_total{port=\"xds\"}";
 const HANDSHAKES_REFUSED: &str = "maestro_xds_handshakes_total{outcome=\"refused\"}";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,29 +88,86 @@ async fn certificates_of_both_sides_rotate_without_a_restart() {
     let before = world.until("configured", configured).await;
     let connected = before["streams"][0]["connected_unix_ms"].clone();
 
-    // Both authorities are exchanged, and with them both certificates.
+    // The authority of nodes is joined by another one: who is connected stays connected.
     let (next_nodes, next_conductor) = (Authority::new("nodes 2"), Authority::new("conductors 2"));
+    let changed = "maestro_xds_certificate_changes_total{outcome=\"accepted\"}";
+    let both = nodes.pem() + &next_nodes.pem();
+    write(&world.at("nodes.pem"), &both);
+    world.until_figure(changed, 1).await;
+    let status = world.status().await;
+    assert_eq!(status["streams"][0]["connected_unix_ms"], connected);
+    assert_eq!(world.figure(ENDED).await, 0);
+
+    // The node gets a certificate of the new one, and the conductor another from another authority.
     let eu = world.at("node-eu");
     let id = "spiffe://example.org/region/eu/gateway/gateway-eu";
     next_nodes.node(id).write(&eu, "node");
     write(&eu.join("ca.pem"), &next_conductor.pem());
-    write(&world.at("nodes.pem"), &next_nodes.pem());
     next_conductor
         .server(&["127.0.0.1"])
         .write(world.directory.path(), "conductor");
-    let changed = "maestro_xds_certificate_changes_total{outcome=\"accepted\"}";
-    world.until_figure(changed, 1).await;
-    // What is open stays open.
-    let status = world.status().await;
-    assert_eq!(status["streams"][0]["connected_unix_ms"], connected);
+    world.until_figure(changed, 2).await;
 
-    // What comes anew comes with the new ones.
+    // The old authority is believed no longer: what it let in is ended, and comes anew with the new
+    // certificates.
+    write(&world.at("nodes.pem"), &next_nodes.pem());
+    world.until_figure(ENDED, 1).await;
+    let anew = world
+        .until("connected anew", |s| {
+            configured(s) && s["streams"][0]["connected_unix_ms"] != connected
+        })
+        .await;
+    let connected = anew["streams"][0]["connected_unix_ms"].clone();
     world.relay.cut();
+    world
+        .until("connected once more", |s| {
+            configured(s) && s["streams"][0]["connected_unix_ms"] != connected
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_the_certificate_that_opened_it() {
+    let (nodes, conductor) = (Authority::new("nodes"), Authority::new("conductors"));
+    let mut world = World::new().await;
+    world.with_identities(&nodes, &conductor);
+    world.write_config();
+    let _serving = world.serve();
+    let eu = world.at("node-eu");
+    let id = "spiffe://example.org/region/eu/gateway/gateway-eu";
+    let configured = |s: &serde_json::Value| settled(s, "gateway-eu");
+    // On a busy machine a certificate may be over before the gateway is configured: then one that lives longer.
+    let mut envoy = None;
+    for seconds in [20, 80] {
+        let short = nodes.issue(&Wanted {
+            uris: &[id],
+            until: Some(SystemTime::now() + Duration::from_secs(seconds)),
+            ..Wanted::default()
+        });
+        short.write(&eu, "node");
+        let started = world.envoy("eu", &format!("for-{seconds}"));
+        world
+            .until_so("configured, or too late", async || {
+                configured(&world.status().await)
+                    || world.figure(ENDED).await + world.figure(HANDSHAKES_REFUSED).await > 0
+            })
+            .await;
+        let status = world.status().await;
+        if configured(&status) {
+            envoy = Some((started, status["streams"][0]["connected_unix_ms"].clone()));
+            break;
+        }
+    }
+    let (_envoy, connected) = envoy.expect("no gateway in time");
+    // Renewed in time, as it should be: the gateway comes back at once with the new one.
+    nodes.node(id).write(&eu, "node");
+    world.until_figure(ENDED, 1).await;
     world
         .until("connected anew", |s| {
             configured(s) && s["streams"][0]["connected_unix_ms"] != connected
         })
         .await;
+    assert!(world.log().contains("its certificate is good no longer"));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::world::{PATIENCE, World, error, settled};
+use crate::world::{FILTER, PATIENCE, World, error, settled};
 
 /// The version that a group last accepted whole.
 fn good(status: &Value, group: &str) -> Option<String> {
@@ -138,4 +138,79 @@ async fn a_state_directory_that_cannot_be_written_is_told_of_and_changes_nothing
     std::fs::remove_file(world.at("state/xds")).unwrap();
     let status = world.status().await;
     kept(&world, "eu", &good(&status, "eu").unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_not_offered_again_by_a_conductor_that_was_killed() {
+    let world = World::new().await;
+    world.write_config();
+    let mut serving = world.serve();
+    let _envoy = world.envoy("eu", "eu");
+    let status = world
+        .until("configured", |s| settled(s, "gateway-eu"))
+        .await;
+    let first = good(&status, "eu").unwrap();
+    kept(&world, "eu", &first).await;
+
+    // A filter that takes no configuration.
+    let configure = "(func (export \"proxy_on_configure\") (param i32 i32) (result i32) i32.const ";
+    let refusing = FILTER.replace(&format!("{configure}1)"), &format!("{configure}0)"));
+    assert_ne!(refusing, FILTER);
+    let module = wat::parse_str(refusing).unwrap();
+    let replace = |module: &[u8]| {
+        let draft = world.at("filter.draft");
+        std::fs::write(&draft, module).unwrap();
+        std::fs::rename(&draft, world.at("filter.wasm")).unwrap();
+    };
+    replace(&module);
+    let parked = |s: &Value| {
+        s["groups"]["eu"]["rolled_back"] == true
+            && s["streams"][0]["settled"] == true
+            && s["groups"]["eu"]["parked"][0]["node"] == "gateway-eu"
+    };
+    let status = world.until("parked", parked).await;
+    let refused = status["groups"]["eu"]["offered"]["version"].clone();
+    let file = world.at("state/xds/eu.parked");
+    world.until("kept", |_| holds(&file, b"gateway-eu")).await;
+    let nacks = || {
+        world
+            .log()
+            .matches("refused: Unable to create Wasm")
+            .count()
+    };
+    assert_eq!(nacks(), 1);
+
+    serving.start_kill().unwrap();
+    serving.wait().await.unwrap();
+    let mut serving = world.serve();
+    let status = world
+        .until("parked still", |s| {
+            parked(s) && s["streams"].as_array().is_some_and(|s| s.len() == 1)
+        })
+        .await;
+    let group = &status["groups"]["eu"];
+    assert_eq!(group["offered"]["version"], refused, "the same is offered");
+    assert_eq!(group["served"]["version"], first.as_str());
+    assert!(
+        status["streams"][0]["types"]
+            .as_object()
+            .is_some_and(|types| { types.values().all(|of_type| of_type["last_nack"].is_null()) })
+    );
+    assert_eq!(nacks(), 1, "and nobody was asked to take it");
+
+    // Who wants it tried again takes the file away.
+    std::fs::remove_file(&file).unwrap();
+    world
+        .until("refused once more", |s| parked(s) && nacks() == 2)
+        .await;
+    world.until("kept", |_| holds(&file, b"gateway-eu")).await;
+
+    // Another content is offered at once, also after a restart, and the file goes.
+    serving.start_kill().unwrap();
+    serving.wait().await.unwrap();
+    replace(&wat::parse_str(FILTER.replace("4096", "8192")).unwrap());
+    let _serving = world.serve();
+    let mended = |s: &Value| settled(s, "gateway-eu") && good(s, "eu").is_some_and(|v| v != first);
+    world.until("mended", mended).await;
+    world.until("forgotten", |_| !file.exists()).await;
 }

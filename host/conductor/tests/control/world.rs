@@ -21,12 +21,20 @@ pub struct World {
     pub directory: tempfile::TempDir,
     pub xds: u16,
     pub api: u16,
+    /// For what a test's own settings open.
+    pub spare: [u16; 6],
     pub relay: Relay,
     gateways: [(&'static str, u16, u16); 2],
     /// What stands in the configuration's table `[xds]` besides its port.
     pub settings: String,
     /// What stands in the table of each gateway, with `REGION` for its name.
     pub gateway_settings: String,
+    /// What stands in the table `[filters]` besides the modules.
+    pub filter_settings: String,
+    /// Further tables.
+    pub more: String,
+    /// What the conductor finds in its environment.
+    pub environment: Vec<(&'static str, &'static str)>,
 }
 
 /// Between the gateways and the conductor: what can be cut without an end of either.
@@ -99,16 +107,32 @@ impl World {
         artifacts::copy_directory(&checkout().join("policies"), &at("policies")).unwrap();
         std::fs::write(at("jwks.json"), JWKS).unwrap();
         std::fs::write(at("filter.wasm"), wat::parse_str(FILTER).unwrap()).unwrap();
-        let [xds, api, eu, eu_admin, us, us_admin] = free_ports().unwrap();
+        let [xds, api, eu, eu_admin, us, us_admin, a, b, c, d, e, f] = free_ports().unwrap();
         Self {
             relay: Relay::to(xds).await,
             directory,
             xds,
             api,
+            spare: [a, b, c, d, e, f],
             gateways: [("eu", eu, eu_admin), ("us", us, us_admin)],
             settings: String::new(),
             gateway_settings: String::new(),
+            filter_settings: String::new(),
+            more: String::new(),
+            environment: Vec::new(),
         }
+    }
+
+    /// The port on which a region's gateway serves.
+    pub fn gateway(&self, region: &str) -> u16 {
+        let gateway = self.gateways.iter().find(|(r, ..)| *r == region);
+        gateway.unwrap().1
+    }
+
+    /// The administration port of a region's gateway.
+    pub fn admin(&self, region: &str) -> u16 {
+        let gateway = self.gateways.iter().find(|(r, ..)| *r == region);
+        gateway.unwrap().2
     }
 
     pub fn at(&self, name: &str) -> PathBuf {
@@ -149,6 +173,7 @@ state = "state"
 [filters]
 residency = "filter.wasm"
 masking = "filter.wasm"
+{}
 [api]
 listen = "127.0.0.1:{}"
 [jwt]
@@ -161,8 +186,9 @@ xds = {{ host = "127.0.0.1", port = {} }}
 listen = "127.0.0.1:{}"
 {}
 "#,
-            self.api, self.relay.port, self.xds, self.settings
+            self.filter_settings, self.api, self.relay.port, self.xds, self.settings
         );
+        text += &self.more;
         for (region, listen, admin) in self.gateways {
             text += &format!(
                 r#"
@@ -200,6 +226,7 @@ access_log = "{}"
         Command::new(env!("CARGO_BIN_EXE_conductor"))
             .args(["serve", "--config", "conductor.toml"])
             .current_dir(self.directory.path())
+            .envs(self.environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -210,6 +237,16 @@ access_log = "{}"
 
     /// Starts the Envoy of a region with a bootstrap that the conductor writes into this directory.
     pub fn envoy(&self, region: &str, directory: &str) -> Envoy {
+        self.envoy_with(region, directory, |bootstrap| bootstrap)
+    }
+
+    /// The same, with something changed in the bootstrap.
+    pub fn envoy_with(
+        &self,
+        region: &str,
+        directory: &str,
+        change: impl FnOnce(String) -> String,
+    ) -> Envoy {
         let written = self.run(&[
             "bootstrap",
             "--config",
@@ -221,7 +258,7 @@ access_log = "{}"
         ]);
         assert!(written.status.success(), "{}", error(&written));
         let bootstrap = self.at(directory).join("bootstrap.yaml");
-        let bootstrap = std::fs::read_to_string(bootstrap).unwrap();
+        let bootstrap = change(std::fs::read_to_string(bootstrap).unwrap());
         let binary = gateway::locate::locate(&checkout().join("target"), |_| ()).unwrap();
         let (_, _, admin) = self.gateways.iter().find(|(r, ..)| *r == region).unwrap();
         let work = self.at(&format!("{directory}/work"));
@@ -233,7 +270,12 @@ access_log = "{}"
 
     /// What a path of the conductor's HTTP port answers.
     pub async fn get(&self, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(local(self.api)).await.ok()?;
+        self.get_at(self.api, path).await
+    }
+
+    /// What a path of a port answers.
+    pub async fn get_at(&self, port: u16, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(local(port)).await.ok()?;
         let head = format!("GET {path} HTTP/1.1\r\nhost: c\r\nconnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).await.ok()?;
         let mut answer = Vec::new();
@@ -279,6 +321,26 @@ access_log = "{}"
             assert!(
                 tokio::time::Instant::now() < deadline,
                 "{name} is {value:?}\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// A figure of `/metrics`; 0 if it is not there.
+    pub async fn figure(&self, name: &str) -> u64 {
+        let page = self.get("/metrics").await.unwrap_or_default();
+        let value = page.lines().find_map(|line| line.strip_prefix(name));
+        value.map_or(0, |value| value.trim().parse().unwrap())
+    }
+
+    /// Waits until something is so.
+    pub async fn until_so(&self, what: &str, is: impl AsyncFn() -> bool) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !is().await {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "not {what}\n{}",
                 self.log()
             );
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -156,7 +156,6 @@ fn envoy_takes_every_bootstrap() {
         write(&bootstrap, &text);
         validate(&bootstrap).unwrap_err();
     }
-    validate(&folder("kubernetes/conductor/code.yaml")).unwrap();
 }
 
 #[test]

@@ -382,7 +382,7 @@ fn ports_and_addresses_agree_with_the_configuration() {
         ("api", Some(port(&config["api"]["listen"]))),
         ("bundles", Some(port(&config["bundles"]["listen"]))),
         ("decisions", Some(port(&config["decisions"]["grpc_listen"]))),
-        ("code", None),
+        ("code", Some(port(&config["filters"]["listen"]))),
     ] {
         assert!(
             listened.is_none_or(|listened| ports[name] == listened),
@@ -395,16 +395,9 @@ fn ports_and_addresses_agree_with_the_configuration() {
     for (name, advertised) in [
         ("xds", advertised("xds")),
         ("decisions", advertised("decisions")),
-        ("code", advertised("api")),
+        ("code", advertised("filters")),
     ] {
         assert_eq!(advertised, i64::from(ports[name]), "{name}");
-    }
-    let code = read(&folder("kubernetes/conductor/code.yaml"));
-    for name in ["code", "api"] {
-        assert!(
-            code.contains(&format!("port_value: {} ", ports[name])),
-            "{name}"
-        );
     }
     let gateway = &config["gateways"][0];
     assert_eq!(of("gateway").ports()["http"], port(&gateway["listen"]));

@@ -132,21 +132,13 @@ fn has(status: &str, group: &str, node: &str, id: &str) -> bool {
 async fn replicas_are_configured_each_by_its_own_name() {
     let config = "/etc/conductor/config/conductor.toml";
     let mut machine = Machine::of(&folder("kubernetes/conductor"), config);
-    let [
-        xds,
-        api,
-        bundles,
-        code,
-        code_admin,
-        decisions,
-        listen,
-        admin,
-    ] = free_ports().unwrap();
+    let [xds, api, bundles, code, decisions, listen, admin] = free_ports().unwrap();
     let [orders, files, sidecar_admin] = free_ports().unwrap();
     for (from, to) in [
         ("0.0.0.0:18000", format!("127.0.0.1:{xds}")),
         ("0.0.0.0:7080", format!("127.0.0.1:{api}")),
         ("0.0.0.0:7081", format!("127.0.0.1:{bundles}")),
+        ("0.0.0.0:7082", format!("127.0.0.1:{code}")),
         ("0.0.0.0:18080", format!("127.0.0.1:{decisions}")),
         ("0.0.0.0:10000", format!("127.0.0.1:{listen}")),
         ("127.0.0.1:15432", format!("127.0.0.1:{orders}")),
@@ -188,24 +180,6 @@ async fn replicas_are_configured_each_by_its_own_name() {
             .args(["serve", "--config"])
             .arg(&machine.file),
     );
-    let door = machine.at("/code.yaml");
-    let text = read(&folder("kubernetes/conductor/code.yaml"))
-        .replace("0.0.0.0", "127.0.0.1")
-        .replace("port_value: 7082", &format!("port_value: {code}"))
-        .replace("port_value: 7080", &format!("port_value: {api}"))
-        .replace("port_value: 9902", &format!("port_value: {code_admin}"));
-    write(&door, &text);
-    let _door = spawn(
-        Command::new(&envoy)
-            .args([
-                "--disable-hot-restart",
-                "--concurrency",
-                "1",
-                "--config-path",
-            ])
-            .arg(&door),
-    );
-
     let cluster = Cluster::read();
     let workloads = cluster.workloads();
     let of = |name: &str| workloads.iter().find(|w| w.name == name).unwrap();
@@ -258,27 +232,16 @@ async fn replicas_are_configured_each_by_its_own_name() {
     until_it_holds(&sidecar.container["startupProbe"], &ports).await;
     assert!(holds(&sidecar.container["readinessProbe"], &ports[2..]).await);
 
-    // The door leads to the code, and nowhere else.
-    assert_eq!(get(api, "/metrics").await.unwrap().0, 200);
+    // The code came by its own port, to who showed a certificate; without one nobody is let in.
+    let page = get(api, "/metrics").await.unwrap().1;
+    let accepted = "maestro_tls_handshakes_total{port=\"filters\",outcome=\"accepted\"} ";
+    let figure = page.lines().find_map(|line| line.strip_prefix(accepted));
+    assert!(figure.is_some_and(|figure| figure != "0"), "{page}");
     let filters = get(api, "/api/filters").await.unwrap().1;
-    let filters: Value = serde_json::from_str(&filters).unwrap();
-    let found = filters.to_string();
-    let hash = found
+    let hash = filters
         .split('"')
         .find(|word| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit()))
         .unwrap_or_else(|| panic!("{filters}"));
-    assert_eq!(
-        get(code, &format!("/filters/{hash}.wasm")).await.unwrap().0,
-        200
-    );
-    for path in [
-        "/healthz",
-        "/api/xds",
-        "/metrics",
-        "/filters/../metrics",
-        "/filters/..%2fmetrics",
-    ] {
-        let status = get(code, path).await.unwrap().0;
-        assert!(status == 404 || status == 400, "{path}: {status}");
-    }
+    let plain = get(code, &format!("/filters/{hash}.wasm")).await;
+    assert!(plain.is_none_or(|(status, _)| status != 200));
 }

@@ -153,6 +153,7 @@ fn units_are_confined_and_agree_with_the_configuration() {
         &config["xds"]["listen"],
         &config["api"]["listen"],
         &config["bundles"]["listen"],
+        &config["filters"]["listen"],
         &config["decisions"]["grpc_listen"],
     ] {
         assert!(listen.as_str().unwrap().starts_with(network), "{listen}");

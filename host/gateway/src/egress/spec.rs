@@ -25,7 +25,7 @@ pub struct SidecarSpec {
     pub admin: SocketAddr,
     /// The control plane.
     pub xds: XdsSpec,
-    /// The conductor's HTTP port, for Wasm binaries. Needed if a filter's code comes by HTTP.
+    /// The conductor's port for Wasm binaries. Needed if a filter's code comes by HTTP.
     #[serde(default)]
     pub api: Option<HostPort>,
     /// Other regions whose stores it may know.

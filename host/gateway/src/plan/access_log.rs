@@ -18,6 +18,7 @@ use envoy_types::util::pack_any;
 use prost::Message;
 
 use super::{millis, uint};
+use crate::bootstrap::DECISIONS_CLUSTER;
 use crate::spec::GatewaySpec;
 
 const TYPE_URL: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
@@ -57,7 +58,7 @@ const FIELDS: [(&str, &str); 26] = [
     ("user_agent", "%REQ(USER-AGENT)%"),
 ];
 
-/// The name of the cluster of the access log service, and of the log.
+/// The name of the access log service's log, and of its cluster where that is not the bootstrap's.
 pub(super) const SERVICE: &str = "decisions";
 
 /// The logs of a gateway: the file, and the service if there is one.
@@ -65,14 +66,18 @@ pub(super) fn access_logs(spec: &GatewaySpec) -> Vec<accesslog::AccessLog> {
     let constants = [("region", spec.region.as_str())];
     let mut logs = vec![file(&spec.access_log, &FIELDS, &constants)];
     if spec.access_log_service.is_some() {
-        logs.push(service(&constants));
+        let cluster = match spec.xds.others_secured {
+            true => DECISIONS_CLUSTER,
+            false => SERVICE,
+        };
+        logs.push(service(cluster, &constants));
     }
     logs
 }
 
 /// The same by Envoy's gRPC access log service: what is a key of the line in the file is a custom tag of the
 /// entry.
-fn service(constants: &[(&str, &str)]) -> accesslog::AccessLog {
+fn service(cluster: &str, constants: &[(&str, &str)]) -> accesslog::AccessLog {
     let tag = |key: &str, r#type| CustomTag {
         tag: key.to_owned(),
         r#type: Some(r#type),
@@ -88,7 +93,7 @@ fn service(constants: &[(&str, &str)]) -> accesslog::AccessLog {
         )
     });
     let server = core::grpc_service::EnvoyGrpc {
-        cluster_name: SERVICE.to_owned(),
+        cluster_name: cluster.to_owned(),
         ..Default::default()
     };
     let config = HttpGrpcAccessLogConfig {

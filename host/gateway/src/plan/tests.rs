@@ -47,6 +47,7 @@ pub(crate) fn sample() -> GatewaySpec {
             server: local(18000).into(),
             variant: Variant::Delta,
             tls: None,
+            others_secured: false,
         },
         api: Some(HostPort {
             host: "conductor.example".to_owned(),
@@ -165,6 +166,11 @@ fn a_log_service_is_a_cluster_and_a_second_log() {
     };
     assert!(matches!(tag("decision"), Some(Type::Value(v)) if v.contains("wasm.ig.decision")));
     assert!(matches!(tag("region"), Some(Type::Literal(l)) if l.value == "eu"));
+    // Where its port asks for certificates, the bootstrap knows how to show them.
+    spec.xds.others_secured = true;
+    let names: Vec<String> = plan(&spec).unwrap().into_iter().map(|p| p.name).collect();
+    assert!(!names.contains(&"decisions".to_owned()), "{names:?}");
+    assert_eq!(access_log::access_logs(&spec).len(), 2);
 }
 
 #[test]

@@ -70,6 +70,7 @@ impl World {
                 server: xds_address.into(),
                 variant,
                 tls: None,
+                others_secured: false,
             },
             api: None,
             paths: vec!["/graphql".to_owned()],

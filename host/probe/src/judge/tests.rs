@@ -25,6 +25,7 @@ fn evidence(allowed: bool) -> Evidence {
             id: "dec_1".into(),
             tenant: "acme".into(),
             allowed,
+            revision: "r-1".into(),
         }),
     }
 }
@@ -241,6 +242,7 @@ fn whatever_is_not_is_named() {
                     id: "dec_2".into(),
                     tenant: "globex".into(),
                     allowed: true,
+                    revision: "r-1".into(),
                 }),
                 ..evidence(true)
             }),

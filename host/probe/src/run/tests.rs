@@ -17,6 +17,8 @@ struct Toy {
     /// Whether spans and log lines get lost.
     mute: bool,
     running: Mutex<(usize, usize)>,
+    /// The revision that decides, if not that of everybody.
+    early: bool,
 }
 
 impl Toy {
@@ -86,17 +88,23 @@ impl World for Toy {
                 id: "dec_1".into(),
                 tenant: trace.to_owned(),
                 allowed: true,
+                revision: if self.early { "r-2+7" } else { "r-1" }.into(),
             }),
         }
     }
 
     async fn until_served(&self, _: &str, _: Duration) {}
 
-    async fn in_force(&self, region: &str) -> InForce {
-        InForce {
-            node: format!("gateway-{region}"),
+    async fn in_force(&self, region: &str) -> Vec<InForce> {
+        let of = |revision: &str, node: String| InForce {
+            revision: revision.into(),
+            node,
             ..InForce::default()
-        }
+        };
+        vec![
+            of("r-1", format!("gateway-{region}")),
+            of("r-2+7", format!("early-{region}")),
+        ]
     }
 
     fn nonce(&self) -> String {
@@ -145,6 +153,21 @@ async fn a_sound_world_passes_and_nothing_stays() {
     assert_eq!(nonces.len(), 10);
     assert!(world.rows.lock().unwrap().is_empty());
     assert_eq!(world.running.lock().unwrap().1, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_force_is_what_decided() {
+    let world = Toy {
+        early: true,
+        ..Toy::default()
+    };
+    let (all, _) = probe(world, 1).await;
+    assert_eq!(all[0].judgement.verdict, Verdict::Pass);
+    let in_force = &all[0].in_force;
+    assert_eq!(
+        (&*in_force.revision, &*in_force.node),
+        ("r-2+7", "early-eu")
+    );
 }
 
 #[tokio::test(start_paused = true)]

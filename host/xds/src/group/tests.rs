@@ -102,7 +102,7 @@ fn a_refusal_takes_the_whole_group_back() {
     ));
     assert_eq!(served(&group), good.version());
     assert!(group.is_rolled_back());
-    assert_eq!(group.parked()[0].since_unix_ms, 7);
+    assert_eq!(group.parked().next().unwrap().since_unix_ms, 7);
 
     // Offered again, or with another part changed: still refused.
     group.offer(Arc::clone(&bad));
@@ -114,7 +114,7 @@ fn a_refusal_takes_the_whole_group_back() {
     let fixed = snapshot(&[(LISTENER, "l", "l3"), (ROUTE, "r", "r2")]);
     assert_eq!(group.offer(Arc::clone(&fixed)), [Change::Served]);
     assert_eq!(served(&group), fixed.version());
-    assert!(group.parked().is_empty());
+    assert_eq!(group.parked().count(), 0);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn refusing_the_known_good_is_the_nodes_own_affair() {
             .is_empty()
     );
     assert_eq!(served(&group), good.version());
-    assert!(group.parked().is_empty());
+    assert_eq!(group.parked().count(), 0);
 }
 
 #[test]
@@ -166,4 +166,56 @@ fn a_known_good_of_an_earlier_life_is_served_and_gone_back_to() {
     assert_eq!(served(&group), good.version());
     assert_eq!(group.unpark(), [Change::Served]);
     assert_eq!(served(&group), bad.version());
+}
+
+#[test]
+fn refusals_of_an_earlier_life_hold_for_the_same_and_no_other() {
+    let good = snapshot(&[(LISTENER, "l", "1"), (ROUTE, "r", "1")]);
+    let bad = snapshot(&[(LISTENER, "l", "2"), (ROUTE, "r", "1")]);
+    let mut before = proven(&good);
+    before.offer(Arc::clone(&bad));
+    before.on_answer(&nacked(&bad, LISTENER), "n", 7);
+    let parked: Vec<Parked> = before.parked().cloned().collect();
+    assert_eq!(parked.len(), 1);
+
+    // A new life: nothing is offered yet, then the same as before.
+    let anew = || {
+        let mut group = Group::default();
+        group.remember_parked(parked.clone());
+        group.remember_good(Arc::clone(&good));
+        assert_eq!(served(&group), good.version());
+        assert_eq!(group.parked().cloned().collect::<Vec<_>>(), parked);
+        group
+    };
+    let mut same = anew();
+    assert_eq!(same.offer(Arc::clone(&bad)), Vec::new());
+    assert!(same.is_rolled_back());
+    assert_eq!(served(&same), good.version());
+    // It is over with what is offered next, and then for good.
+    let mended = snapshot(&[(LISTENER, "l", "3"), (ROUTE, "r", "1")]);
+    same.offer(Arc::clone(&mended));
+    assert_eq!(
+        (served(&same), same.parked().count()),
+        (mended.version(), 0)
+    );
+    same.offer(Arc::clone(&bad));
+    assert_eq!(served(&same), bad.version());
+
+    let mut other = anew();
+    other.offer(Arc::clone(&mended));
+    assert_eq!(
+        (served(&other), other.parked().count()),
+        (mended.version(), 0)
+    );
+    let mut asked = anew();
+    asked.unpark();
+    asked.offer(Arc::clone(&bad));
+    assert_eq!(served(&asked), bad.version());
+
+    // Without a last known good what was refused is left out.
+    let mut bare = Group::default();
+    bare.remember_parked(parked.clone());
+    bare.offer(Arc::clone(&bad));
+    let served = &bare.served().unwrap().snapshot;
+    assert!(served.get(LISTENER, "l").is_none() && served.get(ROUTE, "r").is_some());
 }

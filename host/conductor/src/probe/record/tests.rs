@@ -209,6 +209,7 @@ impl World for Moved {
                 id: "dec_1".into(),
                 tenant: "acme".into(),
                 allowed: true,
+                revision: "r-1".into(),
             }),
         }
     }
@@ -217,8 +218,8 @@ impl World for Moved {
         self.served.lock().unwrap().push(revision.into());
     }
 
-    async fn in_force(&self, _: &str) -> InForce {
-        InForce::default()
+    async fn in_force(&self, _: &str) -> Vec<InForce> {
+        Vec::new()
     }
 
     fn nonce(&self) -> String {
@@ -240,6 +241,7 @@ async fn who_fails_while_the_policies_change_is_probed_again() {
             ..tenant("acme")
         }],
         revision: revision.into(),
+        early: Vec::new(),
     };
     for (home, revision, verdict, waited) in [
         // Nothing changed: it does not hold.
@@ -261,5 +263,79 @@ async fn who_fails_while_the_policies_change_is_probed_again() {
         let seen = (statement.verdict, &*statement.writes.src);
         assert_eq!(seen, (verdict, home), "{:?}", statement.findings);
         assert_eq!(*served.lock().unwrap(), waited);
+    }
+}
+
+/// A world in which a release has moved all tenants to `us`: no other gateway serves them any more.
+#[derive(Default)]
+struct Split(Moved);
+
+impl World for Split {
+    async fn through(&self, region: &str, ask: Ask<'_>) -> Sent {
+        match region {
+            "us" => self.0.through(region, ask).await,
+            _ => Sent {
+                through: Through::Refused(421),
+                trace: String::new(),
+            },
+        }
+    }
+
+    async fn attempt(&self, region: &str, ask: Ask<'_>) -> StoreSeen {
+        self.0.attempt(region, ask).await
+    }
+
+    async fn evidence(&self, region: &str, trace: &str, within: Duration) -> Evidence {
+        let mut evidence = self.0.evidence(region, trace, within).await;
+        if let Some(decision) = &mut evidence.decision {
+            decision.allowed = region == "us";
+        }
+        evidence
+    }
+
+    async fn until_served(&self, _: &str, _: Duration) {}
+
+    async fn in_force(&self, _: &str) -> Vec<InForce> {
+        Vec::new()
+    }
+
+    fn nonce(&self) -> String {
+        self.0.nonce()
+    }
+}
+
+#[tokio::test]
+async fn who_is_unseen_is_probed_as_a_release_has_it_that_some_have_early() {
+    let store = probe::plan::Store {
+        name: "people".into(),
+        kind: "postgres".into(),
+    };
+    let regions = Regions::from(["eu", "us"].map(|r| (r.to_owned(), vec![store.clone()])));
+    let at_home = |home: &str| Tenant {
+        home: home.into(),
+        regions: [home.to_owned()].into(),
+        ..tenant("acme")
+    };
+    for (early, verdict, home) in [
+        (vec![], Verdict::Unknown, "eu"),
+        (vec![at_home("eu"), tenant("other")], Verdict::Unknown, "eu"),
+        (vec![at_home("us")], Verdict::Pass, "us"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = journal(directory.path());
+        let due = Directory {
+            tenants: vec![at_home("eu")],
+            revision: "r-1".into(),
+            early,
+        };
+        let known = due.clone();
+        let again = || Ok(known.clone());
+        let (world, regions, now) = (Split::default(), regions.clone(), hour(0));
+        let proofs = probe(&config(), world, due, again, regions, now, &mut journal).await;
+        let proofs = proofs.unwrap();
+        assert_eq!(proofs.len(), 1);
+        let statement = &proofs[0].statement;
+        let seen = (statement.verdict, &*statement.writes.src);
+        assert_eq!(seen, (verdict, home), "{:?}", statement.findings);
     }
 }

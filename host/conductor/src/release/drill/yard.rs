@@ -15,17 +15,20 @@ use tokio::process::Command;
 const PEOPLE: [&str; 2] = ["ann", "bob"];
 const SIGNER: &str = "ci";
 
-/// A release gets to a tenth first, then to half, and is watched for some seconds. How long gateways take is
-/// nothing to judge by where three regions share a machine with what else it does.
+/// A release gets to a tenth of one region first, then to half of another as well, and is watched for some
+/// seconds. A region has one gateway and one sidecar here: a share of them is both. How long gateways
+/// take is nothing to judge by where three regions share a machine with what else it does.
 const PLAN: &str = "\
 [[steps]]
 percent = 10
+regions = [\"eu\"]
 hold_s = 3
 min_requests = 40
 give_up_s = 90
 
 [[steps]]
 percent = 50
+regions = [\"eu\", \"us\"]
 hold_s = 3
 min_requests = 80
 give_up_s = 90
