@@ -2,7 +2,8 @@
 //!
 //! A gateway's line is put to it as an event of OPA's form: `decision_id`, `labels` (`id`, `region`),
 //! `path`, `timestamp`, `input` (the line, with the filters' records as objects under `decision` and
-//! `residency`) and `result` (`outcome`, `revision`, `masked`). What is kept is the line after that.
+//! `residency`, a guard's under `egress`) and `result` (`outcome`, `revision`, `masked`). What is kept is
+//! the line after that.
 
 use std::path::{Path, PathBuf};
 
@@ -81,7 +82,7 @@ impl MaskPolicy {
         };
         let mut event = match record.kind {
             Kind::Opa => line,
-            Kind::Gateway | Kind::Undecided => event(&record, line),
+            Kind::Gateway | Kind::Undecided | Kind::Guard => event(&record, line),
         };
         let rules = match self.rules(&event) {
             Ok(Some(rules)) => rules,
@@ -98,7 +99,7 @@ impl MaskPolicy {
                 line: Value::Object(event).to_string(),
                 ..record
             },
-            Kind::Gateway | Kind::Undecided => line_of(record, event),
+            Kind::Gateway | Kind::Undecided | Kind::Guard => line_of(record, event),
         })
     }
 
@@ -117,11 +118,14 @@ impl MaskPolicy {
     }
 }
 
-const RECORDS: [&str; 2] = ["decision", "residency"];
+const RECORDS: [&str; 3] = ["decision", "residency", "egress"];
 
-/// A gateway's line as an event.
+/// A gateway's or sidecar's line as an event.
 fn event(record: &Record, mut line: Map<String, Value>) -> Map<String, Value> {
-    let mut path = "ig/residency/decision";
+    let mut path = match record.kind {
+        Kind::Guard => "ig/egress/decision",
+        _ => "ig/residency/decision",
+    };
     for name in RECORDS {
         let text = line.get(name).and_then(Value::as_str);
         if let Some(object) = text.and_then(|t| serde_json::from_str::<Map<_, _>>(t).ok()) {
@@ -150,7 +154,7 @@ fn line_of(record: Record, mut event: Map<String, Value>) -> Record {
     let input = event.remove("input");
     let tenant = input.as_ref().and_then(|input| {
         let of = |name: &str| tenant(input.get(name));
-        of("decision").or_else(|| of("residency"))
+        RECORDS.iter().find_map(|name| of(name))
     });
     let mut line = match input {
         Some(Value::Object(line)) => line,

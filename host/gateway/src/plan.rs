@@ -18,7 +18,7 @@ mod listener;
 mod local_reply;
 pub(crate) mod regional;
 pub(crate) mod route;
-mod tracing;
+pub(crate) mod tracing;
 
 pub use filter::{DENY_ALL_TYPE_URL, WASM_TYPE_URL};
 

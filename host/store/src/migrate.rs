@@ -6,7 +6,8 @@ use crate::error::{StoreError, failed};
 use crate::pool::{Pool, Store};
 
 /// `BYTES` and `SERIAL` stand for what each database calls them.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE decisions (
     seq SERIAL,
     id BYTES NOT NULL,
@@ -69,7 +70,13 @@ CREATE TABLE node_status (
     time_ms BIGINT NOT NULL,
     status TEXT NOT NULL
 );
-"];
+",
+    // The decisions of guards.
+    "
+ALTER TABLE decisions ADD COLUMN store TEXT;
+ALTER TABLE decisions ADD COLUMN store_region TEXT;
+",
+];
 
 /// The name of the lock that migrations hold in PostgreSQL.
 const LOCK: i64 = 0x006d_6165_7374_726f;

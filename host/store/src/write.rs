@@ -7,8 +7,8 @@ use crate::pool::{Pool, Store, writing};
 use crate::record::{Batch, Committed, Decision, key, text};
 
 const COLUMNS: &str = "id, kind, beside, time_ms, node, revision, tenant, outcome, response_code, \
-                       duration_ms, own_us, masked, line";
-const WIDTH: usize = 13;
+                       duration_ms, own_us, masked, store, store_region, line";
+const WIDTH: usize = 15;
 
 /// Rows of one statement. Few sizes, so that each is prepared once.
 const ROWS: [usize; 4] = [128, 32, 8, 1];
@@ -175,6 +175,8 @@ async fn sqlite(
                     .bind(d.duration_ms)
                     .bind(d.own_us)
                     .bind(d.masked)
+                    .bind(d.store.as_deref().map(text))
+                    .bind(d.store_region.as_deref().map(text))
                     .bind(d.line.as_str());
             }
             stored += query.execute(&mut *connection).await?.rows_affected();
@@ -208,7 +210,7 @@ async fn postgres(
     let sql = format!(
         "INSERT INTO decisions ({COLUMNS}) SELECT * FROM UNNEST($1::bytea[], $2::bigint[], \
          $3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], \
-         $10::bigint[], $11::bigint[], $12::bigint[], $13::text[]) ON CONFLICT (id, kind) DO NOTHING"
+         $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::text[]) ON CONFLICT (id, kind) DO NOTHING"
     );
     let ids: Vec<Vec<u8>> = sorted.iter().map(|(key, _)| key.clone()).collect();
     let done = sqlx::query(AssertSqlSafe(sql))
@@ -224,6 +226,8 @@ async fn postgres(
         .bind(column!(d => d.duration_ms))
         .bind(column!(d => d.own_us))
         .bind(column!(d => d.masked))
+        .bind(column!(d => d.store.as_deref().map(|t| text(t).into_owned())))
+        .bind(column!(d => d.store_region.as_deref().map(|t| text(t).into_owned())))
         .bind(column!(d => text(&d.line).into_owned()))
         .execute(connection)
         .await?;

@@ -10,7 +10,7 @@ use std::path::Path;
 use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::access_loggers::grpc::v3::{
-    CommonGrpcAccessLogConfig, HttpGrpcAccessLogConfig,
+    CommonGrpcAccessLogConfig, HttpGrpcAccessLogConfig, TcpGrpcAccessLogConfig,
 };
 use envoy_types::pb::envoy::r#type::tracing::v3::{CustomTag, custom_tag};
 use envoy_types::pb::google::protobuf::{Any, Value, value::Kind};
@@ -58,26 +58,37 @@ const FIELDS: [(&str, &str); 26] = [
 ];
 
 /// The name of the cluster of the access log service, and of the log.
-pub(super) const SERVICE: &str = "decisions";
+pub(crate) const SERVICE: &str = "decisions";
 
 /// The logs of a gateway: the file, and the service if there is one.
 pub(super) fn access_logs(spec: &GatewaySpec) -> Vec<accesslog::AccessLog> {
     let constants = [("region", spec.region.as_str())];
     let mut logs = vec![file(&spec.access_log, &FIELDS, &constants)];
     if spec.access_log_service.is_some() {
-        logs.push(service(&constants));
+        logs.push(service(Entries::Http, &FIELDS, &constants));
     }
     logs
 }
 
+/// What is logged to the service: a request or a connection each.
+#[derive(Clone, Copy)]
+pub(crate) enum Entries {
+    Http,
+    Tcp,
+}
+
 /// The same by Envoy's gRPC access log service: what is a key of the line in the file is a custom tag of the
 /// entry.
-fn service(constants: &[(&str, &str)]) -> accesslog::AccessLog {
+pub(crate) fn service(
+    entries: Entries,
+    commands: &[(&str, &str)],
+    constants: &[(&str, &str)],
+) -> accesslog::AccessLog {
     let tag = |key: &str, r#type| CustomTag {
         tag: key.to_owned(),
         r#type: Some(r#type),
     };
-    let commands = FIELDS
+    let commands = commands
         .iter()
         .map(|&(key, command)| tag(key, custom_tag::Type::Value(command.to_owned())));
     let literals = constants.iter().map(|&(key, value)| {
@@ -91,26 +102,34 @@ fn service(constants: &[(&str, &str)]) -> accesslog::AccessLog {
         cluster_name: SERVICE.to_owned(),
         ..Default::default()
     };
-    let config = HttpGrpcAccessLogConfig {
-        common_config: Some(CommonGrpcAccessLogConfig {
-            log_name: SERVICE.to_owned(),
-            transport_api_version: core::ApiVersion::V3 as i32,
-            grpc_service: Some(core::GrpcService {
-                target_specifier: Some(core::grpc_service::TargetSpecifier::EnvoyGrpc(server)),
-                ..Default::default()
-            }),
-            buffer_flush_interval: millis(250),
-            buffer_size_bytes: uint(64 * 1024),
-            custom_tags: commands.chain(literals).collect(),
+    let common_config = Some(CommonGrpcAccessLogConfig {
+        log_name: SERVICE.to_owned(),
+        transport_api_version: core::ApiVersion::V3 as i32,
+        grpc_service: Some(core::GrpcService {
+            target_specifier: Some(core::grpc_service::TargetSpecifier::EnvoyGrpc(server)),
             ..Default::default()
         }),
+        buffer_flush_interval: millis(250),
+        buffer_size_bytes: uint(64 * 1024),
+        custom_tags: commands.chain(literals).collect(),
         ..Default::default()
+    });
+    let (name, config) = match entries {
+        Entries::Http => (
+            "envoy.access_loggers.http_grpc",
+            pack_any(HttpGrpcAccessLogConfig {
+                common_config,
+                ..Default::default()
+            }),
+        ),
+        Entries::Tcp => (
+            "envoy.access_loggers.tcp_grpc",
+            pack_any(TcpGrpcAccessLogConfig { common_config }),
+        ),
     };
     accesslog::AccessLog {
-        name: "envoy.access_loggers.http_grpc".to_owned(),
-        config_type: Some(accesslog::access_log::ConfigType::TypedConfig(pack_any(
-            config,
-        ))),
+        name: name.to_owned(),
+        config_type: Some(accesslog::access_log::ConfigType::TypedConfig(config)),
         ..Default::default()
     }
 }
