@@ -67,11 +67,10 @@ impl MaskPolicy {
             });
         }
         let data = json!({});
-        let document = Document::load(&PolicySource { modules, data }).map_err(|source| {
-            DecisionsError::Mask {
-                path: path.to_owned(),
-                source,
-            }
+        let document = Document::load(&PolicySource { modules, data }, &[MASK, DROP]);
+        let document = document.map_err(|source| DecisionsError::Mask {
+            path: path.to_owned(),
+            source,
         })?;
         Ok(Self { document })
     }
@@ -80,10 +79,11 @@ impl MaskPolicy {
         let Ok(Value::Object(line)) = serde_json::from_str(&record.line) else {
             return Kept::Failed(without_input(record, "the line is no object"));
         };
-        let mut event = match record.kind {
+        let event = match record.kind {
             Kind::Opa => line,
             Kind::Gateway | Kind::Undecided | Kind::Guard => event(&record, line),
         };
+        let event = Value::Object(event);
         let rules = match self.rules(&event) {
             Ok(Some(rules)) => rules,
             Ok(None) => return Kept::Dropped,
@@ -92,6 +92,9 @@ impl MaskPolicy {
         if rules.is_empty() {
             return Kept::Masked(record);
         }
+        let Value::Object(mut event) = event else {
+            return Kept::Failed(without_input(record, "the event is no object"));
+        };
         pointer::apply(&rules, &mut event);
         Kept::Masked(match record.kind {
             Kind::Opa => Record {
@@ -104,13 +107,14 @@ impl MaskPolicy {
     }
 
     /// The rules for an event; nothing if it is dropped.
-    fn rules(&mut self, event: &Map<String, Value>) -> Result<Option<Vec<pointer::Rule>>, String> {
-        let event = serde_json::to_string(event).map_err(|e| e.to_string())?;
-        let dropped = self.document.value(DROP, &event);
+    fn rules(&mut self, event: &Value) -> Result<Option<Vec<pointer::Rule>>, String> {
+        let input = self.document.set_input(event);
+        input.map_err(|e| e.to_string())?;
+        let dropped = self.document.value(DROP);
         if dropped.map_err(|e| e.to_string())? == Some(Value::Bool(true)) {
             return Ok(None);
         }
-        match self.document.value(MASK, &event) {
+        match self.document.value(MASK) {
             Ok(Some(mask)) => pointer::rules(&mask).map(Some),
             Ok(None) => Ok(Some(Vec::new())),
             Err(error) => Err(error.to_string()),

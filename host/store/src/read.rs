@@ -143,9 +143,10 @@ impl Store {
     pub async fn decision(&self, id: &str) -> Result<Option<Stored>, StoreError> {
         let row: Option<Row> = reading!(self, pool => {
             let mut query = QueryBuilder::new(SELECT);
-            query.push(" WHERE id = ").push_bind(key(id));
+            // SQLite finds it in the index alone, the newest first.
+            query.push(" WHERE seq = (SELECT seq FROM decisions WHERE id = ").push_bind(key(id));
             query.push(" OR beside = ").push_bind(key(id));
-            query.push(" ORDER BY time_ms DESC, seq DESC LIMIT 1");
+            query.push(" ORDER BY time_ms DESC, seq DESC LIMIT 1)");
             query.build_query_as().fetch_optional(pool).await
         })
         .map_err(failed("find a decision"))?;

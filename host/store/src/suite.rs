@@ -47,7 +47,7 @@ fn guarded(number: u64, outcome: &str) -> Decision {
     }
 }
 
-fn batch(numbers: std::ops::Range<u64>) -> Batch {
+pub(crate) fn batch(numbers: std::ops::Range<u64>) -> Batch {
     Batch {
         source: "access.log".to_owned(),
         lines: numbers.end - numbers.start,

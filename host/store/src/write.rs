@@ -165,7 +165,8 @@ async fn sqlite(
                 query = query
                     .bind(key(&d.id))
                     .bind(d.kind.number())
-                    .bind(d.beside.as_deref().map(key))
+                    // In the unique index nothing would be unlike itself.
+                    .bind(d.beside.as_deref().map(key).unwrap_or_default())
                     .bind(d.time_ms)
                     .bind(text(&d.node))
                     .bind(text(&d.revision))
@@ -189,7 +190,7 @@ async fn sqlite(
 fn insert(rows: usize) -> String {
     let row = format!("({})", ["?"; WIDTH].join(","));
     let values = vec![row.as_str(); rows].join(",");
-    format!("INSERT INTO decisions ({COLUMNS}) VALUES {values} ON CONFLICT (id, kind) DO NOTHING")
+    format!("INSERT INTO decisions ({COLUMNS}) VALUES {values} ON CONFLICT DO NOTHING")
 }
 
 async fn postgres(

@@ -17,6 +17,24 @@ fn record(stored: &Value) -> Value {
     serde_json::from_str(line.as_str().unwrap_or("null")).unwrap()
 }
 
+#[tokio::test]
+async fn a_log_that_nobody_receives_is_not_streamed() {
+    let world = World::new();
+    let config = std::fs::read_to_string(world.at("conductor.toml")).unwrap();
+    let receives = config
+        .lines()
+        .filter(|line| !line.starts_with("grpc_listen"));
+    let without: Vec<&str> = receives.collect();
+    std::fs::write(world.at("without.toml"), without.join("\n")).unwrap();
+    let said = world.refuses("serve --check-config --config without.toml");
+    assert!(
+        said.contains(
+            "the sidecar of region `eu`: `access_log_service` needs `decisions.grpc_listen`"
+        ),
+        "{said}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn guards_decisions_are_stored_once_told_and_judged() {
     let world = World::new();

@@ -213,6 +213,14 @@ endpoints = [{{ address = "{store}" }}]
         String::from_utf8(ran.stdout).unwrap()
     }
 
+    /// Runs a command that has to be refused, and returns why.
+    pub fn refuses(&self, line: &str) -> String {
+        let ran = self.command(line).output().expect("the conductor starts");
+        let errors = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(2), "{line}: {errors}");
+        errors.into_owned()
+    }
+
     /// Sends what is in the policies on its way, as the release of this number.
     pub fn release(&self, number: u64, extra: &[&str]) {
         let by = |name: &str| format!("--config conductor.toml --by {name} --key {name}.pem");
