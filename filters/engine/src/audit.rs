@@ -99,7 +99,8 @@ pub enum Outcome {
     Denied,
     /// The upstream gave no response: the proxy answered in its place.
     Unavailable,
-    /// The response could not be masked, and was withheld or cut off.
+    /// The response could not be masked, and was withheld or cut off; or a guard could decide nothing, or its
+    /// store did not speak its protocol.
     Failed,
 }
 

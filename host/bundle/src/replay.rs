@@ -91,6 +91,8 @@ pub struct Comparison {
     pub unreadable_because: BTreeMap<String, u64>,
     /// Requests that no policy was asked about: refused before, or on a path without filters.
     pub unasked: u64,
+    /// Decisions of guards: a record does not hold all that `ig.egress` is asked by.
+    pub guards: u64,
     /// How many different questions that were.
     pub questions: u64,
 }
@@ -121,6 +123,10 @@ pub fn compare(
             Recorded::Decision(facts) => facts,
             Recorded::Unasked => {
                 compared.unasked += 1;
+                continue;
+            }
+            Recorded::Guard => {
+                compared.guards += 1;
                 continue;
             }
             Recorded::Unreadable(reason) => {

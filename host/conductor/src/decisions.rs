@@ -24,7 +24,7 @@ pub(crate) struct DecisionsArgs {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Reads the gateways' access logs on this machine, and those that the configuration names, into the
+    /// Reads the gateways' and sidecars' access logs on this machine, and those that the configuration names, into the
     /// store.
     ///
     /// `conductor serve` does the same beside serving; this is for machines on which only gateways are,
@@ -71,9 +71,9 @@ pub(crate) async fn run(args: &DecisionsArgs) -> anyhow::Result<End> {
     let mut tasks = JoinSet::new();
     if !args.once {
         let here = |log: &String| sources.iter().any(|s| s.display().to_string() == *log);
-        let mut gateways = ingest::gateways(&config);
-        gateways.retain(|(log, _)| here(log));
-        let looking = ingest::look_after(sink.clone(), gateways, over.clone());
+        let mut writers = ingest::writers(&config);
+        writers.retain(|(log, _)| here(log));
+        let looking = ingest::look_after(sink.clone(), writers, over.clone());
         tasks.spawn(async {
             looking.await;
             Ok(())

@@ -251,16 +251,16 @@ pub fn spec(
             sampling_percent: traces.sampling_percent,
         }),
         access_log: gateway.access_log.clone(),
-        access_log_service: config
-            .decisions
-            .grpc_listen
-            .filter(|_| gateway.access_log_service)
-            .map(|listen| {
-                let advertised = config.advertise.decisions.clone();
-                advertised.unwrap_or_else(|| listen.into())
-            }),
+        access_log_service: access_log_service(config, gateway.access_log_service),
         limits: gateway.limits.clone(),
     })
+}
+
+/// Where access logs are streamed to, by an Envoy that does.
+fn access_log_service(config: &Config, streams: bool) -> Option<HostPort> {
+    let listen = config.decisions.grpc_listen.filter(|_| streams)?;
+    let advertised = config.advertise.decisions.clone();
+    Some(advertised.unwrap_or_else(|| listen.into()))
 }
 
 /// How masking filters see probes, if there are agents: what is sent says where a sentinel is, and there

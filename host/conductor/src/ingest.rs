@@ -1,4 +1,4 @@
-//! Decisions into the store: the logs of the gateways, what they stream, what OPAs send; and what is
+//! Decisions into the store: the logs of gateways and sidecars, what they stream, what OPAs send; and what is
 //! wrong with that.
 
 mod convert;
@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::config::{Config, Gateway};
+use crate::config::Config;
 use crate::peers;
 
 pub use http::router;
@@ -38,8 +38,8 @@ pub use sink::StoreSink;
 pub struct Ingest {
     config: DecisionsConfig,
     sources: Vec<PathBuf>,
-    /// The gateways' logs and administration ports.
-    gateways: Vec<(String, SocketAddr)>,
+    /// The gateways' and sidecars' logs and administration ports.
+    writers: Vec<(String, SocketAddr)>,
     mask: Option<MaskPolicy>,
     sink: StoreSink,
     opa: Option<Port>,
@@ -89,11 +89,13 @@ pub fn mask(config: &Config) -> anyhow::Result<Option<MaskPolicy>> {
     mask.transpose().context("`decisions.mask` can't be used")
 }
 
-/// The logs that are read: those of the gateways that are on this machine, and those that are named.
+/// The logs that are read: those of the gateways and sidecars that are on this machine, and those that are
+/// named.
 pub fn sources(config: &Config) -> Vec<PathBuf> {
     let mut sources: Vec<PathBuf> = Vec::new();
-    let logs = config.gateways.iter().map(|gateway| &gateway.access_log);
-    for path in logs.chain(&config.decisions.sources) {
+    let gateways = config.gateways.iter().map(|gateway| &gateway.access_log);
+    let sidecars = config.sidecars.iter().map(|sidecar| &sidecar.access_log);
+    for path in gateways.chain(sidecars).chain(&config.decisions.sources) {
         // A log that is a pipe or a terminal is another's to read, as is one whose directory only the
         // gateway's machine knows.
         let file = std::fs::metadata(path).map_or(true, |m| m.is_file());
@@ -107,22 +109,24 @@ pub fn sources(config: &Config) -> Vec<PathBuf> {
     sources
 }
 
-/// What the gateways' Envoys themselves say is missing, until `over` is true.
+/// What the Envoys themselves say is missing, until `over` is true.
 pub async fn look_after(
     sink: StoreSink,
-    gateways: Vec<(String, SocketAddr)>,
+    writers: Vec<(String, SocketAddr)>,
     over: watch::Receiver<bool>,
 ) {
     tokio::join!(
-        drops::look(sink.clone(), gateways.clone(), over.clone()),
-        starts::look(sink, gateways, over),
+        drops::look(sink.clone(), writers.clone(), over.clone()),
+        starts::look(sink, writers, over),
     );
 }
 
-/// The gateways' logs and administration ports.
-pub fn gateways(config: &Config) -> Vec<(String, SocketAddr)> {
-    let of = |gateway: &Gateway| (gateway.access_log.display().to_string(), gateway.admin);
-    config.gateways.iter().map(of).collect()
+/// Who writes logs, and where Envoys tell what they dropped of them.
+pub fn writers(config: &Config) -> Vec<(String, SocketAddr)> {
+    let gateways = config.gateways.iter().map(|g| (&g.access_log, g.admin));
+    let sidecars = config.sidecars.iter().map(|s| (&s.access_log, s.admin));
+    let of = |(log, admin): (&PathBuf, _)| (log.display().to_string(), admin);
+    gateways.chain(sidecars).map(of).collect()
 }
 
 impl Ingest {
@@ -150,8 +154,8 @@ impl Ingest {
                 true => sources(config),
                 false => Vec::new(),
             },
-            gateways: match config.decisions.ingest {
-                true => gateways(config),
+            writers: match config.decisions.ingest {
+                true => writers(config),
                 false => Vec::new(),
             },
             mask: mask(config)?,
@@ -225,7 +229,7 @@ impl Ingest {
             over.clone(),
         ));
         tasks.spawn(upkeep::look(self.sink.clone(), over.clone()));
-        tasks.spawn(look_after(self.sink.clone(), self.gateways, over.clone()));
+        tasks.spawn(look_after(self.sink.clone(), self.writers, over.clone()));
         stop.await;
         let _ = ended.send(true);
         let all = async { while tasks.join_next().await.is_some() {} };

@@ -332,10 +332,17 @@ fn on_a_full_disk_a_command_does_nothing_by_half() {
     world.train();
     disk.fill();
     let said = world.refuses(&release);
-    assert!(said.contains("train/bundles/") && said.contains(full), "{said}");
+    assert!(
+        said.contains("train/bundles/") && said.contains(full),
+        "{said}"
+    );
     assert_eq!(world.train()["records"], 0);
     disk.clear();
-    let bundles = || std::fs::read_dir(world.at("train/bundles")).unwrap().count();
+    let bundles = || {
+        std::fs::read_dir(world.at("train/bundles"))
+            .unwrap()
+            .count()
+    };
     assert_eq!(bundles(), 0, "no half of a bundle is left");
     world.does(&release);
     // Nor a record: what fits into the last page of the file does, and the first that does not, does not.
@@ -356,7 +363,10 @@ fn on_a_full_disk_a_command_does_nothing_by_half() {
     };
     assert_eq!(refused.status.code(), Some(2));
     let said = text(&refused.stderr);
-    assert!(said.contains("records.jsonl") && said.contains(full), "{said}");
+    assert!(
+        said.contains("records.jsonl") && said.contains(full),
+        "{said}"
+    );
     let records = std::fs::read(world.at("train/records.jsonl")).unwrap();
     assert!(records.ends_with(b"\n"), "no half of a record is left");
     assert_eq!(world.train()["records"], 1 + acts);

@@ -1,6 +1,7 @@
-//! Envoy's gRPC access log service (`envoy.service.accesslog.v3`). A gateway puts what it would write into
-//! its file into the custom tags of each entry: the same keys, all as text. Each entry is a message of its
-//! own: a gateway that dies takes none with it that it could have sent.
+//! Envoy's gRPC access log service (`envoy.service.accesslog.v3`). A gateway or sidecar puts what it would
+//! write into its file into the custom tags of each entry, a request's or a connection's: the same keys,
+//! all as text. Each entry is a message of its own: an Envoy that dies takes none with it that it could have
+//! sent.
 //!
 //! The service knows no acknowledgement: what was sent and not stored is lost, and what Envoy could not
 //! send it counts (`access_logs.grpc_access_log.logs_dropped`). While nothing can be stored, nothing is
@@ -12,7 +13,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::data::accesslog::v3::HttpAccessLogEntry;
+use envoy_types::pb::envoy::data::accesslog::v3::AccessLogCommon;
 use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::{
     AccessLogService, AccessLogServiceServer,
 };
@@ -203,10 +204,10 @@ fn take(
     stream: &str,
     at: &mut u64,
 ) -> Result<(), String> {
-    let Some(LogEntries::HttpLogs(entries)) = message.log_entries else {
+    let Some(entries) = message.log_entries else {
         return Ok(());
     };
-    for entry in entries.log_entry {
+    for entry in common(entries) {
         sender.may_say(&[
             (Field::Node, tag(&entry, "node")),
             (Field::Region, tag(&entry, "region")),
@@ -218,15 +219,28 @@ fn take(
 }
 
 /// A custom tag of an entry.
-fn tag<'e>(entry: &'e HttpAccessLogEntry, name: &str) -> Option<&'e str> {
-    let properties = entry.common_properties.as_ref()?;
-    properties.custom_tags.get(name).map(String::as_str)
+fn tag<'e>(entry: &'e Option<AccessLogCommon>, name: &str) -> Option<&'e str> {
+    let tags = &entry.as_ref()?.custom_tags;
+    tags.get(name).map(String::as_str)
+}
+
+/// What requests and connections have in common.
+fn common(entries: LogEntries) -> Vec<Option<AccessLogCommon>> {
+    match entries {
+        LogEntries::HttpLogs(of) => {
+            let entries = of.log_entry.into_iter();
+            entries.map(|entry| entry.common_properties).collect()
+        }
+        LogEntries::TcpLogs(of) => {
+            let entries = of.log_entry.into_iter();
+            entries.map(|entry| entry.common_properties).collect()
+        }
+    }
 }
 
 /// An entry as the line of a file.
-fn line(entry: HttpAccessLogEntry) -> String {
-    let tags: BTreeMap<String, String> = entry
-        .common_properties
+fn line(common: Option<AccessLogCommon>) -> String {
+    let tags: BTreeMap<String, String> = common
         .map(|properties| properties.custom_tags.into_iter().collect())
         .unwrap_or_default();
     let line: Map<String, Value> = tags
@@ -247,7 +261,10 @@ fn line(entry: HttpAccessLogEntry) -> String {
 
 #[cfg(test)]
 mod tests {
-    use envoy_types::pb::envoy::data::accesslog::v3::AccessLogCommon;
+    use envoy_types::pb::envoy::data::accesslog::v3::{HttpAccessLogEntry, TcpAccessLogEntry};
+    use envoy_types::pb::envoy::service::accesslog::v3::stream_access_logs_message::{
+        HttpAccessLogEntries, TcpAccessLogEntries,
+    };
 
     use super::*;
 
@@ -260,17 +277,29 @@ mod tests {
             ("bytes_sent", "-"),
         ];
         let tags = tags.map(|(k, v)| (k.to_owned(), v.to_owned()));
-        let entry = HttpAccessLogEntry {
-            common_properties: Some(AccessLogCommon {
-                custom_tags: tags.into(),
-                ..Default::default()
-            }),
+        let properties = Some(AccessLogCommon {
+            custom_tags: tags.into(),
+            ..Default::default()
+        });
+        let request = HttpAccessLogEntry {
+            common_properties: properties.clone(),
             ..Default::default()
         };
-        assert_eq!(
-            line(entry),
-            r#"{"bytes_sent":"-","duration_ms":12,"path":"/7","route":null}"#
-        );
-        assert_eq!(line(HttpAccessLogEntry::default()), "{}");
+        let connection = TcpAccessLogEntry {
+            common_properties: properties,
+            ..Default::default()
+        };
+        for entries in [
+            LogEntries::HttpLogs(HttpAccessLogEntries {
+                log_entry: vec![request, HttpAccessLogEntry::default()],
+            }),
+            LogEntries::TcpLogs(TcpAccessLogEntries {
+                log_entry: vec![connection, TcpAccessLogEntry::default()],
+            }),
+        ] {
+            let lines: Vec<String> = common(entries).into_iter().map(line).collect();
+            let first = r#"{"bytes_sent":"-","duration_ms":12,"path":"/7","route":null}"#;
+            assert_eq!(lines, [first, "{}"]);
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! A line of a gateway's access log. The filters' records stand in it as texts that are JSON themselves.
+//! A line of an access log: a gateway's, or a sidecar's. The filters' records stand in it as texts that are
+//! JSON themselves.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -40,7 +41,8 @@ pub fn read(line: &[u8]) -> Line {
             let begins = memchr::memmem::find_iter(line, b"{\"").filter(|&at| at > 0);
             for torn in begins.take(TRIES) {
                 if let Some(Ok(Some(record))) = line.get(torn..).map(parse)
-                    && record.kind == Kind::Gateway
+                    && matches!(record.kind, Kind::Gateway | Kind::Guard)
+                    && !record.revision.is_empty()
                 {
                     return Line::Behind { torn, record };
                 }
@@ -56,6 +58,16 @@ struct Access<'a> {
     decision: Text<'a>,
     #[serde(borrow, default)]
     residency: Text<'a>,
+    #[serde(borrow, default)]
+    egress: Text<'a>,
+    /// A sidecar's line names the listener, which is the store's name.
+    #[serde(borrow, default)]
+    listener: Text<'a>,
+    #[serde(borrow, default)]
+    store_region: Text<'a>,
+    /// Why a connection was ended, where it was not by one of its ends.
+    #[serde(borrow, default)]
+    termination: Text<'a>,
     #[serde(borrow, default)]
     time: Text<'a>,
     #[serde(borrow, default)]
@@ -100,6 +112,29 @@ struct Residency<'a> {
     revision: Cow<'a, str>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Egress<'a> {
+    #[serde(borrow)]
+    decision_id: Cow<'a, str>,
+    #[serde(borrow)]
+    outcome: Cow<'a, str>,
+    #[serde(borrow, default)]
+    tenant: Text<'a>,
+    #[serde(borrow)]
+    revision: Cow<'a, str>,
+    #[serde(borrow, default)]
+    region_dst: Text<'a>,
+    #[serde(borrow)]
+    store: EgressStore<'a>,
+}
+
+#[derive(Deserialize)]
+struct EgressStore<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
 fn parse(line: &[u8]) -> Result<Option<Record>, String> {
     let line = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
     // A list would be taken for the fields of an object in their order.
@@ -115,6 +150,10 @@ fn parse(line: &[u8]) -> Result<Option<Record>, String> {
     };
     let residency: Option<Residency<'_>> = match access.residency.some() {
         Some(text) => Some(serde_json::from_str(text).map_err(wrong("residency"))?),
+        None => None,
+    };
+    let egress: Option<Egress<'_>> = match access.egress.some() {
+        Some(text) => Some(serde_json::from_str(text).map_err(wrong("a guard"))?),
         None => None,
     };
     let time_ms = || {
@@ -138,9 +177,30 @@ fn parse(line: &[u8]) -> Result<Option<Record>, String> {
             .zip(access.own_after_us.0)
             .map(|(a, b)| a.saturating_add(b)),
         masked: 0,
+        store: None,
+        store_region: None,
         line: String::new(),
     };
     match (masking, residency) {
+        (None, None) if egress.is_some() || access.listener.some().is_some() => {
+            record.kind = Kind::Guard;
+            match egress {
+                Some(egress) => {
+                    record.tenant = owned(&egress.tenant);
+                    record.store_region = owned(&egress.region_dst);
+                    record.id = egress.decision_id.into_owned();
+                    record.outcome = egress.outcome.into_owned();
+                    record.revision = egress.revision.into_owned();
+                    record.store = Some(egress.store.name.into_owned());
+                }
+                None if is_unguarded(&access) => {
+                    record.store = owned(&access.listener);
+                    record.store_region = owned(&access.store_region);
+                    record.id = made_up(&access, line);
+                }
+                None => return Ok(None),
+            }
+        }
         (Some(masking), residency) => {
             record.tenant = owned(&masking.tenant);
             record.masked = masking.counts.0;
@@ -157,17 +217,29 @@ fn parse(line: &[u8]) -> Result<Option<Record>, String> {
         }
         (None, None) if record.response_code.is_some_and(|code| code >= 500) => {
             record.kind = Kind::Undecided;
-            // The same request has the same id whether a file or a stream tells it.
-            let request = access.request_id.some().unwrap_or(line);
-            let time = access.time.some().unwrap_or_default();
-            let digest = Sha256::digest(format!("{} {time} {request}", record.node));
-            record.id = digest.iter().map(|b| format!("{b:02x}")).collect();
+            record.id = made_up(&access, line);
         }
         (None, None) => return Ok(None),
     }
     record.time_ms = time_ms()?;
     record.line = line.to_owned();
     Ok(Some(record))
+}
+
+/// The same request has the same id whether a file or a stream tells it.
+fn made_up(access: &Access<'_>, line: &str) -> String {
+    let node = access.node.some().unwrap_or_default();
+    let time = access.time.some().unwrap_or_default();
+    let request = access.request_id.some().unwrap_or(line);
+    let digest = Sha256::digest(format!("{node} {time} {request}"));
+    digest.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Whether a sidecar ended something on which no guard decided: what denies in the place of a guard that is
+/// not there answers with 403 or ends the connection.
+fn is_unguarded(access: &Access<'_>) -> bool {
+    let code = access.response_code.0;
+    code.is_some_and(|code| code == 403 || code >= 500) || access.termination.some().is_some()
 }
 
 fn owned(text: &Text<'_>) -> Option<String> {
@@ -378,6 +450,87 @@ pub(crate) mod tests {
             panic!()
         };
         assert_eq!(kept.id, again.id);
+    }
+
+    pub fn egress(id: &str) -> Value {
+        json!({"decisionId": id, "outcome": "denied", "tenant": "acme", "home": "eu",
+            "regionSrc": "eu", "regionDst": "us", "store": {"kind": "s3", "name": "objects",
+            "object": "data-acme"}, "operation": "read", "context": "dec_0", "revision": "r-1+3",
+            "reason": "the store is in another region", "code": "CROSS_REGION"})
+    }
+
+    /// A sidecar's line about an HTTP store, or about a connection.
+    pub fn sidecar(egress: Option<Value>, code: Option<u16>) -> Value {
+        json!({"bytes_received": 3, "duration_ms": 4, "egress": egress.map(|e| e.to_string()),
+            "listener": "objects", "node": "sidecar-eu-7", "region": "eu", "response_code": code,
+            "store_region": "eu", "time": "2026-11-27T17:00:00.123Z", "upstream_cluster": null})
+    }
+
+    #[test]
+    fn a_guards_decision_is_one_of_its_own_kind() {
+        for code in [Some(403), None] {
+            let text = line(&sidecar(Some(egress("dec_5")), code));
+            let Line::Record(guard) = read(&text) else {
+                panic!("{text:?}")
+            };
+            assert_eq!((guard.kind, guard.id.as_str()), (Kind::Guard, "dec_5"));
+            assert_eq!(
+                (guard.outcome.as_str(), guard.revision.as_str()),
+                ("denied", "r-1+3")
+            );
+            assert_eq!(
+                (guard.store.as_deref(), guard.store_region.as_deref()),
+                (Some("objects"), Some("us"))
+            );
+            assert_eq!(
+                (guard.tenant.as_deref(), guard.node.as_str()),
+                (Some("acme"), "sidecar-eu-7")
+            );
+            assert_eq!(
+                (guard.response_code, guard.duration_ms),
+                (code.map(i64::from), Some(4))
+            );
+            assert_eq!(guard.line.as_bytes(), text);
+        }
+        let broken = json!({"decisionId": "dec_5", "outcome": "denied", "revision": "r-1"});
+        let Line::Malformed(why) = read(&line(&sidecar(Some(broken), None))) else {
+            panic!()
+        };
+        assert!(why.contains("record of a guard"), "{why}");
+    }
+
+    #[test]
+    fn where_no_guard_decided_only_what_was_refused_is_kept() {
+        let ended = |termination: Value| {
+            let mut line = sidecar(None, None);
+            line["termination"] = termination;
+            line
+        };
+        for (value, kept) in [
+            (sidecar(None, None), false),
+            (sidecar(None, Some(400)), false),
+            (sidecar(None, Some(403)), true),
+            (sidecar(None, Some(503)), true),
+            (ended(json!(null)), false),
+            (ended(json!("-")), false),
+            (
+                ended(json!("rbac_access_denied_matched_policy[none]")),
+                true,
+            ),
+        ] {
+            match (read(&line(&value)), kept) {
+                (Line::Undecided, false) => {}
+                (Line::Record(record), true) => {
+                    assert_eq!((record.kind, record.id.len()), (Kind::Guard, 64));
+                    assert_eq!(
+                        (record.outcome.as_str(), record.revision.as_str()),
+                        ("", "")
+                    );
+                    assert_eq!(record.store.as_deref(), Some("objects"));
+                }
+                other => panic!("{value}: {other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! A gateway's line is put to it as an event of OPA's form: `decision_id`, `labels` (`id`, `region`),
 //! `path`, `timestamp`, `input` (the line, with the filters' records as objects under `decision` and
-//! `residency`) and `result` (`outcome`, `revision`, `masked`). What is kept is the line after that.
+//! `residency`, a guard's under `egress`) and `result` (`outcome`, `revision`, `masked`). What is kept is
+//! the line after that.
 
 use std::path::{Path, PathBuf};
 
@@ -66,11 +67,10 @@ impl MaskPolicy {
             });
         }
         let data = json!({});
-        let document = Document::load(&PolicySource { modules, data }).map_err(|source| {
-            DecisionsError::Mask {
-                path: path.to_owned(),
-                source,
-            }
+        let document = Document::load(&PolicySource { modules, data }, &[MASK, DROP]);
+        let document = document.map_err(|source| DecisionsError::Mask {
+            path: path.to_owned(),
+            source,
         })?;
         Ok(Self { document })
     }
@@ -79,10 +79,11 @@ impl MaskPolicy {
         let Ok(Value::Object(line)) = serde_json::from_str(&record.line) else {
             return Kept::Failed(without_input(record, "the line is no object"));
         };
-        let mut event = match record.kind {
+        let event = match record.kind {
             Kind::Opa => line,
-            Kind::Gateway | Kind::Undecided => event(&record, line),
+            Kind::Gateway | Kind::Undecided | Kind::Guard => event(&record, line),
         };
+        let event = Value::Object(event);
         let rules = match self.rules(&event) {
             Ok(Some(rules)) => rules,
             Ok(None) => return Kept::Dropped,
@@ -91,6 +92,9 @@ impl MaskPolicy {
         if rules.is_empty() {
             return Kept::Masked(record);
         }
+        let Value::Object(mut event) = event else {
+            return Kept::Failed(without_input(record, "the event is no object"));
+        };
         pointer::apply(&rules, &mut event);
         Kept::Masked(match record.kind {
             Kind::Opa => Record {
@@ -98,18 +102,19 @@ impl MaskPolicy {
                 line: Value::Object(event).to_string(),
                 ..record
             },
-            Kind::Gateway | Kind::Undecided => line_of(record, event),
+            Kind::Gateway | Kind::Undecided | Kind::Guard => line_of(record, event),
         })
     }
 
     /// The rules for an event; nothing if it is dropped.
-    fn rules(&mut self, event: &Map<String, Value>) -> Result<Option<Vec<pointer::Rule>>, String> {
-        let event = serde_json::to_string(event).map_err(|e| e.to_string())?;
-        let dropped = self.document.value(DROP, &event);
+    fn rules(&mut self, event: &Value) -> Result<Option<Vec<pointer::Rule>>, String> {
+        let input = self.document.set_input(event);
+        input.map_err(|e| e.to_string())?;
+        let dropped = self.document.value(DROP);
         if dropped.map_err(|e| e.to_string())? == Some(Value::Bool(true)) {
             return Ok(None);
         }
-        match self.document.value(MASK, &event) {
+        match self.document.value(MASK) {
             Ok(Some(mask)) => pointer::rules(&mask).map(Some),
             Ok(None) => Ok(Some(Vec::new())),
             Err(error) => Err(error.to_string()),
@@ -117,11 +122,14 @@ impl MaskPolicy {
     }
 }
 
-const RECORDS: [&str; 2] = ["decision", "residency"];
+const RECORDS: [&str; 3] = ["decision", "residency", "egress"];
 
-/// A gateway's line as an event.
+/// A gateway's or sidecar's line as an event.
 fn event(record: &Record, mut line: Map<String, Value>) -> Map<String, Value> {
-    let mut path = "ig/residency/decision";
+    let mut path = match record.kind {
+        Kind::Guard => "ig/egress/decision",
+        _ => "ig/residency/decision",
+    };
     for name in RECORDS {
         let text = line.get(name).and_then(Value::as_str);
         if let Some(object) = text.and_then(|t| serde_json::from_str::<Map<_, _>>(t).ok()) {
@@ -150,7 +158,7 @@ fn line_of(record: Record, mut event: Map<String, Value>) -> Record {
     let input = event.remove("input");
     let tenant = input.as_ref().and_then(|input| {
         let of = |name: &str| tenant(input.get(name));
-        of("decision").or_else(|| of("residency"))
+        RECORDS.iter().find_map(|name| of(name))
     });
     let mut line = match input {
         Some(Value::Object(line)) => line,

@@ -227,6 +227,8 @@ fn record(event: Value, sender: &Sender) -> Result<Record, (String, Value)> {
         duration_ms: None,
         own_us: None,
         masked: 0,
+        store: None,
+        store_region: None,
         line: event.to_string(),
     })
 }

@@ -11,13 +11,15 @@ pub enum Kind {
     Undecided,
     /// A decision of an Open Policy Agent.
     Opa,
+    /// A request or connection to a store, at a sidecar.
+    Guard,
 }
 
 /// A decision and the line that told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The decision's id: the masking filter's, or the residency filter's where that one decided alone. Of
-    /// [`Kind::Undecided`], a SHA-256 of node, time and request id.
+    /// The decision's id: the masking filter's, or the residency filter's where that one decided alone; or
+    /// the guard's. Where nobody decided, a SHA-256 of node, time and request id.
     pub id: String,
     /// Its kind.
     pub kind: Kind,
@@ -25,13 +27,13 @@ pub struct Record {
     pub beside: Option<String>,
     /// When the request began, in milliseconds since 1970.
     pub time_ms: i64,
-    /// The gateway's node id, or what labels an OPA.
+    /// The gateway's or sidecar's node id, or what labels an OPA.
     pub node: String,
     /// The policies' revision.
     pub revision: String,
     /// The caller's tenant.
     pub tenant: Option<String>,
-    /// `allowed`, `denied`, `failed`, `incomplete` or `unavailable`; else empty.
+    /// `allowed`, `denied`, `failed`, `incomplete` or `unavailable`; empty where nobody decided.
     pub outcome: String,
     /// The status of the response.
     pub response_code: Option<i64>,
@@ -41,6 +43,10 @@ pub struct Record {
     pub own_us: Option<i64>,
     /// Values that were masked.
     pub masked: i64,
+    /// The store that a guard stands before.
+    pub store: Option<String>,
+    /// The region of that store, or of its bucket or database.
+    pub store_region: Option<String>,
     /// The line, JSON.
     pub line: String,
 }

@@ -10,7 +10,7 @@ use crate::config::DecisionsConfig;
 use crate::error::DecisionsError;
 use crate::follow::{Follower, Step};
 use crate::mask::MaskPolicy;
-use crate::record::Sink;
+use crate::record::{Batch, Sink};
 
 /// Reads a log and stores what is in it, as long as `stop` is false. With `once`: to its present end.
 ///
@@ -29,9 +29,9 @@ pub async fn follow<S: Sink>(
     let source = path.to_string_lossy().into_owned();
     let poll = Duration::from_millis(config.poll_ms.max(1));
     let mut backoff = Backoff::default();
-    let mut follower: Option<Follower> = None;
+    let mut reading: Option<Reading> = None;
     while !*stop.borrow() {
-        let one = round(&path, &source, config, mask.as_ref(), &mut follower, &sink);
+        let one = round(&path, &source, config, mask.as_ref(), &mut reading, &sink);
         let wait = match one.await {
             Ok(more) => {
                 backoff = Backoff::default();
@@ -47,7 +47,7 @@ pub async fn follow<S: Sink>(
             Err(error) if once => return Err(error),
             Err(error) => {
                 // What is stored is the truth: it is asked again.
-                follower = None;
+                reading = None;
                 sink.trouble(&source, Some(&told(&error)));
                 backoff.next()
             }
@@ -58,49 +58,66 @@ pub async fn follow<S: Sink>(
     Ok(())
 }
 
-/// Reads a batch and stores it. Says whether there was any.
+/// How far a log is read.
+struct Reading {
+    follower: Follower,
+    /// What is read and not stored yet.
+    batch: Option<Batch>,
+}
+
+/// Reads a batch while the one before it is stored. Says whether there was any.
 async fn round<S: Sink>(
     path: &Path,
     source: &str,
     config: &DecisionsConfig,
     mask: Option<&MaskPolicy>,
-    follower: &mut Option<Follower>,
+    reading: &mut Option<Reading>,
     sink: &S,
 ) -> Result<bool, DecisionsError> {
-    let mut taken = match follower.take() {
-        Some(follower) => follower,
+    let Reading {
+        mut follower,
+        batch,
+    } = match reading.take() {
+        Some(reading) => reading,
         None => {
             let known = sink
                 .checkpoints(source)
                 .await
                 .map_err(DecisionsError::Sink)?;
-            Follower::new(path, config.max_line_bytes, known)
+            Reading {
+                follower: Follower::new(path, config.max_line_bytes, known),
+                batch: None,
+            }
         }
     };
+    let stores = batch.is_some();
     let mut policy = mask.cloned();
     // Reading and parsing take the processor for a while: not on a thread that serves.
     let stepped = tokio::task::spawn_blocking(move || {
-        let step = taken.step(policy.as_mut(), Instant::now());
-        (taken, step)
+        let step = follower.step(policy.as_mut(), Instant::now());
+        (follower, step)
     });
+    let stored = async {
+        match batch {
+            Some(batch) => sink.commit(batch).await,
+            None => Ok(()),
+        }
+    };
+    let (stepped, stored) = tokio::join!(stepped, stored);
+    // What was read behind a batch that is not stored is read again.
+    stored.map_err(DecisionsError::Sink)?;
     let failed = |source| DecisionsError::File {
         path: path.to_owned(),
         source,
     };
-    let (taken, step) = stepped
-        .await
-        .map_err(|e| failed(std::io::Error::other(e)))?;
-    match step.map_err(failed)? {
-        Step::Idle => {
-            *follower = Some(taken);
-            Ok(false)
-        }
-        Step::Batch(batch) => {
-            sink.commit(*batch).await.map_err(DecisionsError::Sink)?;
-            *follower = Some(taken);
-            Ok(true)
-        }
-    }
+    let (follower, step) = stepped.map_err(|e| failed(std::io::Error::other(e)))?;
+    let batch = match step.map_err(failed)? {
+        Step::Idle => None,
+        Step::Batch(batch) => Some(*batch),
+    };
+    let more = stores || batch.is_some();
+    *reading = Some(Reading { follower, batch });
+    Ok(more)
 }
 
 /// How long is waited after a failure: longer each time, 5 seconds at most.

@@ -62,7 +62,7 @@ pub fn sidecar_bootstrap(spec: &SidecarSpec) -> Result<String, SpecError> {
         admin: spec.admin,
         xds: &spec.xds,
         api: spec.api.as_ref(),
-        decisions: None,
+        decisions: spec.access_log_service.as_ref(),
     });
     Ok(format!("{text}\n{SIDECAR}"))
 }

@@ -19,7 +19,7 @@ mod local_reply;
 mod patch;
 pub(crate) mod regional;
 pub(crate) mod route;
-mod tracing;
+pub(crate) mod tracing;
 
 pub use filter::{DENY_ALL_TYPE_URL, WASM_TYPE_URL};
 pub use patch::patch;

@@ -27,6 +27,34 @@ pub struct Sample {
     pub added_p95_ms: Option<f64>,
 }
 
+/// What guards did under one release in a span of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardSample {
+    /// Requests and connections to stores.
+    pub asked: u64,
+    /// Denied.
+    pub denied: u64,
+    /// Nothing could be decided, or no guard was there.
+    pub failed: u64,
+}
+
+/// What the guards of sidecars did. Sidecars that log nothing leave all at zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guards {
+    /// Under the release, at the step's nodes.
+    pub canary: GuardSample,
+    /// Under the stable release, at the same time and as long before.
+    pub baseline: GuardSample,
+}
+
+impl Guards {
+    fn are_silent(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// All that is known of a release at a step.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +65,9 @@ pub struct Evidence {
     pub canary: Sample,
     /// What the stable release did at the same time and as long before.
     pub baseline: Sample,
+    /// What guards did.
+    #[serde(default, skip_serializing_if = "Guards::are_silent")]
+    pub guards: Guards,
     /// Nodes of the step that have not accepted the release yet, or are not connected.
     pub behind: Vec<String>,
     /// Nodes that refused it, and why.
@@ -115,31 +146,50 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
         ));
     }
     let (canary, baseline) = (&evidence.canary, &evidence.baseline);
-    for (what, limit, bad, usual) in [
+    let (guards, before) = (&evidence.guards.canary, &evidence.guards.baseline);
+    let requests = (canary.requests, baseline.requests);
+    let asked = (guards.asked, before.asked);
+    for (what, limit, (all, all_before), bad, usual) in [
         (
             "responses could not be masked",
             limits.failed,
+            requests,
             canary.failed,
             baseline.failed,
         ),
         (
             "requests were denied",
             limits.denied,
+            requests,
             canary.denied,
             baseline.denied,
         ),
         (
             "answers were server errors",
             limits.server_errors,
+            requests,
             canary.server_errors,
             baseline.server_errors,
         ),
+        (
+            "requests to stores were denied by guards",
+            limits.guards_denied,
+            asked,
+            guards.denied,
+            before.denied,
+        ),
+        (
+            "requests to stores could not be decided by guards",
+            limits.guards_failed,
+            asked,
+            guards.failed,
+            before.failed,
+        ),
     ] {
-        let usual = share(usual, baseline.requests);
-        if bad >= FEW && at_least(bad, canary.requests) > usual + limit / 1000.0 {
+        let usual = share(usual, all_before);
+        if bad >= FEW && at_least(bad, all) > usual + limit / 1000.0 {
             reasons.push(format!(
-                "{bad} of {} {what}, where {:.1} of a thousand are usual and {limit} more allowed",
-                canary.requests,
+                "{bad} of {all} {what}, where {:.1} of a thousand are usual and {limit} more allowed",
                 usual * 1000.0
             ));
         }
@@ -228,6 +278,37 @@ mod tests {
         );
     }
 
+    fn guards() -> Guards {
+        let of = |asked, denied| GuardSample {
+            asked,
+            denied,
+            failed: 0,
+        };
+        Guards {
+            canary: of(100, 10),
+            baseline: of(1_000, 100),
+        }
+    }
+
+    #[test]
+    fn guards_that_do_as_before_or_say_nothing_hold_up_nothing() {
+        assert_eq!(verdict(|e| e.guards = guards()), Verdict::GoOn);
+        // Two are no pattern, and nobody is asked where no store is opened.
+        assert_eq!(
+            verdict(|e| e.guards.canary = GuardSample {
+                asked: 2,
+                denied: 2,
+                failed: 0
+            }),
+            Verdict::GoOn
+        );
+        // Records of before guards were looked at are read, and where they say nothing nothing is written.
+        let silent = serde_json::to_value(Evidence::default()).unwrap();
+        assert!(silent.get("guards").is_none());
+        let read: Evidence = serde_json::from_value(silent).unwrap();
+        assert_eq!(read, Evidence::default());
+    }
+
     #[test]
     fn what_is_not_seen_yet_is_waited_for_and_not_for_ever() {
         for (change, why) in [
@@ -296,6 +377,23 @@ mod tests {
             let reason = withdrawn(|e| {
                 e.elapsed_s = 1;
                 change(e);
+            });
+            assert!(reason.starts_with(why), "{reason}");
+        }
+        for (change, why) in [
+            (
+                Box::new(|g: &mut GuardSample| g.denied = 40) as Box<dyn Fn(&mut GuardSample)>,
+                "40 of 100 requests to stores were denied by guards, where 100.0 of a thousand are usual \
+                 and 20 more",
+            ),
+            (
+                Box::new(|g| g.failed = 5),
+                "5 of 100 requests to stores could not be decided by guards",
+            ),
+        ] {
+            let reason = withdrawn(|e| {
+                e.guards = guards();
+                change(&mut e.guards.canary);
             });
             assert!(reason.starts_with(why), "{reason}");
         }

@@ -60,6 +60,10 @@ pub struct Thresholds {
     /// What the gateway itself adds to a request, its 95th percentile: milliseconds above that of the
     /// stable release.
     pub added_p95_ms: f64,
+    /// Requests and connections to stores that guards denied, of a thousand.
+    pub guards_denied: f64,
+    /// Those on which guards could decide nothing, of a thousand.
+    pub guards_failed: f64,
     /// Nodes that refused it: their number.
     pub refusals: u64,
     /// Decisions that show a coordinate which the stable release masks for the same caller, and that
@@ -74,6 +78,8 @@ impl Default for Thresholds {
             denied: 20.0,
             server_errors: 10.0,
             added_p95_ms: 10.0,
+            guards_denied: 20.0,
+            guards_failed: 1.0,
             refusals: 0,
             loosened: 0,
         }
@@ -165,6 +171,8 @@ impl Plan {
             ("denied", t.denied),
             ("server_errors", t.server_errors),
             ("added_p95_ms", t.added_p95_ms),
+            ("guards_denied", t.guards_denied),
+            ("guards_failed", t.guards_failed),
         ] {
             if !(value.is_finite() && value >= 0.0) {
                 return wrong(format!("thresholds.{name}"), "it must be 0 or more");
@@ -234,6 +242,14 @@ mod tests {
             (
                 r#"{"steps": [{"percent": 50, "hold_s": 1}], "thresholds": {"denied": -1}}"#,
                 "thresholds.denied: ",
+            ),
+            (
+                r#"{"steps": [{"percent": 50, "hold_s": 1}], "thresholds": {"guards_denied": -1}}"#,
+                "thresholds.guards_denied: ",
+            ),
+            (
+                r#"{"steps": [{"percent": 50, "hold_s": 1}], "thresholds": {"guards_failed": -1}}"#,
+                "thresholds.guards_failed: ",
             ),
         ] {
             let error = plan(text).check().expect_err(text).to_string();

@@ -24,4 +24,4 @@ pub use read::{Filter, Listed, Page, Stored};
 pub use record::{
     Batch, Checkpoint, Committed, Counters, Decision, FileId, Gap, GapRow, Kind, NodeStatus,
 };
-pub use tally::Tally;
+pub use tally::{Decider, Tally};

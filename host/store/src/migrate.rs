@@ -5,8 +5,16 @@ use sqlx::{AssertSqlSafe, Connection};
 use crate::error::{StoreError, failed};
 use crate::pool::{Pool, Store};
 
-/// `BYTES` and `SERIAL` stand for what each database calls them.
-const MIGRATIONS: [&str; 1] = ["
+/// Statements; `BYTES` and `SERIAL` stand for what each database calls them.
+struct Migration {
+    both: &'static str,
+    /// After those.
+    sqlite: &'static str,
+}
+
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        both: "
 CREATE TABLE decisions (
     seq SERIAL,
     id BYTES NOT NULL,
@@ -69,7 +77,27 @@ CREATE TABLE node_status (
     time_ms BIGINT NOT NULL,
     status TEXT NOT NULL
 );
-"];
+",
+        sqlite: "",
+    },
+    Migration {
+        // The decisions of guards.
+        both: "
+ALTER TABLE decisions ADD COLUMN store TEXT;
+ALTER TABLE decisions ADD COLUMN store_region TEXT;
+",
+        // Ids are random: in an index that begins with them each batch writes most pages again, the more the
+        // larger it is. A decision has one time, so what is new stands at the end of this one. Without
+        // NULL, of which no two are the same. Who looks an id up goes through it, from its end on.
+        sqlite: "
+UPDATE decisions SET beside = X'' WHERE beside IS NULL;
+DROP INDEX decisions_id;
+DROP INDEX decisions_beside;
+DROP INDEX decisions_time;
+CREATE UNIQUE INDEX decisions_once ON decisions (time_ms, id, kind, beside);
+",
+    },
+];
 
 /// The name of the lock that migrations hold in PostgreSQL.
 const LOCK: i64 = 0x006d_6165_7374_726f;
@@ -80,7 +108,7 @@ pub(crate) async fn up(store: &Store) -> Result<(), StoreError> {
     const NEWEST: &str = "SELECT COALESCE(MAX(version), 0) FROM migrations";
     const DONE: &str = "INSERT INTO migrations (version) VALUES ($1)";
     macro_rules! run {
-        ($transaction:expr, $bytes:expr, $serial:expr) => {{
+        ($transaction:expr, $statements:expr, $bytes:expr, $serial:expr) => {{
             let mut transaction = $transaction;
             sqlx::raw_sql(MADE)
                 .execute(&mut *transaction)
@@ -90,8 +118,11 @@ pub(crate) async fn up(store: &Store) -> Result<(), StoreError> {
                 .fetch_one(&mut *transaction)
                 .await
                 .map_err(&fail)?;
-            for (version, sql) in after(found)? {
-                let sql = sql.replace("BYTES", $bytes).replace("SERIAL", $serial);
+            for (version, migration) in after(found)? {
+                let statements: fn(&Migration) -> String = $statements;
+                let sql = statements(migration)
+                    .replace("BYTES", $bytes)
+                    .replace("SERIAL", $serial);
                 sqlx::raw_sql(AssertSqlSafe(sql))
                     .execute(&mut *transaction)
                     .await
@@ -122,6 +153,7 @@ pub(crate) async fn up(store: &Store) -> Result<(), StoreError> {
                     .begin_with("BEGIN IMMEDIATE")
                     .await
                     .map_err(&fail)?,
+                |migration| [migration.both, migration.sqlite].concat(),
                 "BLOB",
                 "INTEGER PRIMARY KEY"
             )
@@ -135,6 +167,7 @@ pub(crate) async fn up(store: &Store) -> Result<(), StoreError> {
                 .map_err(&fail)?;
             run!(
                 transaction,
+                |migration| migration.both.to_owned(),
                 "BYTEA",
                 "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
             )
@@ -143,11 +176,78 @@ pub(crate) async fn up(store: &Store) -> Result<(), StoreError> {
 }
 
 /// What is to be done after a version.
-fn after(found: i64) -> Result<Vec<(i64, &'static str)>, StoreError> {
+fn after(found: i64) -> Result<Vec<(i64, &'static Migration)>, StoreError> {
     let known = MIGRATIONS.len() as i64;
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
-    let numbered = (1..).zip(MIGRATIONS);
+    let numbered = (1..).zip(&MIGRATIONS);
     Ok(numbered.filter(|(version, _)| *version > found).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::SqliteConnection;
+
+    use super::*;
+    use crate::suite::{batch, decision};
+    use crate::{Filter, Kind, Page, StoreConfig};
+
+    #[tokio::test]
+    async fn what_an_older_program_stored_is_there_still_and_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("old.db").display());
+        let mut old = SqliteConnection::connect(&format!("{url}?mode=rwc"))
+            .await
+            .unwrap();
+        let [first, ..] = &MIGRATIONS;
+        let tables = first.both.replace("BYTES", "BLOB");
+        let tables = tables.replace("SERIAL", "INTEGER PRIMARY KEY");
+        let version = "CREATE TABLE migrations (version BIGINT PRIMARY KEY); INSERT INTO migrations VALUES (1)";
+        for sql in [tables.as_str(), version] {
+            sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+                .execute(&mut old)
+                .await
+                .unwrap();
+        }
+        for (number, beside) in [(1, decision(1).beside), (2, None)] {
+            let d = decision(number);
+            sqlx::query(
+                "INSERT INTO decisions (id, kind, beside, time_ms, node, revision, outcome, masked, line) \
+                 VALUES ($1, 1, $2, $3, $4, $5, $6, 0, '{}')",
+            )
+            .bind(crate::record::key(&d.id))
+            .bind(beside.as_deref().map(crate::record::key))
+            .bind(d.time_ms)
+            .bind(d.node)
+            .bind(d.revision)
+            .bind(d.outcome)
+            .execute(&mut old)
+            .await
+            .unwrap();
+        }
+        old.close().await.unwrap();
+
+        let config = StoreConfig {
+            url: Some(url),
+            ..StoreConfig::default()
+        };
+        let store = Store::open(&config).await.unwrap();
+        let mut again = batch(1..4);
+        again.decisions[1].beside = None;
+        let committed = store.commit(&again).await.unwrap();
+        assert_eq!((committed.stored, committed.duplicates), (1, 2));
+        for id in [decision(1).id, decision(2).id] {
+            let found = store.decision(&id).await.unwrap().unwrap();
+            assert_eq!((found.kind, found.store), (Kind::Gateway, None));
+        }
+        let beside = decision(1).beside.unwrap();
+        assert!(store.decision(&beside).await.unwrap().is_some());
+        let page = Page {
+            limit: 10,
+            cursor: None,
+        };
+        let all = store.list(&Filter::default(), page).await.unwrap();
+        assert_eq!(all.decisions.len(), 3);
+    }
 }

@@ -134,8 +134,10 @@ async fn sqlite(path: &std::path::Path, create: bool) -> Result<Pool, sqlx::Erro
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(PATIENCE)
+        // Of a new database: lines are long, and each page of a transaction is two writes.
+        .page_size(16_384)
         .pragma("cache_size", "-65536")
-        .pragma("wal_autocheckpoint", "8000")
+        .pragma("wal_autocheckpoint", "4000")
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging();
     let write = SqlitePoolOptions::new()

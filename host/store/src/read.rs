@@ -31,6 +31,12 @@ pub struct Stored {
     pub own_us: Option<i64>,
     /// Values that were masked.
     pub masked: i64,
+    /// The store that a guard stands before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// The region of that store, or of its bucket or database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_region: Option<String>,
     /// The line, JSON, as it was written, but for what the mask policy took.
     pub line: Box<RawValue>,
 }
@@ -38,6 +44,8 @@ pub struct Stored {
 /// Which decisions are listed.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
+    /// Of this kind.
+    pub kind: Option<Kind>,
     /// From this time on, in milliseconds since 1970.
     pub since_unix_ms: Option<i64>,
     /// Before this time.
@@ -50,6 +58,8 @@ pub struct Filter {
     pub revision: Option<String>,
     /// With this outcome.
     pub outcome: Option<String>,
+    /// Of the guards before this store.
+    pub store: Option<String>,
 }
 
 /// Where a list goes on.
@@ -82,11 +92,13 @@ type Row = (
     Option<i64>,
     Option<i64>,
     i64,
+    Option<String>,
+    Option<String>,
     String,
 );
 
 const SELECT: &str = "SELECT seq, kind, time_ms, node, revision, tenant, outcome, response_code, \
-                      duration_ms, own_us, masked, line FROM decisions";
+                      duration_ms, own_us, masked, store, store_region, line FROM decisions";
 
 fn stored(row: Row) -> Result<Stored, StoreError> {
     let (
@@ -101,6 +113,8 @@ fn stored(row: Row) -> Result<Stored, StoreError> {
         duration_ms,
         own_us,
         masked,
+        store,
+        store_region,
         line,
     ) = row;
     Ok(Stored {
@@ -114,6 +128,8 @@ fn stored(row: Row) -> Result<Stored, StoreError> {
         duration_ms,
         own_us,
         masked,
+        store,
+        store_region,
         line: RawValue::from_string(line).map_err(|_| StoreError::Damaged("a line"))?,
     })
 }
@@ -127,9 +143,10 @@ impl Store {
     pub async fn decision(&self, id: &str) -> Result<Option<Stored>, StoreError> {
         let row: Option<Row> = reading!(self, pool => {
             let mut query = QueryBuilder::new(SELECT);
-            query.push(" WHERE id = ").push_bind(key(id));
+            // SQLite finds it in the index alone, the newest first.
+            query.push(" WHERE seq = (SELECT seq FROM decisions WHERE id = ").push_bind(key(id));
             query.push(" OR beside = ").push_bind(key(id));
-            query.push(" ORDER BY time_ms DESC, seq DESC LIMIT 1");
+            query.push(" ORDER BY time_ms DESC, seq DESC LIMIT 1)");
             query.build_query_as().fetch_optional(pool).await
         })
         .map_err(failed("find a decision"))?;
@@ -146,6 +163,9 @@ impl Store {
         let mut rows: Vec<Row> = reading!(self, pool => {
             let mut query = QueryBuilder::new(SELECT);
             query.push(" WHERE 1 = 1");
+            if let Some(kind) = filter.kind {
+                query.push(" AND kind = ").push_bind(kind.number());
+            }
             if let Some(since) = filter.since_unix_ms {
                 query.push(" AND time_ms >= ").push_bind(since);
             }
@@ -157,6 +177,7 @@ impl Store {
                 ("node", &filter.node),
                 ("revision", &filter.revision),
                 ("outcome", &filter.outcome),
+                ("store", &filter.store),
             ] {
                 if let Some(value) = value {
                     query.push(" AND ").push(column).push(" = ").push_bind(value.clone());

@@ -1,8 +1,8 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// What kind of decision a row holds. Together with the decision's id it is the row's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A request at a gateway: the residency filter's decision, the masking filter's, or both.
@@ -11,6 +11,9 @@ pub enum Kind {
     Undecided,
     /// A decision of an Open Policy Agent.
     Opa,
+    /// A request or connection to a store, at a sidecar: the guard's decision. Where no guard decided,
+    /// outcome and revision are empty and the id is made up.
+    Guard,
 }
 
 impl Kind {
@@ -19,11 +22,12 @@ impl Kind {
             Self::Gateway => 1,
             Self::Undecided => 2,
             Self::Opa => 3,
+            Self::Guard => 4,
         }
     }
 
     pub(crate) fn of(number: i64) -> Option<Self> {
-        [Self::Gateway, Self::Undecided, Self::Opa]
+        [Self::Gateway, Self::Undecided, Self::Opa, Self::Guard]
             .into_iter()
             .find(|kind| kind.number() == number)
     }
@@ -32,7 +36,8 @@ impl Kind {
 /// A decision and the line that told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// The decision's id: the masking filter's, or the residency filter's where that one decided alone.
+    /// The decision's id: the masking filter's, or the residency filter's where that one decided alone;
+    /// or the guard's.
     pub id: String,
     /// Its kind.
     pub kind: Kind,
@@ -40,7 +45,7 @@ pub struct Decision {
     pub beside: Option<String>,
     /// When the request began, in milliseconds since 1970.
     pub time_ms: i64,
-    /// The gateway's node id, or what labels an OPA.
+    /// The gateway's or sidecar's node id, or what labels an OPA.
     pub node: String,
     /// The revision of the policies; empty where nobody decided.
     pub revision: String,
@@ -56,6 +61,10 @@ pub struct Decision {
     pub own_us: Option<i64>,
     /// Values that were masked.
     pub masked: i64,
+    /// The store that a guard stands before.
+    pub store: Option<String>,
+    /// The region of that store, or of its bucket or database.
+    pub store_region: Option<String>,
     /// The line, JSON.
     pub line: String,
 }

@@ -4,7 +4,8 @@
 #![expect(clippy::missing_panics_doc, reason = "they are tests")]
 
 use crate::{
-    Batch, Checkpoint, Committed, Decision, FileId, Filter, Gap, Kind, Page, Store, StoreConfig,
+    Batch, Checkpoint, Committed, Decider, Decision, FileId, Filter, Gap, Kind, Page, Store,
+    StoreConfig,
 };
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -24,11 +25,29 @@ pub fn decision(number: u64) -> Decision {
         duration_ms: Some(number.cast_signed()),
         own_us: Some(10 * number.cast_signed()),
         masked: 2,
+        store: None,
+        store_region: None,
         line: format!(r#"{{"number":{number}}}"#),
     }
 }
 
-fn batch(numbers: std::ops::Range<u64>) -> Batch {
+/// A decision of the guards of node `sidecar-eu` under `r-1`.
+fn guarded(number: u64, outcome: &str) -> Decision {
+    Decision {
+        kind: Kind::Guard,
+        beside: None,
+        node: "sidecar-eu".to_owned(),
+        outcome: outcome.to_owned(),
+        response_code: None,
+        own_us: None,
+        masked: 0,
+        store: Some("objects".to_owned()),
+        store_region: Some("eu".to_owned()),
+        ..decision(number)
+    }
+}
+
+pub(crate) fn batch(numbers: std::ops::Range<u64>) -> Batch {
     Batch {
         source: "access.log".to_owned(),
         lines: numbers.end - numbers.start,
@@ -55,6 +74,7 @@ pub async fn all(config: &StoreConfig, empty: impl AsyncFn() -> Store) {
     counters_and_checkpoints_go_with_decisions(&empty().await).await;
     decisions_are_found(&empty().await).await;
     a_list_is_filtered_and_goes_on(&empty().await).await;
+    guards_are_kept_apart(&empty().await).await;
     what_happened_is_counted(&empty().await).await;
     what_is_old_goes(&empty().await).await;
     revisions_and_statuses_are_kept(&empty().await).await;
@@ -293,6 +313,82 @@ pub async fn a_list_is_filtered_and_goes_on(store: &Store) {
         .expect("lines");
     assert_eq!(lines, [45, 40, 35].map(|n| format!(r#"{{"number":{n}}}"#)));
     assert_eq!(store.lines(0, 5, None, 100).await.expect("lines").len(), 50);
+}
+
+/// What guards decide is stored with its store, found, listed and counted for itself.
+pub async fn guards_are_kept_apart(store: &Store) {
+    let mut all = batch(0..3);
+    for (number, outcome) in [
+        (1, "allowed"),
+        (11, "allowed"),
+        (12, "denied"),
+        (13, "failed"),
+        (14, "incomplete"),
+    ] {
+        all.decisions.push(guarded(number, outcome));
+    }
+    all.decisions.push(Decision {
+        store: Some("postgres".to_owned()),
+        store_region: Some("us".to_owned()),
+        revision: String::new(),
+        response_code: Some(503),
+        ..guarded(15, "")
+    });
+    for stored in [9, 0] {
+        let committed = store.commit(&all).await.expect("stored");
+        assert_eq!(
+            (committed.stored, committed.duplicates),
+            (stored, 9 - stored)
+        );
+    }
+    let id = guarded(12, "denied").id;
+    let found = store.decision(&id).await.expect("read").expect("there");
+    assert_eq!(
+        (found.kind, found.outcome.as_str()),
+        (Kind::Guard, "denied")
+    );
+    assert_eq!(found.store.as_deref(), Some("objects"));
+    assert_eq!(found.store_region.as_deref(), Some("eu"));
+    let some = |text: &str| Some(text.to_owned());
+    let of_kind = |kind| Filter {
+        kind: Some(kind),
+        ..Filter::default()
+    };
+    for (filter, want) in [
+        (of_kind(Kind::Guard), 6),
+        (of_kind(Kind::Gateway), 3),
+        (of_kind(Kind::Opa), 0),
+        (
+            Filter {
+                store: some("postgres"),
+                ..Filter::default()
+            },
+            1,
+        ),
+        (
+            Filter {
+                outcome: some("denied"),
+                ..of_kind(Kind::Guard)
+            },
+            1,
+        ),
+    ] {
+        let found = store.list(&filter, whole()).await.expect("a list");
+        assert_eq!(found.decisions.len(), want, "{filter:?}");
+    }
+    let tallies = store.tally(0, 5_000).await.expect("tallies");
+    let [gateway, nobody, guards] = tallies.as_slice() else {
+        panic!("a gateway and a sidecar with two revisions: {tallies:?}");
+    };
+    assert_eq!((gateway.kind, gateway.requests), (Decider::Gateway, 3));
+    assert_eq!((nobody.kind, nobody.requests), (Decider::Guard, 1));
+    assert_eq!(nobody.server_errors_answered, 1);
+    assert_eq!((guards.node.as_str(), guards.requests), ("sidecar-eu", 5));
+    assert_eq!((guards.allowed, guards.denied, guards.failed), (2, 1, 1));
+    assert_eq!((guards.incomplete, guards.masked), (1, 0));
+    // They are no lines of gateways, which are made again.
+    let lines = store.lines(0, 5_000, None, 100).await.expect("lines");
+    assert_eq!(lines.len(), 3);
 }
 
 /// Tallies.

@@ -1,4 +1,4 @@
-//! What happened in a time, by node and revision: what a canary is judged by.
+//! What happened in a time, by node and revision: what a canary is judged by. Gateways and guards apart.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,12 @@ use crate::error::{StoreError, failed};
 use crate::pool::{Store, reading};
 use crate::record::Kind;
 
-/// Requests of one node under one revision.
+/// Requests of one node under one revision. A guard's are requests or connections to stores.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// The gateway's node id.
+    /// Whose decisions: a gateway's, also where no filter decided, or the guards'.
+    pub kind: Decider,
+    /// The gateway's or sidecar's node id.
     pub node: String,
     /// The policies' revision. Empty: no filter decided, and the response was 500 or more, as when a filter
     /// crashed or was not there.
@@ -22,7 +24,8 @@ pub struct Tally {
     pub allowed: u64,
     /// Refused before the upstream saw them.
     pub denied: u64,
-    /// Masking failures: the response was withheld or cut off.
+    /// Masking failures: the response was withheld or cut off. Of guards: nothing could be decided, or the
+    /// store did not speak its protocol.
     pub failed: u64,
     /// The client or the upstream went away.
     pub incomplete: u64,
@@ -45,6 +48,17 @@ pub struct Tally {
     pub masked: u64,
 }
 
+/// Who decides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decider {
+    /// The filters of a gateway.
+    #[default]
+    Gateway,
+    /// The guards of a sidecar.
+    Guard,
+}
+
 type Row = (
     i64,
     i64,
@@ -55,10 +69,11 @@ type Row = (
     Option<i64>,
     Option<i64>,
     i64,
+    i64,
 );
 
 const SQL: &str = "SELECT time_ms, seq, node, revision, outcome, response_code, duration_ms, own_us, \
-    masked FROM decisions WHERE time_ms >= $1 AND time_ms < $2 AND kind <> $3 \
+    masked, kind FROM decisions WHERE time_ms >= $1 AND time_ms < $2 AND kind <> $3 \
     AND (time_ms, seq) > ($4, $5) AND seq > $6 ORDER BY time_ms, seq LIMIT $7";
 
 /// Rows that are read at once.
@@ -100,7 +115,7 @@ impl Store {
         until_unix_ms: i64,
         newest: i64,
     ) -> Result<Vec<Tally>, StoreError> {
-        let mut sums: BTreeMap<(String, String), Sum> = BTreeMap::new();
+        let mut sums: BTreeMap<(Decider, String, String), Sum> = BTreeMap::new();
         let mut after = (i64::MIN, i64::MIN);
         loop {
             let rows: Vec<Row> = reading!(self, pool => {
@@ -121,12 +136,17 @@ impl Store {
             };
             after = (last.0, last.1);
             for row in rows {
-                let (_, _, node, revision, outcome, code, duration, own, masked) = row;
-                let sum = sums.entry((node, revision)).or_default();
+                let (_, _, node, revision, outcome, code, duration, own, masked, kind) = row;
+                let decider = match Kind::of(kind) {
+                    Some(Kind::Guard) => Decider::Guard,
+                    _ => Decider::Gateway,
+                };
+                let sum = sums.entry((decider, node, revision)).or_default();
                 sum.add(&outcome, code, duration, own, masked);
             }
         }
-        let tallies = sums.into_iter().map(|((node, revision), sum)| Tally {
+        let tallies = sums.into_iter().map(|((kind, node, revision), sum)| Tally {
+            kind,
             node,
             revision,
             ..sum.tally()

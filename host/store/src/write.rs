@@ -7,8 +7,8 @@ use crate::pool::{Pool, Store, writing};
 use crate::record::{Batch, Committed, Decision, key, text};
 
 const COLUMNS: &str = "id, kind, beside, time_ms, node, revision, tenant, outcome, response_code, \
-                       duration_ms, own_us, masked, line";
-const WIDTH: usize = 13;
+                       duration_ms, own_us, masked, store, store_region, line";
+const WIDTH: usize = 15;
 
 /// Rows of one statement. Few sizes, so that each is prepared once.
 const ROWS: [usize; 4] = [128, 32, 8, 1];
@@ -147,10 +147,7 @@ impl Store {
     }
 }
 
-async fn commit(
-    connection: &mut SqliteConnection,
-    batch: &Batch,
-) -> Result<Committed, StoreError> {
+async fn commit(connection: &mut SqliteConnection, batch: &Batch) -> Result<Committed, StoreError> {
     let fail = failed("store decisions");
     let begun = sqlx::Connection::begin_with(connection, "BEGIN IMMEDIATE").await;
     let mut transaction = begun.map_err(&fail)?;
@@ -179,7 +176,8 @@ async fn sqlite(
                 query = query
                     .bind(key(&d.id))
                     .bind(d.kind.number())
-                    .bind(d.beside.as_deref().map(key))
+                    // In the unique index nothing would be unlike itself.
+                    .bind(d.beside.as_deref().map(key).unwrap_or_default())
                     .bind(d.time_ms)
                     .bind(text(&d.node))
                     .bind(text(&d.revision))
@@ -189,6 +187,8 @@ async fn sqlite(
                     .bind(d.duration_ms)
                     .bind(d.own_us)
                     .bind(d.masked)
+                    .bind(d.store.as_deref().map(text))
+                    .bind(d.store_region.as_deref().map(text))
                     .bind(d.line.as_str());
             }
             stored += query.execute(&mut *connection).await?.rows_affected();
@@ -201,7 +201,7 @@ async fn sqlite(
 fn insert(rows: usize) -> String {
     let row = format!("({})", ["?"; WIDTH].join(","));
     let values = vec![row.as_str(); rows].join(",");
-    format!("INSERT INTO decisions ({COLUMNS}) VALUES {values} ON CONFLICT (id, kind) DO NOTHING")
+    format!("INSERT INTO decisions ({COLUMNS}) VALUES {values} ON CONFLICT DO NOTHING")
 }
 
 async fn postgres(
@@ -222,7 +222,7 @@ async fn postgres(
     let sql = format!(
         "INSERT INTO decisions ({COLUMNS}) SELECT * FROM UNNEST($1::bytea[], $2::bigint[], \
          $3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], \
-         $10::bigint[], $11::bigint[], $12::bigint[], $13::text[]) ON CONFLICT (id, kind) DO NOTHING"
+         $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::text[]) ON CONFLICT (id, kind) DO NOTHING"
     );
     let ids: Vec<Vec<u8>> = sorted.iter().map(|(key, _)| key.clone()).collect();
     let done = sqlx::query(AssertSqlSafe(sql))
@@ -238,6 +238,8 @@ async fn postgres(
         .bind(column!(d => d.duration_ms))
         .bind(column!(d => d.own_us))
         .bind(column!(d => d.masked))
+        .bind(column!(d => d.store.as_deref().map(|t| text(t).into_owned())))
+        .bind(column!(d => d.store_region.as_deref().map(|t| text(t).into_owned())))
         .bind(column!(d => text(&d.line).into_owned()))
         .execute(connection)
         .await?;
@@ -284,7 +286,11 @@ mod tests {
         // That limit is the connection's, which is not used again.
         let stored = store.commit(&batch(2_000_000)).await.unwrap();
         assert_eq!(stored.gaps, 1);
-        assert_eq!(store.gaps(0, 10).await.unwrap().len(), 2, "and nothing by half");
+        assert_eq!(
+            store.gaps(0, 10).await.unwrap().len(),
+            2,
+            "and nothing by half"
+        );
         store.close().await;
     }
 }

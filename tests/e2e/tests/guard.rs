@@ -211,7 +211,7 @@ fn a_connection_that_can_not_be_led_to_its_store_is_no_allowed_one() {
     tcp.from_client("more", false);
     assert_eq!(tcp.upstream().0, b"");
     assert_eq!(cluster(&tcp), None);
-    assert_eq!(record(&tcp)["outcome"], "denied");
+    assert_eq!(record(&tcp)["outcome"], "failed");
     assert_eq!(record(&tcp)["code"], "GUARD_UNAVAILABLE");
     assert_eq!(record(&tcp)["tenant"], "acme");
     plugin.host().advance(Duration::from_millis(400));

@@ -175,6 +175,7 @@ impl Sidecar {
             other_regions: vec!["us".to_owned()],
             listeners: listeners.collect(),
             access_log: directory.path().join("access.jsonl"),
+            access_log_service: None,
             limits: Default::default(),
         };
         let mut planned = egress::plan(&spec).expect("a plan");

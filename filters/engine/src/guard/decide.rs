@@ -329,6 +329,9 @@ fn find(
 
 fn refused(mut record: EgressRecord, refusal: Refusal) -> Ruling {
     let Refusal { denial, reason } = refusal;
+    if denial.kind == DenialKind::Failed {
+        record.outcome = Outcome::Failed;
+    }
     record.code = Some(denial.code.clone());
     record.reason = reason.unwrap_or_else(|| denial.message.clone());
     let verdict = Err(denial);

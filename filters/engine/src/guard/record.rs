@@ -11,7 +11,8 @@ use super::config::StoreKind;
 pub struct EgressRecord {
     /// `dec_` and 32 hexadecimal digits.
     pub decision_id: String,
-    /// `allowed` or `denied`; `incomplete` if the client went away before.
+    /// `allowed` or `denied`; `failed` if nothing could be decided, or the store does not speak its protocol;
+    /// `incomplete` if the client went away before.
     pub outcome: Outcome,
     /// The tenant whose request it is, by the context token.
     pub tenant: Option<String>,
@@ -45,7 +46,7 @@ impl EgressRecord {
     #[must_use]
     pub fn undone(self, reason: &str) -> Self {
         Self {
-            outcome: Outcome::Denied,
+            outcome: Outcome::Failed,
             reason: reason.to_owned(),
             code: Some("GUARD_UNAVAILABLE".to_owned()),
             ..self

@@ -16,6 +16,8 @@ pub enum Recorded {
     Decision(Box<Facts>),
     /// No policy was asked about the request.
     Unasked,
+    /// What a guard decided, of a sidecar's log. It is not asked again.
+    Guard,
     /// It can't be read, or lacks something; why.
     Unreadable(String),
 }
@@ -107,6 +109,14 @@ impl Recorded {
         };
         if !line.is_object() {
             return Self::Unreadable("it is no JSON object".into());
+        }
+        // A guard's record names a store, alone or in its line.
+        let is_guards = match line.get("decisionId") {
+            None => line.get("egress").is_some(),
+            Some(_) => line.get("store").is_some(),
+        };
+        if is_guards {
+            return Self::Guard;
         }
         let (masking, residency) = match line.get("decisionId") {
             None => (record(&line, "decision"), record(&line, "residency")),

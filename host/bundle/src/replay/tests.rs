@@ -288,12 +288,23 @@ fn lines_that_say_nothing_are_counted() {
     ] {
         assert!(matches!(Recorded::parse(text), Recorded::Unasked), "{text}");
     }
-    let lines = ["{", "{", "{}"].map(Recorded::parse);
-    let compared = compare(&bundle(), &bundle(), lines.into_iter()).unwrap();
+    // What guards decided is neither asked again nor taken for something else.
+    let guards = [
+        r#"{"egress": null, "listener": "pg"}"#,
+        r#"{"egress": "{\"decisionId\": \"dec_1\"}", "listener": "pg"}"#,
+        r#"{"decisionId": "dec_1", "outcome": "denied", "tenant": "a", "regionSrc": "eu", "regionDst": "eu",
+            "store": {"kind": "s3", "name": "objects"}, "operation": "read", "revision": "r-"}"#,
+    ];
+    for text in guards {
+        assert!(matches!(Recorded::parse(text), Recorded::Guard), "{text}");
+    }
+    let lines = ["{", "{", "{}"].into_iter().chain(guards);
+    let compared = compare(&bundle(), &bundle(), lines.map(Recorded::parse)).unwrap();
     assert_eq!(
         (compared.unreadable, compared.unasked, compared.decisions),
         (2, 1, 0)
     );
+    assert_eq!((compared.guards, compared.changed), (3, 0));
     assert_eq!(compared.unreadable_because["it is no JSON"], 2);
 }
 

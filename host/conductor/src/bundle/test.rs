@@ -256,6 +256,14 @@ fn replayed(out: &mut String, replay: &Comparison) -> std::fmt::Result {
             replay.unasked
         )?;
     }
+    if replay.guards > 0 {
+        writeln!(
+            out,
+            "{} lines are of guards, whose decisions are not made again: changed rules of ig.egress have to \
+             be looked at",
+            replay.guards
+        )?;
+    }
     for (reason, count) in &replay.unreadable_because {
         writeln!(out, "{count} lines can't be replayed: {reason}")?;
     }

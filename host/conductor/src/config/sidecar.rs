@@ -24,6 +24,10 @@ pub struct Sidecar {
     pub listeners: Vec<Listener>,
     /// The access log, on the sidecar's machine.
     pub access_log: PathBuf,
+    /// Whether it streams its access log to the conductor too (`decisions.grpc_listen`). What is streamed
+    /// while nobody listens is lost; the file is the durable way.
+    #[serde(default)]
+    pub access_log_service: bool,
     /// The variant of the xDS protocol.
     #[serde(default)]
     pub xds_variant: gateway::spec::Variant,
@@ -97,6 +101,11 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
         ensure!(
             !sidecar.listeners.is_empty(),
             "the sidecar of region `{region}` has no listeners"
+        );
+        ensure!(
+            !sidecar.access_log_service || config.decisions.grpc_listen.is_some(),
+            "the sidecar of region `{region}`: `access_log_service` needs `decisions.grpc_listen`, where the \
+             conductor receives it"
         );
         for listener in &sidecar.listeners {
             let name = &listener.name;

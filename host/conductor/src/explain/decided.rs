@@ -25,6 +25,9 @@ struct Told {
     decision: Option<Map<String, Value>>,
     /// The residency filter's record.
     residency: Option<Map<String, Value>>,
+    /// The guard's record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    egress: Option<Map<String, Value>>,
     /// Where the policies come from: `store`, a directory, or nowhere.
     policies: Option<String>,
     /// The rules that say why.
@@ -112,8 +115,9 @@ fn tell(stored: Stored, policies: Option<String>, modules: &[Module], notes: Vec
         serde_json::from_str::<Map<String, Value>>(text).ok()
     };
     let (decision, residency) = (record("decision"), record("residency"));
+    let egress = record("egress");
     let mut reasons: BTreeSet<String> = BTreeSet::new();
-    for record in decision.iter().chain(&residency) {
+    for record in decision.iter().chain(&residency).chain(&egress) {
         let reason = word(record, "reason");
         reasons.extend(
             reason
@@ -126,7 +130,10 @@ fn tell(stored: Stored, policies: Option<String>, modules: &[Module], notes: Vec
     let mut unlocated = Vec::new();
     if policies.is_some() {
         for reason in reasons {
-            let found = rules::locate(&reason, modules);
+            let found = match egress {
+                Some(_) => guards_rules(&reason, modules),
+                None => rules::locate(&reason, modules),
+            };
             if found.is_empty() {
                 unlocated.push(reason);
             }
@@ -137,10 +144,23 @@ fn tell(stored: Stored, policies: Option<String>, modules: &[Module], notes: Vec
         stored,
         decision,
         residency,
+        egress,
         policies,
         rules,
         unlocated,
         notes,
+    }
+}
+
+/// The rules that guards are asked, and where those don't say it, all others.
+fn guards_rules(reason: &str, modules: &[Module]) -> Vec<Rule> {
+    let of_egress = |module: &&Module| {
+        engine::policy::package(module).is_ok_and(|package| package == ["ig", "egress"])
+    };
+    let own: Vec<Module> = modules.iter().filter(of_egress).cloned().collect();
+    match rules::locate(reason, &own) {
+        found if found.is_empty() => rules::locate(reason, modules),
+        found => found,
     }
 }
 
@@ -182,6 +202,8 @@ fn write(told: &Told, out: &mut String) -> std::fmt::Result {
                 writeln!(out, "{key:10} {value}")?;
             }
         }
+    } else if stored.kind == Kind::Guard {
+        guard(told, &line, out)?;
     } else {
         writeln!(
             out,
@@ -210,7 +232,7 @@ fn write(told: &Told, out: &mut String) -> std::fmt::Result {
     }
     if let Some(decision) = &told.decision {
         masking(decision, out)?;
-    } else if let Some(tenant) = &stored.tenant {
+    } else if let Some(tenant) = stored.tenant.as_ref().filter(|_| told.egress.is_none()) {
         writeln!(out, "caller     of {tenant}")?;
     }
     let code = stored
@@ -220,6 +242,7 @@ fn write(told: &Told, out: &mut String) -> std::fmt::Result {
         .duration_ms
         .map_or_else(String::new, |ms| format!(" in {ms} ms"));
     let outcome = match stored.outcome.as_str() {
+        "" if stored.kind == Kind::Guard => "no guard decided",
         "" => "no filter decided",
         outcome => outcome,
     };
@@ -255,6 +278,51 @@ fn write(told: &Told, out: &mut String) -> std::fmt::Result {
         writeln!(out, "\n{note}")?;
     }
     Ok(())
+}
+
+/// What a guard decided, or that none did.
+fn guard(told: &Told, line: &Map<String, Value>, out: &mut String) -> std::fmt::Result {
+    let stored = &told.stored;
+    let name = stored.store.as_deref().unwrap_or("-");
+    let to = stored.store_region.as_deref().unwrap_or("-");
+    let Some(egress) = &told.egress else {
+        let from = word(line, "region");
+        return writeln!(out, "store      {name}, {from} -> {to}");
+    };
+    writeln!(out, "guard      {}", word(egress, "decisionId"))?;
+    // Without a context token that is believed nobody is known.
+    if let Some(tenant) = &stored.tenant {
+        let home = word(egress, "home");
+        writeln!(out, "caller     of {tenant}, whose data is in {home}")?;
+    }
+    if egress.contains_key("context") {
+        let context = word(egress, "context");
+        writeln!(out, "context    {context}, the gateway's decision")?;
+    }
+    let store = egress.get("store").and_then(Value::as_object);
+    let of = |key| store.map_or("", |store| word(store, key));
+    let object = match of("object") {
+        "" => String::new(),
+        object => format!(", `{object}`"),
+    };
+    let (from, operation) = (word(egress, "regionSrc"), word(egress, "operation"));
+    writeln!(
+        out,
+        "store      {operation} {name} ({}){object}, {from} -> {to}",
+        of("kind")
+    )?;
+    if egress.contains_key("warrant") {
+        writeln!(out, "warrant    {}", word(egress, "warrant"))?;
+    }
+    why(egress, out)
+}
+
+fn why(record: &Map<String, Value>, out: &mut String) -> std::fmt::Result {
+    let code = match word(record, "code") {
+        "" => String::new(),
+        code => format!(" ({code})"),
+    };
+    writeln!(out, "why        {}{code}", word(record, "reason"))
 }
 
 fn masking(decision: &Map<String, Value>, out: &mut String) -> std::fmt::Result {
@@ -293,9 +361,5 @@ fn masking(decision: &Map<String, Value>, out: &mut String) -> std::fmt::Result 
             writeln!(out, "{title:10} {coordinate}{values}")?;
         }
     }
-    let code = match word(decision, "code") {
-        "" => String::new(),
-        code => format!(" ({code})"),
-    };
-    writeln!(out, "why        {}{code}", word(decision, "reason"))
+    why(decision, out)
 }

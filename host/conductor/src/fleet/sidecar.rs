@@ -74,6 +74,7 @@ pub fn spec(
         other_regions: sidecar.other_regions.clone(),
         listeners,
         access_log: sidecar.access_log.clone(),
+        access_log_service: super::access_log_service(config, sidecar.access_log_service),
         limits: sidecar.limits.clone(),
     })
 }

@@ -62,6 +62,7 @@ fn decision(record: Record) -> store::Decision {
             Kind::Gateway => store::Kind::Gateway,
             Kind::Undecided => store::Kind::Undecided,
             Kind::Opa => store::Kind::Opa,
+            Kind::Guard => store::Kind::Guard,
         },
         beside: record.beside,
         time_ms: record.time_ms,
@@ -73,6 +74,8 @@ fn decision(record: Record) -> store::Decision {
         duration_ms: record.duration_ms,
         own_us: record.own_us,
         masked: record.masked,
+        store: record.store,
+        store_region: record.store_region,
         line: record.line,
     }
 }

@@ -1,4 +1,4 @@
-//! What gateways could not write or send, as their Envoys count it.
+//! What gateways and sidecars could not write or send, as their Envoys count it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,15 +27,15 @@ const COUNTERS: [(&str, &str); 2] = [
 
 const STATS: &str = "/stats?filter=logs_dropped%7Cfilesystem.write_failed";
 
-/// Asks gateways, by their log and their administration port. One that does not answer says nothing.
+/// Asks them, by their log and their administration port. One that does not answer says nothing.
 pub async fn look(
     sink: StoreSink,
-    gateways: Vec<(String, SocketAddr)>,
+    writers: Vec<(String, SocketAddr)>,
     mut over: watch::Receiver<bool>,
 ) {
     let mut seen: BTreeMap<(SocketAddr, &str), u64> = BTreeMap::new();
     loop {
-        for (log, admin) in &gateways {
+        for (log, admin) in &writers {
             let asked = client::send(*admin, "GET", STATS, &[], String::new());
             let Ok(Ok(answer)) = tokio::time::timeout(PATIENCE, asked).await else {
                 continue;

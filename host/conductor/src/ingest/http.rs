@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use store::{Filter, GapRow, NodeStatus, Page, Store, StoreError, Stored, Tally};
+use store::{Filter, GapRow, Kind, NodeStatus, Page, Store, StoreError, Stored, Tally};
 
 use super::shelf::{Seen, Shelf};
 
@@ -33,6 +33,8 @@ struct Asked {
     node: Option<String>,
     revision: Option<String>,
     outcome: Option<String>,
+    kind: Option<Kind>,
+    store: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
 }
@@ -62,6 +64,8 @@ async fn list(State(shelf): State<Arc<Shelf>>, Query(asked): Query<Asked>) -> Re
             node: asked.node,
             revision: asked.revision,
             outcome: asked.outcome,
+            kind: asked.kind,
+            store: asked.store,
         };
         let listed = store.list(&filter, page).await?;
         Ok(Json(Answer {

@@ -191,10 +191,7 @@ mod tests {
         let dump = r#"{"configs": [{"@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump"},
             {"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump",
              "last_updated": "2026-11-27T20:50:18.424Z"}]}"#;
-        assert_eq!(
-            started(dump).as_deref(),
-            Some("2026-11-27T20:50:18.424Z")
-        );
+        assert_eq!(started(dump).as_deref(), Some("2026-11-27T20:50:18.424Z"));
         let soon = dump.replace("2026-11-27T20:50:18.424Z", "soon");
         for none in ["", "{}", r#"{"configs": [{"@type": 7}]}"#, &soon] {
             assert_eq!(started(none), None);

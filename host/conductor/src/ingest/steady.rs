@@ -35,7 +35,9 @@ impl Steady {
         let may_be = passed.map_or(DAY, |passed| passed + SLACK);
         let waits = match Duration::from_millis(ahead) > may_be {
             true => DAY,
-            false => Duration::from_millis(self.waits_ms).saturating_sub(passed.unwrap_or_default()),
+            false => {
+                Duration::from_millis(self.waits_ms).saturating_sub(passed.unwrap_or_default())
+            }
         };
         Self {
             clock_unix_ms: Some(clock_unix_ms),
@@ -105,7 +107,10 @@ mod tests {
         let (seen, _) = believed(kept, &[(0, DAY_MS + 1), (86_400, 2 * DAY_MS)]);
         assert_eq!(seen, [false, true]);
         let (_, before) = believed(Steady::default(), &[(0, 0)]);
-        let before = Steady { seen: None, ..before };
+        let before = Steady {
+            seen: None,
+            ..before
+        };
         assert_eq!(believed(before.clone(), &[(0, DAY_MS)]).0, [true]);
         assert_eq!(believed(before, &[(0, DAY_MS + 1)]).0, [false]);
     }

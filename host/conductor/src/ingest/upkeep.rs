@@ -141,11 +141,7 @@ fn end_refusals(sink: &StoreSink) {
     }
 }
 
-async fn once(
-    sink: &StoreSink,
-    steady: &mut Option<Steady>,
-    delete: bool,
-) -> anyhow::Result<()> {
+async fn once(sink: &StoreSink, steady: &mut Option<Steady>, delete: bool) -> anyhow::Result<()> {
     let shelf = sink.shelf();
     let store = shelf.store().await?;
     let now = jiff::Timestamp::now().as_millisecond();

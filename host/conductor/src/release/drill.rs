@@ -562,8 +562,10 @@ impl Drill<'_> {
 /// Shows contact data to analysts.
 fn grant_to_analysts(data: &mut serde_json::Value) {
     if let Some(grants) = data.as_array_mut() {
-        grants.push(json!({"role": "analyst", "purpose": "analytics", "classes": ["contact"],
-            "max_risk": "high"}));
+        grants.push(
+            json!({"role": "analyst", "purpose": "analytics", "classes": ["contact"],
+            "max_risk": "high"}),
+        );
     }
 }
 

@@ -68,11 +68,7 @@ impl Driver {
     }
 
     /// Does what is due now.
-    async fn look(
-        &self,
-        settings: &crate::config::Release,
-        pace: &mut Pace,
-    ) -> anyhow::Result<()> {
+    async fn look(&self, settings: &crate::config::Release, pace: &mut Pace) -> anyhow::Result<()> {
         let place = Place::open(&self.config)?;
         let train = place.train()?;
         let regions = self.config.gateways.iter().map(|g| g.region.as_str());
@@ -170,10 +166,12 @@ impl Driver {
                 (Err(error), _) => return Err(error),
             },
         };
-        Ok(Some(match evidence::failing_cases(place, release).await? {
-            0 => act,
-            failed => taken_back(format!("{failed} cases fail at the conductor")),
-        }))
+        Ok(Some(
+            match evidence::failing_cases(place, release).await? {
+                0 => act,
+                failed => taken_back(format!("{failed} cases fail at the conductor")),
+            },
+        ))
     }
 
     fn step(

@@ -7,12 +7,12 @@ use anyhow::Context;
 use bundle::Bundle;
 use bundle::cases::{Kind, read_cases};
 use bundle::replay::{self, Change, Comparison, Recorded};
-use release::{Evidence, Sample, Train, Tried};
-use store::Tally;
+use release::{Evidence, GuardSample, Guards, Sample, Train, Tried};
+use store::{Decider, Tally};
 
+use super::Place;
 use super::content::{Content, release_of};
 use super::drive::{Driver, delivered};
-use super::Place;
 use super::pace::Span;
 use crate::bundle::KnownAuthorities;
 use crate::config;
@@ -148,15 +148,17 @@ pub async fn collect(
     let early = |t: &&Tally| nodes.contains(t.node.as_str());
     let of = |t: &Tally, number: u64| release_of(&t.revision) == Some(number);
     // Where no filter decided there is no revision: at a node of the step it counts against the release.
-    let canary_sample = sample(
-        during
-            .iter()
-            .filter(early)
-            .filter(|t| of(t, release.number) || t.revision.is_empty()),
-    );
-    let baseline = sample(usual.iter().filter(|t| {
-        of(t, stable.number) || (t.revision.is_empty() && !nodes.contains(t.node.as_str()))
-    }));
+    let ours = |t: &&Tally| early(t) && (of(t, release.number) || t.revision.is_empty());
+    let theirs = |t: &&Tally| of(t, stable.number) || (t.revision.is_empty() && !early(t));
+    let by = |decider| move |t: &&Tally| t.kind == decider;
+    let gateways = by(Decider::Gateway);
+    let canary_sample = sample(during.iter().filter(gateways).filter(ours));
+    let baseline = sample(usual.iter().filter(gateways).filter(theirs));
+    let sidecars = by(Decider::Guard);
+    let guards = Guards {
+        canary: guard_sample(during.iter().filter(sidecars).filter(ours)),
+        baseline: guard_sample(usual.iter().filter(sidecars).filter(theirs)),
+    };
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for line in store.lines(before, until, None, MOST_LINES).await? {
@@ -178,6 +180,7 @@ pub async fn collect(
         elapsed_s: elapsed_ms / 1000,
         canary: canary_sample,
         baseline,
+        guards,
         behind,
         refused,
         compared,
@@ -243,6 +246,20 @@ fn sample<'t>(tallies: impl Iterator<Item = &'t Tally>) -> Sample {
             let ms = us as f64 / 1000.0;
             sum.added_p95_ms = Some(sum.added_p95_ms.map_or(ms, |worst: f64| worst.max(ms)));
         }
+        sum
+    })
+}
+
+/// The same of guards. Who went away before a guard could decide was not refused.
+fn guard_sample<'t>(tallies: impl Iterator<Item = &'t Tally>) -> GuardSample {
+    tallies.fold(GuardSample::default(), |mut sum, t| {
+        sum.asked += t.requests;
+        sum.denied += t.denied;
+        // Where there is no revision, no guard was there to decide.
+        sum.failed += match t.revision.is_empty() {
+            true => t.requests,
+            false => t.failed,
+        };
         sum
     })
 }

@@ -138,6 +138,9 @@ mod tests {
         );
         // It began when the clock was ahead: nothing is held against it that did not happen.
         let ahead = pace.look(&canary(2, DAY_MS), 12_000, later);
-        assert_eq!((ahead.elapsed, ahead.from_unix_ms), (Duration::ZERO, 12_000));
+        assert_eq!(
+            (ahead.elapsed, ahead.from_unix_ms),
+            (Duration::ZERO, 12_000)
+        );
     }
 }

@@ -96,6 +96,9 @@ pub fn release(release: &Release) -> anyhow::Result<()> {
     if let Some(evidence) = &release.evidence {
         line!("  seen       {}", sample(&evidence.canary))?;
         line!("  usual      {}", sample(&evidence.baseline))?;
+        let release::Guards { canary, baseline } = &evidence.guards;
+        line!("  guards     {}", guard_sample(canary))?;
+        line!("  usual      {}", guard_sample(baseline))?;
         line!(
             "  compared   {} decisions with the stable release, {} show more",
             evidence.compared,
@@ -112,6 +115,13 @@ fn sample(sample: &Sample) -> String {
     format!(
         "{} requests, {} denied, {} not maskable, {} server errors, p95 added {added}",
         sample.requests, sample.denied, sample.failed, sample.server_errors
+    )
+}
+
+fn guard_sample(sample: &release::GuardSample) -> String {
+    format!(
+        "{} requests to stores, {} denied, {} could not be decided",
+        sample.asked, sample.denied, sample.failed
     )
 }
 

@@ -147,6 +147,7 @@ fn nobody_reaches_more_than_it_needs() {
             "gateway -> service:4000",
             "name server -> gateway:10000",
             "service -> conductor:18000",
+            "service -> conductor:18080",
             "service -> conductor:7082",
             "service -> name server:53",
             "service -> store of files:9000",

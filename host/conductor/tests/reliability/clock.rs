@@ -124,7 +124,9 @@ async fn a_clock_that_jumps_promotes_nothing_deletes_nothing_and_loses_nothing()
     waited(&world).await;
     assert_eq!(train::records(&world).len(), records.len());
     let clients = Clients::start(&world, Duration::from_millis(20));
-    let done = |r: &[Value]| is(r.last().unwrap(), "completed", 2) || is(r.last().unwrap(), "withdrawn", 2);
+    let done = |r: &[Value]| {
+        is(r.last().unwrap(), "completed", 2) || is(r.last().unwrap(), "withdrawn", 2)
+    };
     let records = until(&world, "decided", done).await;
     let last = records.last().unwrap();
     assert!(is(last, "completed", 2), "{last:#}");

@@ -60,7 +60,12 @@ async fn without_a_disk(world: &World, clients: &Clients, reason: &str, why: &[&
 }
 
 /// All that was answered is stored, once; what was last accepted is kept.
-async fn all_is_there(world: World, envoy: Envoy, clients: Clients, conductor: tokio::process::Child) {
+async fn all_is_there(
+    world: World,
+    envoy: Envoy,
+    clients: Clients,
+    conductor: tokio::process::Child,
+) {
     let quiet = |alerts: &Value| {
         alerts.is_array()
             && firing(alerts, "DecisionsNotStored").is_none()
@@ -84,12 +89,20 @@ async fn all_is_there(world: World, envoy: Envoy, clients: Clients, conductor: t
         let name = line["user_agent"].as_str().unwrap().to_owned();
         *stored.entry(name).or_default() += 1;
     }
-    assert!(stored.values().all(|n| *n == 1), "something is stored twice");
+    assert!(
+        stored.values().all(|n| *n == 1),
+        "something is stored twice"
+    );
     let missing: Vec<&String> = answered
         .iter()
         .filter(|a| !stored.contains_key(*a))
         .collect();
-    assert!(missing.is_empty(), "{} of {}", missing.len(), answered.len());
+    assert!(
+        missing.is_empty(),
+        "{} of {}",
+        missing.len(),
+        answered.len()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

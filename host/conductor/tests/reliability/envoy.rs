@@ -104,6 +104,10 @@ async fn what_a_killed_envoy_streamed_is_all_but_what_it_was_just_sending() {
 async fn what_a_killed_envoy_did_not_write_is_counted() {
     let (missing, answered) = killed("").await;
     // Each end is a gap; how much is missing depends on how busy the processors are.
-    assert!(missing.len() < answered / 2, "{} of {answered}", missing.len());
+    assert!(
+        missing.len() < answered / 2,
+        "{} of {answered}",
+        missing.len()
+    );
     eprintln!("{} of {answered} are missing", missing.len());
 }

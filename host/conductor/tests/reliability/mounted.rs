@@ -104,7 +104,10 @@ impl Disk {
         run("umount", &[self.at.to_str().unwrap()]).unwrap();
         let image = self.image.as_ref().unwrap().to_str().unwrap();
         // 1: errors were corrected.
-        let checked = Command::new("e2fsck").args(["-fy", image]).output().unwrap();
+        let checked = Command::new("e2fsck")
+            .args(["-fy", image])
+            .output()
+            .unwrap();
         assert!(matches!(checked.status.code(), Some(0 | 1)), "{checked:?}");
         self.mount().unwrap();
     }

@@ -12,12 +12,12 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3 as early;
 use envoy_types::util::pack_any;
 
-use super::plan::{filter, log};
+use super::plan::{REQUEST_ID, filter, logs};
 use super::spec::{EgressSpec, SidecarSpec};
 use crate::plan::{ROUTE_HEADER, filter as wasm, millis, no, route as routes, uint};
 
 /// What is logged of a request. Its path may name a person: the guard's record has the bucket or database.
-const FIELDS: [(&str, &str); 14] = [
+const FIELDS: [(&str, &str); 16] = [
     ("authority", "%REQ(:AUTHORITY)%"),
     ("bytes_received", "%BYTES_RECEIVED%"),
     ("bytes_sent", "%BYTES_SENT%"),
@@ -25,6 +25,9 @@ const FIELDS: [(&str, &str); 14] = [
     ("duration_ms", "%DURATION%"),
     ("egress", "%FILTER_STATE(wasm.ig.egress:PLAIN)%"),
     ("method", "%REQ(:METHOD)%"),
+    // Its own: all sidecars of a region are served the same.
+    ("node", "%CEL(xds.node.id)%"),
+    REQUEST_ID,
     ("response_code", "%RESPONSE_CODE%"),
     ("response_code_details", "%RESPONSE_CODE_DETAILS%"),
     ("response_flags", "%RESPONSE_FLAGS%"),
@@ -62,7 +65,7 @@ pub(super) fn connection_manager(spec: &SidecarSpec, each: &EgressSpec) -> liste
         max_request_headers_kb: uint(limits.request_headers_kb),
         stream_idle_timeout: millis(limits.stream_idle_timeout_ms),
         request_headers_timeout: millis(limits.request_timeout_ms),
-        access_log: vec![log(spec, each, &FIELDS)],
+        access_log: logs(spec, each, &FIELDS),
         // The guard takes the whole `x-ig-` space off, but a chain without a guard must not believe
         // a client about the way.
         early_header_mutation_extensions: vec![core::TypedExtensionConfig {

@@ -1,5 +1,6 @@
 //! From a specification to the xDS resources of the sidecar. Pure, as the gateway's.
 
+use envoy_types::pb::envoy::config::accesslog::v3::AccessLog;
 use envoy_types::pb::envoy::config::cluster::v3 as cluster;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3 as listener;
@@ -8,7 +9,8 @@ use envoy_types::pb::google::protobuf::Any;
 use super::spec::{EgressSpec, Protocol, SidecarSpec};
 use super::{REFUSAL, http, store_cluster, tcp};
 use crate::error::SpecError;
-use crate::plan::{Planned, access_log, address, no, one_host, regional, resource, uint};
+use crate::plan::access_log::{self, Entries};
+use crate::plan::{Planned, address, no, one_host, regional, resource, tracing, uint};
 
 /// All resources of a sidecar.
 ///
@@ -28,6 +30,12 @@ pub fn plan(spec: &SidecarSpec) -> Result<Vec<Planned>, SpecError> {
     if spec.listeners.iter().any(|l| l.protocol == Protocol::Tcp) {
         planned.push(resource(REFUSAL.to_owned(), &refusal_cluster()));
         planned.push(resource(REFUSAL.to_owned(), &tcp::refusal_listener()));
+    }
+    if let Some(server) = &spec.access_log_service
+        && !spec.xds.others_secured
+    {
+        let name = access_log::SERVICE;
+        planned.push(resource(name.to_owned(), &tracing::cluster(name, server)));
     }
     for each in &spec.listeners {
         let filters = match each.protocol {
@@ -63,6 +71,10 @@ fn door(
     }
 }
 
+/// What tells a request or connection from all others of its sidecar, where no guard has given it an id: its
+/// connection, and when it began, in nanoseconds.
+pub(super) const REQUEST_ID: (&str, &str) = ("request_id", "%CONNECTION_ID%-%START_TIME(%s%9f)%");
+
 pub(super) fn filter(name: &str, config: Any) -> listener::Filter {
     listener::Filter {
         name: name.to_owned(),
@@ -70,19 +82,28 @@ pub(super) fn filter(name: &str, config: Any) -> listener::Filter {
     }
 }
 
-/// The access log of a listener: these fields beside those of every listener.
-pub(super) fn log(
+/// The access logs of a listener, the file and the service if there is one: these fields beside those of
+/// every listener.
+pub(super) fn logs(
     spec: &SidecarSpec,
     each: &EgressSpec,
     fields: &[(&str, &str)],
-) -> envoy_types::pb::envoy::config::accesslog::v3::AccessLog {
+) -> Vec<AccessLog> {
+    let entries = match each.protocol {
+        Protocol::Http => Entries::Http,
+        Protocol::Tcp => Entries::Tcp,
+    };
     let constants = [
         ("listener", each.name.as_str()),
-        ("node", spec.node_id.as_str()),
         ("region", spec.region.as_str()),
         ("store_region", each.store_region.as_str()),
     ];
-    access_log::file(&spec.access_log, fields, &constants)
+    let mut logs = vec![access_log::file(&spec.access_log, fields, &constants)];
+    if spec.access_log_service.is_some() {
+        let cluster = access_log::service_cluster(spec.xds.others_secured);
+        logs.push(access_log::service(cluster, entries, fields, &constants));
+    }
+    logs
 }
 
 /// The responder, inside of the process.

@@ -35,6 +35,9 @@ pub struct SidecarSpec {
     pub listeners: Vec<EgressSpec>,
     /// The access log: a JSON line a request or connection.
     pub access_log: PathBuf,
+    /// Where it is streamed too, if anywhere: Envoy's gRPC access log service.
+    #[serde(default)]
+    pub access_log_service: Option<HostPort>,
     /// Sizes and times.
     #[serde(default)]
     pub limits: Limits,

@@ -13,7 +13,7 @@ use envoy_types::pb::envoy::extensions::filters::network::wasm::v3 as network_wa
 use envoy_types::util::pack_any;
 
 use super::REFUSAL;
-use super::plan::{filter, log};
+use super::plan::{REQUEST_ID, filter, logs};
 use super::spec::{EgressSpec, SidecarSpec};
 use crate::plan::filter::plugin;
 use crate::plan::{ads, millis, uint};
@@ -30,13 +30,17 @@ const DENY_ALL_TYPE_URL: &str = "type.googleapis.com/envoy.extensions.filters.ne
 const EARLY_BYTES: u32 = 65_536;
 
 /// What is logged of a connection.
-const FIELDS: [(&str, &str); 9] = [
+const FIELDS: [(&str, &str); 12] = [
     ("bytes_received", "%BYTES_RECEIVED%"),
     ("bytes_sent", "%BYTES_SENT%"),
     ("client", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
     ("duration_ms", "%DURATION%"),
     ("egress", "%FILTER_STATE(wasm.ig.egress:PLAIN)%"),
+    // Its own: all sidecars of a region are served the same.
+    ("node", "%CEL(xds.node.id)%"),
+    REQUEST_ID,
     ("response_flags", "%RESPONSE_FLAGS%"),
+    ("termination", "%CONNECTION_TERMINATION_DETAILS%"),
     ("time", "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%"),
     ("upstream_cluster", "%UPSTREAM_CLUSTER_RAW%"),
     ("upstream_host", "%UPSTREAM_HOST%"),
@@ -90,7 +94,7 @@ pub(super) fn proxy(spec: &SidecarSpec, each: &EgressSpec) -> listener::Filter {
             idle_timeout: millis(spec.limits.stream_duration_ms),
             max_connect_attempts: uint(1),
             max_early_data_bytes: uint(EARLY_BYTES),
-            access_log: vec![log(spec, each, &FIELDS)],
+            access_log: logs(spec, each, &FIELDS),
             ..Default::default()
         }),
     )

@@ -48,6 +48,7 @@ pub(crate) fn sample() -> SidecarSpec {
             },
         ],
         access_log: "/var/log/sidecar/access.jsonl".into(),
+        access_log_service: None,
         limits: Default::default(),
     }
 }
@@ -106,6 +107,51 @@ fn a_sidecar_has_these_resources_and_always_the_same_bytes() {
     }
     let us: ClusterLoadAssignment = find(&planned, "ClusterLoadAssignment", "store-postgres-us");
     assert_eq!(us.endpoints[0].locality.as_ref().unwrap().region, "us");
+}
+
+#[test]
+fn a_log_service_gets_what_the_file_gets_of_requests_and_connections() {
+    use envoy_types::pb::envoy::config::accesslog::v3::AccessLog;
+    use envoy_types::pb::envoy::config::accesslog::v3::access_log::ConfigType;
+    use envoy_types::pb::envoy::extensions::access_loggers::grpc::v3::{
+        HttpGrpcAccessLogConfig, TcpGrpcAccessLogConfig,
+    };
+    let mut spec = sample();
+    assert_eq!(
+        last_filter::<TcpProxy>(&plan(&spec).unwrap(), "postgres")
+            .access_log
+            .len(),
+        1
+    );
+    spec.access_log_service = Some(local(4319).into());
+    let planned = plan(&spec).unwrap();
+    assert!(planned.iter().any(|p| p.name == "decisions"));
+    let any = |logs: Vec<AccessLog>| match logs.into_iter().nth(1).unwrap().config_type {
+        Some(ConfigType::TypedConfig(any)) => any.value,
+        other => panic!("{other:?}"),
+    };
+    let tcp: TcpProxy = last_filter(&planned, "postgres");
+    let http: hcm::HttpConnectionManager = last_filter(&planned, "objects");
+    let of_tcp = TcpGrpcAccessLogConfig::decode(&any(tcp.access_log)[..]).unwrap();
+    let of_http = HttpGrpcAccessLogConfig::decode(&any(http.access_log)[..]).unwrap();
+    for common in [of_tcp.common_config, of_http.common_config] {
+        let tags: Vec<String> = common
+            .unwrap()
+            .custom_tags
+            .into_iter()
+            .map(|t| t.tag)
+            .collect();
+        for tag in [
+            "egress",
+            "listener",
+            "node",
+            "request_id",
+            "store_region",
+            "time",
+        ] {
+            assert!(tags.iter().any(|t| t == tag), "{tag}: {tags:?}");
+        }
+    }
 }
 
 #[test]

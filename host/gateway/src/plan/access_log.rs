@@ -10,7 +10,7 @@ use std::path::Path;
 use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::access_loggers::grpc::v3::{
-    CommonGrpcAccessLogConfig, HttpGrpcAccessLogConfig,
+    CommonGrpcAccessLogConfig, HttpGrpcAccessLogConfig, TcpGrpcAccessLogConfig,
 };
 use envoy_types::pb::envoy::r#type::tracing::v3::{CustomTag, custom_tag};
 use envoy_types::pb::google::protobuf::{Any, Value, value::Kind};
@@ -59,30 +59,47 @@ const FIELDS: [(&str, &str); 26] = [
 ];
 
 /// The name of the access log service's log, and of its cluster where that is not the bootstrap's.
-pub(super) const SERVICE: &str = "decisions";
+pub(crate) const SERVICE: &str = "decisions";
 
 /// The logs of a gateway: the file, and the service if there is one.
 pub(super) fn access_logs(spec: &GatewaySpec) -> Vec<accesslog::AccessLog> {
     let constants = [("region", spec.region.as_str())];
     let mut logs = vec![file(&spec.access_log, &FIELDS, &constants)];
     if spec.access_log_service.is_some() {
-        let cluster = match spec.xds.others_secured {
-            true => DECISIONS_CLUSTER,
-            false => SERVICE,
-        };
-        logs.push(service(cluster, &constants));
+        let cluster = service_cluster(spec.xds.others_secured);
+        logs.push(service(cluster, Entries::Http, &FIELDS, &constants));
     }
     logs
 }
 
+/// The cluster of the service: the bootstrap's, where nodes prove who they are.
+pub(crate) fn service_cluster(secured: bool) -> &'static str {
+    match secured {
+        true => DECISIONS_CLUSTER,
+        false => SERVICE,
+    }
+}
+
+/// What is logged to the service: a request or a connection each.
+#[derive(Clone, Copy)]
+pub(crate) enum Entries {
+    Http,
+    Tcp,
+}
+
 /// The same by Envoy's gRPC access log service: what is a key of the line in the file is a custom tag of the
 /// entry.
-fn service(cluster: &str, constants: &[(&str, &str)]) -> accesslog::AccessLog {
+pub(crate) fn service(
+    cluster: &str,
+    entries: Entries,
+    commands: &[(&str, &str)],
+    constants: &[(&str, &str)],
+) -> accesslog::AccessLog {
     let tag = |key: &str, r#type| CustomTag {
         tag: key.to_owned(),
         r#type: Some(r#type),
     };
-    let commands = FIELDS
+    let commands = commands
         .iter()
         .map(|&(key, command)| tag(key, custom_tag::Type::Value(command.to_owned())));
     let literals = constants.iter().map(|&(key, value)| {
@@ -96,27 +113,35 @@ fn service(cluster: &str, constants: &[(&str, &str)]) -> accesslog::AccessLog {
         cluster_name: cluster.to_owned(),
         ..Default::default()
     };
-    let config = HttpGrpcAccessLogConfig {
-        common_config: Some(CommonGrpcAccessLogConfig {
-            log_name: SERVICE.to_owned(),
-            transport_api_version: core::ApiVersion::V3 as i32,
-            grpc_service: Some(core::GrpcService {
-                target_specifier: Some(core::grpc_service::TargetSpecifier::EnvoyGrpc(server)),
-                ..Default::default()
-            }),
-            buffer_flush_interval: millis(250),
-            // None: what is sent at once does not die with the Envoy.
-            buffer_size_bytes: uint(0),
-            custom_tags: commands.chain(literals).collect(),
+    let common_config = Some(CommonGrpcAccessLogConfig {
+        log_name: SERVICE.to_owned(),
+        transport_api_version: core::ApiVersion::V3 as i32,
+        grpc_service: Some(core::GrpcService {
+            target_specifier: Some(core::grpc_service::TargetSpecifier::EnvoyGrpc(server)),
             ..Default::default()
         }),
+        buffer_flush_interval: millis(250),
+        // None: what is sent at once does not die with the Envoy.
+        buffer_size_bytes: uint(0),
+        custom_tags: commands.chain(literals).collect(),
         ..Default::default()
+    });
+    let (name, config) = match entries {
+        Entries::Http => (
+            "envoy.access_loggers.http_grpc",
+            pack_any(HttpGrpcAccessLogConfig {
+                common_config,
+                ..Default::default()
+            }),
+        ),
+        Entries::Tcp => (
+            "envoy.access_loggers.tcp_grpc",
+            pack_any(TcpGrpcAccessLogConfig { common_config }),
+        ),
     };
     accesslog::AccessLog {
-        name: "envoy.access_loggers.http_grpc".to_owned(),
-        config_type: Some(accesslog::access_log::ConfigType::TypedConfig(pack_any(
-            config,
-        ))),
+        name: name.to_owned(),
+        config_type: Some(accesslog::access_log::ConfigType::TypedConfig(config)),
         ..Default::default()
     }
 }

@@ -79,7 +79,7 @@ fn tags(spec: &GatewaySpec) -> Vec<CustomTag> {
 }
 
 /// The cluster of a receiver; gRPC is HTTP/2.
-pub(super) fn cluster(name: &str, server: &HostPort) -> cluster::Cluster {
+pub(crate) fn cluster(name: &str, server: &HostPort) -> cluster::Cluster {
     use cluster::cluster::DiscoveryType;
     use http::http_protocol_options::explicit_http_config::ProtocolConfig;
     use http::http_protocol_options::{ExplicitHttpConfig, UpstreamProtocolOptions};

@@ -232,6 +232,7 @@ fn resources(guard: &str) -> anyhow::Result<Vec<Resource>> {
                 allow_on_headers_stop_iteration: false,
             },
         }],
+        access_log_service: None,
         access_log: "/var/log/envoy/egress.json".into(),
         limits: Default::default(),
     };

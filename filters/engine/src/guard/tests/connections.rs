@@ -453,7 +453,7 @@ fn what_is_no_bolt_is_closed() {
     assert!(back.end && back.broken);
     let ruling = guard.broken();
     assert_eq!(ruling.record.code.as_deref(), Some("STORE_MALFORMED"));
-    assert_eq!(ruling.record.outcome, Outcome::Denied);
+    assert_eq!(ruling.record.outcome, Outcome::Failed);
     assert_eq!(ruling.verdict.unwrap_err().kind, DenialKind::Failed);
     let mut shaken = shaken(&mut guard, b"\0\0\x04\x04");
     assert!(!shaken.store(b"anything", true).broken);

@@ -332,6 +332,7 @@ fn a_policy_that_fails_is_no_permission_and_stays_among_its_authors() {
         (DenialKind::Failed, "POLICY_FAILED")
     );
     assert!(!denial.message.contains("alow") && ruling.record.reason.contains("alow"));
+    assert_eq!(ruling.record.outcome, Outcome::Failed);
     let ruling = guard.decide(
         Some(token("globex", "eu").as_bytes()),
         &Ask::default(),
