@@ -44,6 +44,13 @@ pub(crate) struct Delta {
     pub recorded: bool,
 }
 
+impl Delta {
+    /// Whether what was allowed is denied.
+    fn denies(&self) -> bool {
+        self.direction == Direction::Tightened && self.new.starts_with("denied")
+    }
+}
+
 /// What changes, and for how many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
@@ -91,6 +98,9 @@ pub struct Comparison {
     pub unreadable_because: BTreeMap<String, u64>,
     /// Requests that no policy was asked about: refused before, or on a path without filters.
     pub unasked: u64,
+    /// Tenants all of whose requests that are allowed today would be denied, and how many those are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub shut_out: BTreeMap<String, u64>,
     /// Decisions of guards: a record does not hold all that `ig.egress` is asked by.
     pub guards: u64,
     /// How many different questions that were.
@@ -118,6 +128,7 @@ pub fn compare(
         known: HashMap::new(),
     };
     let mut tally = Tally::default();
+    let mut tenants: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for line in lines {
         let facts = match line {
             Recorded::Decision(facts) => facts,
@@ -148,6 +159,7 @@ pub fn compare(
                     .map(|d| (residency.decision_id.clone(), d.clone())),
             );
         }
+        let refused = facts.refused();
         if let Some(masking) = facts.masking.as_ref().filter(|_| !denied) {
             let id = || masking.decision_id.clone();
             for delta in bundles.masking(masking) {
@@ -158,6 +170,11 @@ pub fn compare(
                 }
             }
         }
+        if let Some(tenant) = facts.tenant().filter(|_| !refused) {
+            let (allowed, shut) = tenants.entry(tenant.to_owned()).or_default();
+            *allowed += 1;
+            *shut += u64::from(certain.iter().any(|(_, delta)| delta.denies()));
+        }
         compared.changed += u64::from(!certain.is_empty());
         compared.possibly_changed += u64::from(certain.is_empty() && !possible.is_empty());
         certain
@@ -167,6 +184,12 @@ pub fn compare(
             .into_iter()
             .for_each(|(id, d)| tally.add(d, false, id));
     }
+    let shut_out = tenants
+        .into_iter()
+        .filter(|(_, (allowed, shut))| allowed == shut);
+    compared.shut_out = shut_out
+        .map(|(tenant, (count, _))| (tenant, count))
+        .collect();
     compared.questions = bundles.known.len() as u64;
     compared.loosened = tally.take(Direction::Loosened, true);
     compared.tightened = tally.take(Direction::Tightened, true);

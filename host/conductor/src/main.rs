@@ -277,6 +277,12 @@ fn main() -> ExitCode {
     }
 }
 
+/// What others say, in a line of ours: it must not move the cursor, begin another line, or turn letters round.
+pub(crate) fn plain(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.replace(|c: char| c.is_control() || turns(c), "?")
+}
+
 /// Writes to standard output. Who reads it may have seen enough (`| head`), which is no fault.
 pub(crate) fn say(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();

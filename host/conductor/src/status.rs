@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{End, client, say};
+use crate::{End, client, plain, say};
 
 /// What of a version is shown.
 const SHORT: usize = 12;
@@ -199,11 +199,6 @@ fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
         text => plain(text),
     };
     cells.map(cell).into()
-}
-
-/// What a node says of itself must not move the cursor.
-fn plain(text: &str) -> String {
-    text.replace(|c: char| c.is_control(), "?")
 }
 
 /// A node's reason, indented.

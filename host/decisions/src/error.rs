@@ -27,6 +27,12 @@ pub enum DecisionsError {
     /// There is no mask policy where one should be.
     #[error("the mask policy {0} holds no .rego file")]
     NoMask(PathBuf),
+    /// The mask policy takes nothing out.
+    #[error(
+        "the mask policy {0} has no rule `mask` or `drop` in the package system.log, so that it would take nothing \
+         out"
+    )]
+    NoRule(PathBuf),
     /// What was read can't be stored.
     #[error("can't store decisions")]
     Sink(#[source] SinkError),

@@ -61,18 +61,26 @@ impl MaskPolicy {
         }
         let mut modules = Vec::new();
         for of in files {
+            if !std::fs::metadata(&of).map_err(file(&of))?.is_file() {
+                return Err(DecisionsError::NoMask(of));
+            }
             modules.push(Module {
                 text: std::fs::read_to_string(&of).map_err(file(&of))?,
                 path: of.display().to_string(),
             });
         }
+        let masks = modules.iter().any(masks);
         let data = json!({});
         let document = Document::load(&PolicySource { modules, data }, &[MASK, DROP]);
         let document = document.map_err(|source| DecisionsError::Mask {
             path: path.to_owned(),
             source,
         })?;
-        Ok(Self { document })
+        // What is no Rego at all was said by now.
+        match masks {
+            true => Ok(Self { document }),
+            false => Err(DecisionsError::NoRule(path.to_owned())),
+        }
     }
 
     pub(crate) fn apply(&mut self, record: Record) -> Kept {
@@ -111,8 +119,10 @@ impl MaskPolicy {
         let input = self.document.set_input(event);
         input.map_err(|e| e.to_string())?;
         let dropped = self.document.value(DROP);
-        if dropped.map_err(|e| e.to_string())? == Some(Value::Bool(true)) {
-            return Ok(None);
+        match dropped.map_err(|e| e.to_string())? {
+            None | Some(Value::Bool(false)) => {}
+            Some(Value::Bool(true)) => return Ok(None),
+            Some(_) => return Err(format!("{DROP} is neither true nor false")),
         }
         match self.document.value(MASK) {
             Ok(Some(mask)) => pointer::rules(&mask).map(Some),
@@ -120,6 +130,19 @@ impl MaskPolicy {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// Whether a module has a rule that takes something out. One that has none would keep all, and look as if it
+/// did not.
+fn masks(module: &Module) -> bool {
+    let is_ours = engine::policy::package(module).is_ok_and(|p| p == ["system", "log"]);
+    let begins = |line: &str| {
+        let word = line
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .next();
+        matches!(word, Some("mask" | "drop"))
+    };
+    is_ours && module.text.lines().any(|line| begins(line.trim_start()))
 }
 
 const RECORDS: [&str; 3] = ["decision", "residency", "egress"];
@@ -266,6 +289,7 @@ mod tests {
             "mask := to_number(input.input.user_agent)",
             "mask := 7",
             "drop := to_number(input.input.user_agent)",
+            "drop := \"yes\"",
         ] {
             let Kept::Failed(kept) = policy(text).apply(record()) else {
                 panic!("{text}")
@@ -313,5 +337,17 @@ mod tests {
                 .to_string()
                 .contains("can't be used")
         );
+        for takes_nothing_out in [
+            "package wrong\nmask contains \"/input\"",
+            "package system.log\nx := 1",
+            "package system.log\n# mask\ndefault drop := false",
+        ] {
+            std::fs::write(at.join("m.rego"), takes_nothing_out).unwrap();
+            let said = MaskPolicy::load(at).unwrap_err().to_string();
+            assert!(
+                said.contains("no rule `mask` or `drop`"),
+                "{takes_nothing_out}: {said}"
+            );
+        }
     }
 }

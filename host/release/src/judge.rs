@@ -7,6 +7,9 @@ use crate::plan::{Plan, Step};
 /// So many bad requests are a pattern; fewer may be chance.
 const FEW: u64 = 3;
 
+/// How long nodes are waited for that are not connected, beyond what a step lasts anyway, in seconds.
+const AWAY_S: u64 = 60;
+
 /// The normal distribution's quantile of the confidence (one-sided 95 %) with which a share must be
 /// above its limit.
 const Z: f64 = 1.645;
@@ -61,6 +64,9 @@ impl Guards {
 pub struct Evidence {
     /// How long the step has lasted, in seconds.
     pub elapsed_s: u64,
+    /// How long of that the conductor has looked at it without a break.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub watched_s: u64,
     /// What the release did at the step's nodes.
     pub canary: Sample,
     /// What the stable release did at the same time and as long before.
@@ -68,8 +74,14 @@ pub struct Evidence {
     /// What guards did.
     #[serde(default, skip_serializing_if = "Guards::are_silent")]
     pub guards: Guards,
-    /// Nodes of the step that have not accepted the release yet, or are not connected.
+    /// Nodes of the step that are connected and have not accepted the release yet.
     pub behind: Vec<String>,
+    /// Nodes of the step that are not connected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub away: Vec<String>,
+    /// How many nodes of the step have it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub have: u64,
     /// Nodes that refused it, and why.
     pub refused: BTreeMap<String, String>,
     /// Masking decisions, of either release, that were made again with both.
@@ -77,6 +89,19 @@ pub struct Evidence {
     /// Those that show a coordinate which the stable release masks, by coordinate; without those that
     /// the release says it loosens.
     pub loosened: BTreeMap<String, u64>,
+    /// Those that mask a coordinate which the stable release shows, by coordinate, or deny what it allows
+    /// (`(request)`, `(residency)`); without those that the release says it tightens.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tightened: BTreeMap<String, u64>,
+    /// Tenants all of whose requests would be denied, of which the stable release allows so many; without those
+    /// that the release says it shuts out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shut_out: BTreeMap<String, u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What is to be done with a release.
@@ -90,21 +115,44 @@ pub enum Verdict {
     Withdraw(Vec<String>),
 }
 
+impl Evidence {
+    /// Whether a step has been waited for long enough. A conductor that was away looks for a while first: nodes
+    /// have to come back to it.
+    fn is_over(&self, step: &Step) -> bool {
+        is_over(step, self.elapsed_s, self.watched_s)
+    }
+}
+
+/// Whether a step that has lasted so long, of which the conductor has watched so much, has been waited for long
+/// enough.
+pub fn is_over(step: &Step, elapsed_s: u64, watched_s: u64) -> bool {
+    elapsed_s >= step.give_up_s && watched_s >= step.give_up_s.min(AWAY_S)
+}
+
 /// Judges a release by a step's evidence.
 pub fn judge(plan: &Plan, step: &Step, evidence: &Evidence) -> Verdict {
     let reasons = faults(plan, step, evidence);
     if !reasons.is_empty() {
         return Verdict::Withdraw(reasons);
     }
+    // A node that has gone for good, as a pod that is replaced, holds up no release that others have.
+    let waited_for = evidence.have == 0 || evidence.elapsed_s < step.hold_s.saturating_add(AWAY_S);
     let wait = if !evidence.behind.is_empty() {
         Some(format!(
             "{} have not got it yet",
             evidence.behind.join(", ")
         ))
+    } else if waited_for && !evidence.away.is_empty() {
+        Some(format!("{} are not connected", evidence.away.join(", ")))
     } else if evidence.canary.requests < step.min_requests {
         Some(format!(
             "{} of {} requests seen",
             evidence.canary.requests, step.min_requests
+        ))
+    } else if evidence.baseline.requests < step.min_requests {
+        Some(format!(
+            "{} of {} requests seen that the stable release decided, to tell what is usual",
+            evidence.baseline.requests, step.min_requests
         ))
     } else if evidence.compared < step.min_requests {
         Some(format!(
@@ -118,7 +166,7 @@ pub fn judge(plan: &Plan, step: &Step, evidence: &Evidence) -> Verdict {
     };
     match wait {
         None => Verdict::GoOn,
-        Some(why) if evidence.elapsed_s >= step.give_up_s => Verdict::Withdraw(vec![format!(
+        Some(why) if evidence.is_over(step) => Verdict::Withdraw(vec![format!(
             "no evidence within {} s: {why}",
             step.give_up_s
         )]),
@@ -144,6 +192,25 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             evidence.compared,
             names.join(", ")
         ));
+    }
+    for (coordinate, count) in &evidence.tightened {
+        let (what, limit) = match coordinate.starts_with('(') {
+            true => ("deny what the stable release allows", limits.denied),
+            false => ("mask what the stable release shows", limits.tightened),
+        };
+        if *count >= FEW && at_least(*count, evidence.compared) > limit / 1000.0 {
+            reasons.push(format!(
+                "{count} of {} decisions {what}: {coordinate}; {limit} of a thousand are allowed",
+                evidence.compared
+            ));
+        }
+    }
+    for (tenant, count) in &evidence.shut_out {
+        if *count >= FEW {
+            reasons.push(format!(
+                "all of {count} decisions that the stable release allows are denied: tenant:{tenant}"
+            ));
+        }
     }
     let (canary, baseline) = (&evidence.canary, &evidence.baseline);
     let (guards, before) = (&evidence.guards.canary, &evidence.guards.baseline);
@@ -249,6 +316,8 @@ mod tests {
         };
         let mut evidence = Evidence {
             elapsed_s: 60,
+            watched_s: 60,
+            have: 1,
             canary: sample,
             baseline: sample,
             compared: 1000,
@@ -333,11 +402,84 @@ mod tests {
         }
         let never = |e: &mut Evidence| {
             (e.canary.requests, e.canary.denied) = (99, 5);
-            e.elapsed_s = 600;
+            (e.elapsed_s, e.watched_s) = (600, 600);
         };
         assert_eq!(
             withdrawn(never),
             "no evidence within 600 s: 99 of 100 requests seen"
+        );
+    }
+
+    #[test]
+    fn nodes_that_are_away_are_waited_for_as_long_as_makes_sense() {
+        let away = |elapsed_s: u64, have: u64| {
+            verdict(|e| {
+                (e.elapsed_s, e.watched_s, e.have) = (elapsed_s, elapsed_s, have);
+                e.away = vec!["gateway-eu-pod2".into()];
+            })
+        };
+        assert_eq!(
+            away(119, 1),
+            Verdict::Wait("gateway-eu-pod2 are not connected".into())
+        );
+        assert_eq!(away(120, 1), Verdict::GoOn, "others have it");
+        assert!(matches!(away(599, 0), Verdict::Wait(_)), "nobody has it");
+        assert!(matches!(away(600, 0), Verdict::Withdraw(_)));
+        // The conductor was away itself, and nodes are about to come back.
+        let back = |e: &mut Evidence| {
+            (e.elapsed_s, e.watched_s, e.have) = (6_000, 59, 0);
+            e.away = vec!["gateway-eu".into()];
+        };
+        assert!(matches!(verdict(back), Verdict::Wait(_)));
+    }
+
+    #[test]
+    fn what_is_usual_has_to_be_known() {
+        // All four requests at night were denied; so is the release's every one.
+        let night = |e: &mut Evidence| {
+            (e.baseline.requests, e.baseline.denied) = (4, 4);
+            (e.canary.requests, e.canary.denied) = (1_000, 1_000);
+        };
+        assert_eq!(
+            verdict(night),
+            Verdict::Wait(
+                "4 of 100 requests seen that the stable release decided, to tell what is usual"
+                    .into()
+            )
+        );
+    }
+
+    #[test]
+    fn what_blocks_or_masks_many_is_taken_back_unless_it_is_said() {
+        for (coordinate, count, why) in [
+            ("(request)", 30, Some("30 of 1000 decisions deny")),
+            ("(residency)", 30, Some("30 of 1000 decisions deny")),
+            ("(request)", 2, None),
+            ("Person.name", 600, Some("600 of 1000 decisions mask")),
+            ("Person.name", 500, None),
+        ] {
+            let verdict = verdict(|e| {
+                e.tightened.insert(coordinate.into(), count);
+            });
+            match (verdict, why) {
+                (Verdict::GoOn, None) => {}
+                (Verdict::Withdraw(reasons), Some(why)) => {
+                    let reasons = reasons.join("; ");
+                    assert!(
+                        reasons.starts_with(why) && reasons.contains(coordinate),
+                        "{reasons}"
+                    );
+                }
+                (other, _) => panic!("{coordinate} {count}: {other:?}"),
+            }
+        }
+        // One tenant of many, which no share of all requests shows.
+        let one = |e: &mut Evidence| {
+            e.shut_out.insert("globex".into(), 3);
+        };
+        assert_eq!(
+            withdrawn(one),
+            "all of 3 decisions that the stable release allows are denied: tenant:globex"
         );
     }
 

@@ -24,7 +24,8 @@ struct Trusted {
 }
 
 impl Keyring {
-    /// Keys, each in PEM (SPKI), by `NAME`, or by `NAME@RECORD` if they sign nothing after that record.
+    /// Keys, each in PEM (SPKI), by `NAME`, or by `NAME@RECORD` or `NAME.until.RECORD` if they sign nothing
+    /// after that record.
     ///
     /// # Errors
     /// A name or a key can't be used, or two people share one.
@@ -34,7 +35,12 @@ impl Keyring {
         let mut keys: Vec<Trusted> = Vec::new();
         for (label, pem) in pems {
             let wrong = || KeyringError::Name(label.to_owned());
-            let (name, until) = match label.split_once('@') {
+            // Where no `@` can stand in a name, as in the ConfigMaps of Kubernetes.
+            let retired = label.split_once('@').or_else(|| {
+                let (name, until) = label.split_once(".until.")?;
+                until.parse::<u64>().is_ok().then_some((name, until))
+            });
+            let (name, until) = match retired {
                 None => (label, None),
                 Some((name, until)) => (name, Some(until.parse().map_err(|_| wrong())?)),
             };

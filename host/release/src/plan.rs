@@ -69,6 +69,9 @@ pub struct Thresholds {
     /// Decisions that show a coordinate which the stable release masks for the same caller, and that
     /// the release does not say it loosens: their number.
     pub loosened: u64,
+    /// Decisions that mask a coordinate which the stable release shows the same caller, and that the release
+    /// does not say it tightens, of a thousand. Those that deny it count as `denied`.
+    pub tightened: f64,
 }
 
 impl Default for Thresholds {
@@ -82,6 +85,7 @@ impl Default for Thresholds {
             guards_failed: 1.0,
             refusals: 0,
             loosened: 0,
+            tightened: 500.0,
         }
     }
 }

@@ -59,6 +59,9 @@ pub enum Act {
         tried: Tried,
         /// Coordinates that it is meant to show to more callers than its parent.
         loosens: Vec<String>,
+        /// What it is meant to mask or deny more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tightens: Vec<String>,
     },
     /// Somebody approves a candidate.
     Approved {

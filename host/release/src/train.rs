@@ -89,6 +89,8 @@ pub struct Release {
     pub tried: Tried,
     /// Coordinates that it may show to more callers.
     pub loosens: Vec<String>,
+    /// Coordinates that it may mask or deny for many more, and tenants (`tenant:NAME`) that it may shut out.
+    pub tightens: Vec<String>,
     /// Who approved it.
     pub approvals: Vec<String>,
     /// Where it stands.
@@ -331,6 +333,7 @@ impl Train {
                 note,
                 tried,
                 loosens,
+                tightens,
             } => {
                 let candidate = Release {
                     number: *release,
@@ -342,6 +345,7 @@ impl Train {
                     note: note.clone(),
                     tried: tried.clone(),
                     loosens: loosens.clone(),
+                    tightens: tightens.clone(),
                     approvals: Vec::new(),
                     standing: Standing::Candidate,
                     was_stable: false,

@@ -33,6 +33,21 @@ pub struct Facts {
     pub masking: Option<MaskingFacts>,
 }
 
+impl Facts {
+    /// Whether a policy denied it.
+    pub(super) fn refused(&self) -> bool {
+        let masking = self.masking.as_ref().and_then(MaskingFacts::refused_by);
+        let residency = self.residency.as_ref().and_then(ResidencyFacts::refused_by);
+        masking.or(residency).is_some()
+    }
+
+    /// Whose request it was.
+    pub(super) fn tenant(&self) -> Option<&str> {
+        let masking = self.masking.as_ref().and_then(|m| m.tenant.as_deref());
+        masking.or(self.residency.as_ref().map(|r| r.tenant.as_str()))
+    }
+}
+
 /// Of `engine::audit::MaskingRecord`, what the policy is asked by and what came of it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]

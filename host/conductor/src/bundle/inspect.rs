@@ -6,7 +6,7 @@ use bundle::{Archive, Bundle, SCHEMA};
 use serde_json::json;
 
 use super::InspectArgs;
-use crate::{End, say};
+use crate::{End, plain, say};
 
 pub fn run(args: &InspectArgs) -> anyhow::Result<End> {
     let archive = Archive::read(&args.bundle)?;
@@ -34,7 +34,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<End> {
     }
     let manifest = archive.manifest();
     let mut text = String::new();
-    let mut row = |name: &str, value: &str| writeln!(text, "{name:<12}{value}");
+    let mut row = |name: &str, value: &str| writeln!(text, "{name:<12}{}", plain(value));
     row("digest", &format!("sha256:{}", archive.digest()))?;
     row("revision", &manifest.revision)?;
     match content {
@@ -63,7 +63,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<End> {
     }
     text.push('\n');
     for (name, bytes) in archive.files().iter() {
-        writeln!(text, "{:>10}  {name}", bytes.len())?;
+        writeln!(text, "{:>10}  {}", bytes.len(), plain(name))?;
     }
     say(&text)?;
     Ok(End::Done)

@@ -13,6 +13,7 @@ use store::{Kind, Store, StoreConfig, Stored};
 use super::rules::{self, Rule};
 use crate::config::Config;
 use crate::ingest::Policies;
+use crate::plain;
 use crate::{End, ExplainArgs, say};
 
 /// What is told.
@@ -131,8 +132,8 @@ fn tell(stored: Stored, policies: Option<String>, modules: &[Module], notes: Vec
     if policies.is_some() {
         for reason in reasons {
             let found = match egress {
-                Some(_) => guards_rules(&reason, modules),
-                None => rules::locate(&reason, modules),
+                Some(_) => rules_of(true, &reason, modules),
+                None => rules_of(false, &reason, modules),
             };
             if found.is_empty() {
                 unlocated.push(reason);
@@ -152,12 +153,13 @@ fn tell(stored: Stored, policies: Option<String>, modules: &[Module], notes: Vec
     }
 }
 
-/// The rules that guards are asked, and where those don't say it, all others.
-fn guards_rules(reason: &str, modules: &[Module]) -> Vec<Rule> {
+/// The rules that guards are asked, or those that gateways are; and where those don't say it, the others.
+fn rules_of(guards: bool, reason: &str, modules: &[Module]) -> Vec<Rule> {
     let of_egress = |module: &&Module| {
         engine::policy::package(module).is_ok_and(|package| package == ["ig", "egress"])
     };
-    let own: Vec<Module> = modules.iter().filter(of_egress).cloned().collect();
+    let own = modules.iter().filter(|m| of_egress(m) == guards);
+    let own: Vec<Module> = own.cloned().collect();
     match rules::locate(reason, &own) {
         found if found.is_empty() => rules::locate(reason, modules),
         found => found,
@@ -188,7 +190,7 @@ fn write(told: &Told, out: &mut String) -> std::fmt::Result {
     let time = jiff::Timestamp::from_millisecond(stored.time_ms);
     let time = time.map_or_else(|_| stored.time_ms.to_string(), |t| t.to_string());
     writeln!(out, "time       {time}")?;
-    writeln!(out, "node       {}", stored.node)?;
+    writeln!(out, "node       {}", plain(&stored.node))?;
     let policies = match &told.policies {
         Some(from) => format!(" (rules from {from})"),
         None => String::new(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use bundle::Archive;
 use clap::Args;
 use release::run::By;
 use release::{Act, Standing, Train, Tried};
@@ -41,6 +42,10 @@ pub(crate) struct ReleaseArgs {
     /// times. What else it shows that the stable release masks takes it back.
     #[arg(long, value_name = "COORDINATE")]
     loosens: Vec<String>,
+    /// What it is meant to mask or deny for many callers who see it or may do it today: a coordinate, or
+    /// `tenant:NAME` that it shuts out; may be given again.
+    #[arg(long, value_name = "COORDINATE")]
+    tightens: Vec<String>,
     /// Recorded decisions to make again: an access log of a gateway; may be given several times.
     #[arg(long, value_name = "FILE")]
     replay: Vec<PathBuf>,
@@ -139,8 +144,7 @@ impl Person {
 /// # Errors
 /// It is not signed, can't be used, or may not be released.
 pub(crate) fn release(args: &ReleaseArgs) -> anyhow::Result<End> {
-    let bytes = std::fs::read(&args.bundle)
-        .with_context(|| format!("can't read {}", args.bundle.display()))?;
+    let bytes = Archive::bytes_of(&args.bundle)?;
     let at = || format!("{} can't be released", args.bundle.display());
     let mut tried = Tried::default();
     let mut unseen = Vec::new();
@@ -173,6 +177,7 @@ pub(crate) fn release(args: &ReleaseArgs) -> anyhow::Result<End> {
             note: args.note.clone(),
             tried: tried.clone(),
             loosens: args.loosens.clone(),
+            tightens: args.tightens.clone(),
         })
     })?;
     let (number, release) = train
@@ -225,6 +230,9 @@ pub(crate) fn approve(args: &OneArgs) -> anyhow::Result<End> {
     let approvals = &release.approvals;
     if !release.loosens.is_empty() {
         line!("it is meant to loosen {}", release.loosens.join(", "))?;
+    }
+    if !release.tightens.is_empty() {
+        line!("it is meant to tighten {}", release.tightens.join(", "))?;
     }
     line!(
         "release {} is approved by {}",

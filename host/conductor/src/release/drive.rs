@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use p256::ecdsa::SigningKey;
 use release::run::By;
-use release::{Act, Evidence, Plan, Step, Train, Verdict, choose, judge};
+use release::{Act, Evidence, Plan, Step, Train, Verdict, choose, is_over, judge};
 use tokio::sync::watch;
 use xds::{Cache, StreamStatus};
 
-use super::pace::Pace;
+use super::pace::{Pace, Span};
 use super::{Place, evidence, now_unix_ms};
 use crate::alarm::Alarm;
 use crate::api::PolicyState;
@@ -79,7 +79,7 @@ impl Driver {
         let number = release.number;
         let span = pace.look(canary, now_unix_ms(), Instant::now());
         let Some(step) = canary.step else {
-            let act = self.begin(&place, &plan, &train, span.elapsed).await?;
+            let act = self.begin(&place, &plan, &train, &span).await?;
             return self.add(&place, act, pace).await;
         };
         let Some(of_plan) = plan.steps.get(step) else {
@@ -92,7 +92,7 @@ impl Driver {
         let evidence = match evidence::collect(self, &place, &train, &span).await {
             Ok(evidence) => evidence,
             // What can't be judged does not stay for ever.
-            Err(error) if span.elapsed.as_secs() >= of_plan.give_up_s => {
+            Err(error) if span.is_over(of_plan) => {
                 let reasons = vec![format!("no evidence can be had: {error:#}")];
                 let act = Act::Withdrawn {
                     release: number,
@@ -130,7 +130,7 @@ impl Driver {
         place: &Place<'_>,
         plan: &Plan,
         train: &Train,
-        elapsed: Duration,
+        span: &Span,
     ) -> anyhow::Result<Option<Act>> {
         let (release, _) = train.under_way().context("nothing is under way")?;
         let number = release.number;
@@ -160,7 +160,7 @@ impl Driver {
             },
             Some(_) => match (self.step(plan, train, 0, None), plan.steps.first()) {
                 (Ok(act), _) => act,
-                (Err(error), Some(first)) if elapsed.as_secs() >= first.give_up_s => {
+                (Err(error), Some(first)) if span.is_over(first) => {
                     return Ok(Some(taken_back(format!("{error:#}"))));
                 }
                 (Err(error), _) => return Err(error),
@@ -262,6 +262,12 @@ async fn newest(decisions: &crate::ingest::Shelf) -> Result<i64, store::StoreErr
     decisions.store().await?.newest().await
 }
 
+impl Span {
+    fn is_over(&self, step: &Step) -> bool {
+        is_over(step, self.elapsed.as_secs(), self.watched.as_secs())
+    }
+}
+
 /// The nodes of a step: those that have the release already, and those that it adds. Gateways and sidecars of
 /// each region for themselves: a step without a gateway would see no requests, and one without a region's would
 /// show nothing of that region.
@@ -281,13 +287,26 @@ fn nodes_of(step: &Step, streams: &[StreamStatus], have: &[String], release: u64
     nodes
 }
 
-/// The nodes of a release that have not taken it yet, and those that refused it.
+/// How a release has got to the nodes that it is for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// How many have it.
+    pub have: u64,
+    /// Those that are connected and have not taken it yet.
+    pub behind: Vec<String>,
+    /// Those that are not connected.
+    pub away: Vec<String>,
+    /// Those that refused it, and why.
+    pub refused: BTreeMap<String, String>,
+}
+
+/// Looks which nodes of a release have it.
 pub fn delivered(
     status: &xds::Status,
     release: u64,
     nodes: &[String],
     revision: &str,
-) -> (Vec<String>, BTreeMap<String, String>) {
+) -> Delivered {
     let label = |group: &str| {
         let of = status.groups.get(group)?.served.as_ref()?;
         Some(of.label.as_str())
@@ -297,26 +316,30 @@ pub fn delivered(
             .strip_prefix(revision)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    let mut behind = Vec::new();
+    let mut delivered = Delivered::default();
     for node in nodes {
         let mut streams = status.streams.iter().filter(|s| s.node == *node).peekable();
         let has = |s: &xds::StreamStatus| {
-            s.settled
+            s.has_all()
                 && groups::is_early_of(&s.group, release)
                 && label(&s.group).is_some_and(is_of)
         };
-        if streams.peek().is_none() || !streams.all(has) {
-            behind.push(node.clone());
+        if streams.peek().is_none() {
+            delivered.away.push(node.clone());
+        } else if streams.all(has) {
+            delivered.have += 1;
+        } else {
+            delivered.behind.push(node.clone());
         }
     }
-    let parked = status
+    delivered.refused = status
         .groups
         .iter()
         .filter(|(name, _)| groups::is_early_of(name, release))
         .flat_map(|(_, group)| &group.parked)
         .map(|p| (p.node.clone(), p.error.clone()))
         .collect();
-    (behind, parked)
+    delivered
 }
 
 #[cfg(test)]

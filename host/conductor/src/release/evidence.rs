@@ -8,11 +8,12 @@ use bundle::Bundle;
 use bundle::cases::{Kind, read_cases};
 use bundle::replay::{self, Change, Comparison, Recorded};
 use release::{Evidence, GuardSample, Guards, Sample, Train, Tried};
+use serde_json::Value;
 use store::{Decider, Tally};
 
 use super::Place;
 use super::content::{Content, release_of};
-use super::drive::{Driver, delivered};
+use super::drive::{Delivered, Driver, delivered};
 use super::pace::Span;
 use crate::bundle::KnownAuthorities;
 use crate::config;
@@ -87,18 +88,56 @@ pub async fn failing_cases(place: &Place<'_>, release: &release::Release) -> any
     Ok(ran.1)
 }
 
-/// What differs and shows in no decision of a gateway: settings of `masking.json`, and the rules of the
-/// guards, whose decisions are not recorded here.
+/// What differs and may show in no decision of a gateway during a step: settings of `masking.json`, the rules
+/// of the guards, what data opens to guards and warrants, and what callers would see who did not call.
 fn unseen(old: &Bundle, new: &Bundle, compared: &Comparison) -> anyhow::Result<Vec<String>> {
-    let mut found: Vec<String> = compared
-        .settings
-        .iter()
+    let settings = compared.settings.iter();
+    let mut found: BTreeSet<String> = settings
         .map(|(name, ..)| format!("settings.{name}"))
         .collect();
     if egress(old)? != egress(new)? {
-        found.push("ig.egress".to_owned());
+        found.insert("ig.egress".to_owned());
     }
-    Ok(found)
+    found.extend(opened(&old.policy.data, &new.policy.data));
+    let callers = replay::compare_callers(old, new)?;
+    let elsewhere = callers.other.into_iter();
+    // Served, and elsewhere than before.
+    let elsewhere = elsewhere.filter(|c| c.new.starts_with("served in "));
+    let callers = callers.loosened.into_iter().chain(elsewhere);
+    found.extend(callers.map(|change| change.coordinate));
+    Ok(found.into_iter().collect())
+}
+
+/// Tenants that may have data where they had none, and authorities whose word counts anew.
+fn opened(old: &Value, new: &Value) -> Vec<String> {
+    let nothing = serde_json::Map::new();
+    let section = |data: &Value, at: &str| {
+        let section = data.pointer(at).and_then(Value::as_object);
+        section.unwrap_or(&nothing).clone()
+    };
+    let mut found = Vec::new();
+    let before = section(old, "/ig/tenants");
+    for (name, tenant) in section(new, "/ig/tenants") {
+        // Who is new has no data yet.
+        let had = before.get(&name).map(regions);
+        if had.is_some_and(|had| !regions(&tenant).is_subset(&had)) {
+            found.push(format!("ig.tenants.{name}"));
+        }
+    }
+    let before = section(old, "/ig/authorities");
+    for (name, authority) in section(new, "/ig/authorities") {
+        if before.get(&name) != Some(&authority) {
+            found.push(format!("ig.authorities.{name}"));
+        }
+    }
+    found
+}
+
+/// The regions in which a tenant may have data.
+fn regions(tenant: &Value) -> BTreeSet<&str> {
+    let more = tenant["regions"].as_array().into_iter().flatten();
+    let all = std::iter::once(&tenant["region"]).chain(more);
+    all.filter_map(Value::as_str).collect()
 }
 
 fn egress(bundle: &Bundle) -> anyhow::Result<Vec<&str>> {
@@ -124,7 +163,12 @@ pub async fn collect(
     let (release, canary) = train.under_way().context("nothing is under way")?;
     let stable = train.stable().context("nothing is stable")?;
     let elapsed_ms = u64::try_from(span.elapsed.as_millis()).unwrap_or(u64::MAX);
-    let (behind, mut refused) = delivered(
+    let Delivered {
+        have,
+        behind,
+        away,
+        mut refused,
+    } = delivered(
         &driver.cache.status(),
         release.number,
         &canary.nodes,
@@ -173,54 +217,97 @@ pub async fn collect(
         bundle(place, &stable.digest)?,
         bundle(place, &release.digest)?,
     );
-    let loosens = release.loosens.clone();
-    let (compared, loosened) =
-        tokio::task::spawn_blocking(move || loosened(&old, &new, ours, theirs, &loosens)).await??;
+    let declared = Declared {
+        loosens: release.loosens.clone(),
+        tightens: release.tightens.clone(),
+    };
+    let compared =
+        tokio::task::spawn_blocking(move || made_again(&old, &new, ours, theirs, &declared));
+    let compared = compared.await??;
     Ok(Evidence {
         elapsed_s: elapsed_ms / 1000,
+        watched_s: span.watched.as_secs(),
         canary: canary_sample,
         baseline,
         guards,
         behind,
+        away,
+        have,
         refused,
-        compared,
-        loosened,
+        compared: compared.decisions,
+        loosened: compared.loosened,
+        tightened: compared.tightened,
+        shut_out: compared.shut_out,
     })
 }
 
 /// How far back the stable release is looked at, at least.
 const HISTORY_MS: u64 = 60_000;
 
-/// What the new release shows that the old one masks. Requests that the old one answered name what it
-/// masked, so what the new one would show of them is certain. Requests that the new one answered do not
-/// name what is clear: there all counts that the old one would mask for the same caller.
-fn loosened(
+/// What a release says of itself.
+#[derive(Default)]
+struct Declared {
+    loosens: Vec<String>,
+    tightens: Vec<String>,
+}
+
+/// What decisions that were made again show.
+#[derive(Default)]
+struct MadeAgain {
+    decisions: u64,
+    loosened: BTreeMap<String, u64>,
+    tightened: BTreeMap<String, u64>,
+    shut_out: BTreeMap<String, u64>,
+}
+
+/// What the new release shows that the old one masks, and the other way round. Requests that the old one
+/// answered name what it masked, so what the new one would show of them is certain. Requests that the new one
+/// answered do not name what is clear: there all counts that the old one would mask for the same caller.
+///
+/// Who did not call lately counts too: both are asked about every kind of caller that their data knows.
+fn made_again(
     old: &Bundle,
     new: &Bundle,
     ours: Vec<Recorded>,
     theirs: Vec<Recorded>,
-    loosens: &[String],
-) -> anyhow::Result<(u64, BTreeMap<String, u64>)> {
+    declared: &Declared,
+) -> anyhow::Result<MadeAgain> {
     let forward: Comparison = replay::compare(old, new, theirs.into_iter())?;
     let backward: Comparison = replay::compare(new, old, ours.into_iter())?;
-    let mut found: BTreeMap<String, u64> = BTreeMap::new();
+    let mut found = MadeAgain {
+        decisions: forward.masking + backward.masking,
+        ..MadeAgain::default()
+    };
     for what in unseen(old, new, &forward)? {
-        if !loosens.contains(&what) {
-            found.insert(what, 1);
-        }
+        found.loosened.insert(what, 1);
     }
-    let changes = forward
+    let looser = forward
         .loosened
         .into_iter()
         .chain(backward.tightened)
         .chain(backward.possibly_tightened);
-    for change in changes {
-        if !loosens.contains(&change.coordinate) {
-            *found.entry(change.coordinate).or_default() += change.decisions;
-        }
+    for change in looser {
+        *found.loosened.entry(change.coordinate).or_default() += change.decisions;
     }
-    Ok((forward.masking + backward.masking, found))
+    for change in forward.tightened.into_iter().chain(backward.loosened) {
+        *found.tightened.entry(change.coordinate).or_default() += change.decisions;
+    }
+    found.shut_out = forward.shut_out;
+    found
+        .loosened
+        .retain(|what, _| !declared.loosens.contains(what));
+    found
+        .tightened
+        .retain(|what, _| !declared.tightens.contains(what));
+    found.shut_out.retain(|tenant, _| {
+        let word = format!("{TENANT}{tenant}");
+        !declared.tightens.contains(&word)
+    });
+    Ok(found)
 }
+
+/// What stands before a tenant's name where a release says that it shuts it out.
+const TENANT: &str = "tenant:";
 
 fn revision(recorded: &Recorded) -> Option<&str> {
     let Recorded::Decision(facts) = recorded else {
@@ -285,10 +372,13 @@ mod tests {
         let found = |change: &dyn Fn(&mut Bundle), loosens: &[&str]| {
             let mut new = old.clone();
             change(&mut new);
-            let loosens: Vec<String> = loosens.iter().map(|l| (*l).to_owned()).collect();
-            let (compared, found) = loosened(&old, &new, vec![], vec![], &loosens).unwrap();
-            assert_eq!(compared, 0);
-            found.into_keys().collect::<Vec<_>>()
+            let declared = Declared {
+                loosens: loosens.iter().map(|l| (*l).to_owned()).collect(),
+                ..Declared::default()
+            };
+            let found = made_again(&old, &new, vec![], vec![], &declared).unwrap();
+            assert_eq!(found.decisions, 0);
+            found.loosened.into_keys().collect::<Vec<_>>()
         };
         assert!(found(&|_| (), &[]).is_empty());
         let shadow = |b: &mut Bundle| b.settings.mode = engine::config::Mode::Shadow;
@@ -301,5 +391,30 @@ mod tests {
         };
         assert_eq!(found(&open, &[]), ["ig.egress"]);
         assert_eq!(found(&open, &["settings.mode"]), ["ig.egress"]);
+        // Nobody called.
+        let grant = |b: &mut Bundle| {
+            let grants = b.policy.data["ig"]["grants"].as_array_mut().unwrap();
+            let mut grant = grants[0].clone();
+            grant["role"] = "support".into();
+            grants.push(grant);
+        };
+        let shown = found(&grant, &[]);
+        assert!(
+            !shown.is_empty() && shown.iter().all(|c| c.contains('.')),
+            "{shown:?}"
+        );
+        let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
+        assert!(found(&grant, &shown).is_empty());
+        let everywhere = |b: &mut Bundle| {
+            b.policy.data["ig"]["tenants"]["hooli"]["regions"] = serde_json::json!(["eu", "apac"]);
+        };
+        assert!(found(&everywhere, &[]).contains(&"ig.tenants.hooli".to_owned()));
+        let moved = |b: &mut Bundle| b.policy.data["ig"]["tenants"]["acme"]["region"] = "us".into();
+        assert_eq!(found(&moved, &[]), ["ig.tenants.acme"]);
+        let newcomer = |b: &mut Bundle| {
+            b.policy.data["ig"]["tenants"]["stark"] =
+                serde_json::json!({"region": "eu", "risk": "low"});
+        };
+        assert!(found(&newcomer, &[]).is_empty());
     }
 }

@@ -28,6 +28,8 @@ struct Step {
 pub struct Span {
     /// How long it has lasted.
     pub elapsed: Duration,
+    /// How long of that it was looked at here.
+    pub watched: Duration,
     /// The earliest that the clock showed meanwhile, in milliseconds since the Unix epoch.
     pub from_unix_ms: u64,
     /// The latest.
@@ -59,7 +61,8 @@ impl Pace {
             }
         };
         let step = self.step.insert(step);
-        step.span.elapsed = step.before + now.saturating_duration_since(step.seen);
+        step.span.watched = now.saturating_duration_since(step.seen);
+        step.span.elapsed = step.before + step.span.watched;
         step.span.from_unix_ms = step.span.from_unix_ms.min(now_unix_ms);
         step.span.until_unix_ms = step.span.until_unix_ms.max(now_unix_ms);
         step.span
@@ -76,6 +79,7 @@ impl Step {
             before,
             span: Span {
                 elapsed: before,
+                watched: Duration::ZERO,
                 from_unix_ms: canary.since_unix_ms.min(now_unix_ms),
                 until_unix_ms: now_unix_ms,
                 after: 0,
@@ -115,6 +119,7 @@ mod tests {
             let span = pace.look(&step, clock, begun + Duration::from_secs(seconds));
             let wanted = Span {
                 elapsed: Duration::from_secs(seconds),
+                watched: Duration::from_secs(seconds),
                 from_unix_ms: from,
                 until_unix_ms: until,
                 after: 70,
@@ -131,6 +136,7 @@ mod tests {
         let later = begun + Duration::from_secs(2);
         let found = pace.look(&canary(0, 5_000), DAY_MS, later);
         assert_eq!(found.elapsed, Duration::from_secs(6));
+        assert_eq!(found.watched, Duration::from_secs(2));
         let next = pace.look(&canary(1, 11_000), 11_000, later);
         assert_eq!(
             (next.elapsed, next.from_unix_ms, next.until_unix_ms),

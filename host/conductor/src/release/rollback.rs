@@ -46,6 +46,12 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<End> {
         };
         back = of;
         let digest = train.release(of)?.digest.clone();
+        if let Some(now) = train.stable().filter(|now| now.digest == digest) {
+            bail!(
+                "release {}, which is stable, has the content of release {of} already",
+                now.number
+            );
+        }
         try_out(args, &config, place, train, of)?;
         Ok(Act::RolledBack {
             release: train.next(),
@@ -132,13 +138,26 @@ fn try_out(
     Ok(())
 }
 
-/// The release that was stable before the one that is, and has another content.
+/// The release that was stable before the content that is, and has another: never one that came after it,
+/// which was fled from, or left out for a reason.
 fn before(train: &Train) -> anyhow::Result<u64> {
     let now = train.stable().context("no release is stable yet")?;
-    let mut others =
-        train.releases.values().rev().filter(|r| {
-            r.standing == Standing::Superseded && r.was_stable && r.digest != now.digest
-        });
+    let mut first = now;
+    while let Some(of) = first.rollback_of {
+        first = train.release(of)?;
+    }
+    let mut others = train.releases.values().rev().filter(|r| {
+        r.number < first.number
+            && r.standing == Standing::Superseded
+            && r.was_stable
+            && r.digest != now.digest
+    });
     let found = others.next().map(|r| r.number);
-    found.context("no other release was stable before")
+    found.with_context(|| {
+        format!(
+            "no other release was stable before release {}, whose content is in force: --to names one that came \
+             later",
+            first.number
+        )
+    })
 }

@@ -2,6 +2,8 @@
 
 use release::{Release, Sample, Train};
 
+use crate::plain;
+
 /// A line each.
 ///
 /// # Errors
@@ -28,7 +30,7 @@ pub fn train(train: &Train) -> anyhow::Result<()> {
             release.parent.map_or_else(|| "-".into(), |p| p.to_string()),
             moment(release.since_unix_ms),
             release.author,
-            about(release)
+            plain(&about(release))
         )?;
     }
     if let Some((release, canary)) = train.under_way() {
@@ -47,7 +49,7 @@ pub fn train(train: &Train) -> anyhow::Result<()> {
             "frozen by {} since {}: {}",
             freeze.by,
             moment(freeze.since_unix_ms),
-            freeze.reason
+            plain(&freeze.reason)
         )?;
     }
     Ok(())
@@ -76,7 +78,7 @@ pub fn release(release: &Release) -> anyhow::Result<()> {
     line!("  sha256     {}", release.digest)?;
     line!("  author     {}", release.author)?;
     line!("  approved   {}", some(&release.approvals))?;
-    line!("  note       {}", release.note)?;
+    line!("  note       {}", plain(&release.note))?;
     let tried = &release.tried;
     line!(
         "  cases      {} of {} passed",
@@ -90,8 +92,9 @@ pub fn release(release: &Release) -> anyhow::Result<()> {
         tried.loosened
     )?;
     line!("  loosens    {}", some(&release.loosens))?;
+    line!("  tightens   {}", some(&release.tightens))?;
     for reason in &release.reasons {
-        line!("  withdrawn  {reason}")?;
+        line!("  withdrawn  {}", plain(reason))?;
     }
     if let Some(evidence) = &release.evidence {
         line!("  seen       {}", sample(&evidence.canary))?;
@@ -104,6 +107,9 @@ pub fn release(release: &Release) -> anyhow::Result<()> {
             evidence.compared,
             evidence.loosened.values().sum::<u64>()
         )?;
+        for (what, decisions) in evidence.tightened.iter().chain(&evidence.shut_out) {
+            line!("  masked or denied more: {}, in {decisions}", plain(what))?;
+        }
     }
     Ok(())
 }
@@ -113,7 +119,7 @@ fn sample(sample: &Sample) -> String {
         .added_p95_ms
         .map_or_else(|| "-".into(), |ms| format!("{ms:.1} ms"));
     format!(
-        "{} requests, {} denied, {} not maskable, {} server errors, p95 added {added}",
+        "{} requests, {} denied, {} that could not be masked, {} server errors, p95 added {added}",
         sample.requests, sample.denied, sample.failed, sample.server_errors
     )
 }
@@ -128,7 +134,7 @@ fn guard_sample(sample: &release::GuardSample) -> String {
 fn some(names: &[String]) -> String {
     match names.is_empty() {
         true => "-".into(),
-        false => names.join(", "),
+        false => plain(&names.join(", ")),
     }
 }
 

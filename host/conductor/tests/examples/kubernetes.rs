@@ -22,28 +22,53 @@ fn setup() -> (Keys, Keys, String) {
     }
     std::fs::create_dir(at("bin")).unwrap();
     let kubectl = at("bin").join("kubectl");
-    // Says what it was asked, and what came by standard input if it reads that.
-    let script = format!(
-        "#!/bin/sh\necho \"> $*\" >> {0}\ncase \"$*\" in */dev/stdin) cat >> {0};; esac\n",
-        at("log").display()
-    );
+    // Says what it was asked, and which secrets it was given, and knows those.
+    let script = r#"#!/bin/sh
+cd "$(dirname "$0")/.."
+echo "> $*" >> log
+case "$*" in
+*" create secret "*) tee "secret-$6" >> log ;;
+*" get secret "*jsonpath*) sed -n 's/^IG_CONTEXT_KEYS=//p' "secret-$5" | tr -d '\n' | base64 -w0 ;;
+*" get secret "*) if [ -e "secret-$5" ]; then echo "secret/$5"; fi ;;
+*" apply "*) cat > /dev/null ;;
+esac
+"#;
     std::fs::write(&kubectl, script).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&kubectl, mode).unwrap();
     let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
-    let output = Command::new("sh")
-        .arg(folder("kubernetes/setup.sh"))
-        .args([at("people"), at("bundle-keys")])
-        .env("PATH", path)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+    let run = || {
+        let output = Command::new("sh")
+            .arg(folder("kubernetes/setup.sh"))
+            .args([at("people"), at("bundle-keys")])
+            .env("PATH", &path)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(
+            output.stdout.is_empty() && output.stderr.is_empty(),
+            "{output:?}"
+        );
+        read(&at("log"))
+    };
+    let log = run();
+    let again = run();
+    let again = again.strip_prefix(&log).unwrap();
     assert!(
-        output.stdout.is_empty() && output.stderr.is_empty(),
-        "{output:?}"
+        !again.contains("create secret") && again.contains("create configmap people"),
+        "what is secret is left alone: {again}"
     );
-
-    let log = read(&at("log"));
+    std::fs::remove_file(at("secret-guard-keys")).unwrap();
+    let mended = run();
+    let context = |log: &str| {
+        let line = log.lines().rfind(|l| l.starts_with("IG_CONTEXT_KEYS="));
+        line.map(str::to_owned)
+    };
+    assert_eq!(
+        context(&mended),
+        context(&log),
+        "one that failed half-way is mended"
+    );
     let (mut secrets, mut maps) = (Keys::new(), Keys::new());
     for call in log.split("> ").skip(1) {
         let (asked, given) = call.split_once('\n').unwrap();
@@ -63,12 +88,23 @@ fn setup() -> (Keys, Keys, String) {
                     .map(|line| line.split_once('=').unwrap().0.to_owned());
                 secrets.insert((namespace.into(), name.into()), keys.collect());
             }
-            ["-n", namespace, "create", "configmap", name, from] => {
+            [
+                "-n",
+                namespace,
+                "create",
+                "configmap",
+                name,
+                from,
+                "--dry-run=client",
+                "-o",
+                "yaml",
+            ] => {
                 let from = Path::new(from.strip_prefix("--from-file=").unwrap());
                 let files = std::fs::read_dir(from).unwrap();
                 let keys = files.map(|file| file.unwrap().file_name().into_string().unwrap());
                 maps.insert((namespace.into(), name.into()), keys.collect());
             }
+            ["-n", _, "get", "secret", ..] | ["-n", _, "apply", "-f", "-"] => {}
             _ => panic!("{asked}"),
         }
     }

@@ -92,6 +92,7 @@ fn released(release: u64, parent: Option<u64>) -> Act {
         note: String::new(),
         tried: Tried::default(),
         loosens: Vec::new(),
+        tightens: Vec::new(),
     }
 }
 
@@ -195,6 +196,7 @@ fn what_may_not_be_done_is_not_done() {
             parent,
             note,
             loosens,
+            tightens,
             ..
         } => Act::Released {
             release,
@@ -207,6 +209,7 @@ fn what_may_not_be_done_is_not_done() {
                 ..Tried::default()
             },
             loosens,
+            tightens,
         },
         act => act,
     };
@@ -568,7 +571,9 @@ fn a_key_that_is_retired_vouches_for_what_it_signed_and_nothing_else() {
         .depot()
         .add(&by, frozen(), 1, &people.keys(), &Rules::default());
     assert_eq!(added.unwrap().0.at_unix_ms, 1_000, "time does not go back");
-    std::fs::rename(at("ann@3.pub"), at("ann@2.pub")).unwrap();
+    std::fs::rename(at("ann@3.pub"), at("ann.until.3.pub")).unwrap();
+    people.depot().read(&people.keys()).unwrap();
+    std::fs::rename(at("ann.until.3.pub"), at("ann@2.pub")).unwrap();
     let error = people.depot().read(&people.keys()).unwrap_err();
     let DepotError::Records { source, .. } = error else {
         panic!("{error}")
