@@ -207,6 +207,7 @@ mod tests {
                 error: "no".into(),
                 unix_ms: nacked,
             }),
+            refused: nacked > acked,
         };
         xds::StreamStatus {
             node: "gateway-eu".into(),

@@ -101,9 +101,8 @@ mod tests {
     #[test]
     fn the_next_conductor_waits_on_and_notices_what_happened_between() {
         let (_, kept) = believed(Steady::default(), &[(0, 0), (60, DAY_MS)]);
-        let kept = |steady: &Steady| -> Steady {
-            serde_json::from_str(&serde_json::to_string(steady).unwrap()).unwrap()
-        }(&kept);
+        let text = serde_json::to_string(&kept).unwrap();
+        let kept: Steady = serde_json::from_str(&text).unwrap();
         let (seen, _) = believed(kept, &[(0, DAY_MS + 1), (86_400, 2 * DAY_MS)]);
         assert_eq!(seen, [false, true]);
         let (_, before) = believed(Steady::default(), &[(0, 0)]);
