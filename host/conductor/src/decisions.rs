@@ -24,8 +24,8 @@ pub(crate) struct DecisionsArgs {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Reads the gateways' and sidecars' access logs on this machine, and those that the configuration names, into the
-    /// store.
+    /// Reads the gateways' and sidecars' access logs on this machine, and those that the configuration names,
+    /// into the store.
     ///
     /// `conductor serve` does the same beside serving; this is for machines on which only gateways are,
     /// and for logs that were brought from elsewhere.
