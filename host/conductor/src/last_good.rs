@@ -33,7 +33,7 @@ impl LastGood {
         let keep = Keep::new(state.join("xds"));
         let kept = keep.read();
         for (path, error) in kept.broken {
-            tracing::error!(path = %path.display(), "a last good configuration is left aside: {error}");
+            tracing::error!(path = %path.display(), "a last good configuration, or what was refused, is left aside: {error}");
         }
         let mut written = BTreeMap::new();
         for (group, snapshot) in kept.snapshots {
