@@ -77,6 +77,7 @@ impl World for Simulated {
             decision: Some(Decision {
                 id: "dec_0".into(),
                 tenant: trace.to_owned(),
+                revision: "r-1".into(),
                 allowed: true,
             }),
         }
@@ -84,11 +85,12 @@ impl World for Simulated {
 
     async fn until_served(&self, _: &str, _: Duration) {}
 
-    async fn in_force(&self, region: &str) -> InForce {
-        InForce {
+    async fn in_force(&self, region: &str) -> Vec<InForce> {
+        vec![InForce {
+            revision: "r-1".into(),
             node: format!("gateway-{region}"),
             ..InForce::default()
-        }
+        }]
     }
 
     fn nonce(&self) -> String {

@@ -209,6 +209,7 @@ fn resources(guard: &str) -> anyhow::Result<Vec<Resource>> {
             server: local(18000).into(),
             variant: gateway::spec::Variant::Delta,
             tls: None,
+            others_secured: false,
         },
         api: None,
         other_regions: Vec::new(),
