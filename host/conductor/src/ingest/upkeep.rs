@@ -118,7 +118,8 @@ async fn clock(sink: &StoreSink, steady: &mut Option<Steady>, now: i64) -> anyho
         summary: "the conductor's clock jumped ahead: nothing is deleted until it has gone steadily for a day"
             .into(),
         description: format!("no old decision is deleted for another {} s", known.waits_s()),
-        runbook: "set the clock right, if it is wrong now; if it was wrong before, wait".into(),
+        runbook: "set the clock right, if it is wrong now; if it was wrong before, or the machine slept, wait"
+            .into(),
     });
     Ok(false)
 }

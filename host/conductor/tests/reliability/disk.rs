@@ -61,7 +61,7 @@ async fn without_a_disk(world: &World, clients: &Clients, reason: &str, why: &[&
 
 /// All that was answered is stored, once; what was last accepted is kept.
 async fn all_is_there(
-    world: World,
+    world: &World,
     envoy: Envoy,
     clients: Clients,
     conductor: tokio::process::Child,
@@ -72,7 +72,7 @@ async fn all_is_there(
             && firing(alerts, "LastGoodNotKept").is_none()
     };
     world.until("over", "/api/alerts", quiet).await;
-    changed(&world, "another").await;
+    changed(world, "another").await;
     let answered = clients.stop();
     let xds = world.get("/api/xds").await.unwrap();
     let version = xds["groups"]["eu"]["last_good"]["version"].clone();
@@ -125,7 +125,7 @@ async fn a_full_disk_stops_nobody_and_loses_nothing() {
     let conductor = world.serve(&[]);
     without_a_disk(&world, &clients, "three", &full).await;
     disk.clear();
-    all_is_there(world, envoy, clients, conductor).await;
+    all_is_there(&world, envoy, clients, conductor).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,5 +149,5 @@ async fn a_disk_that_gets_read_only_stops_nobody_and_loses_nothing() {
     conductor.kill().await.unwrap();
     disk.mend();
     let conductor = world.serve(&[]);
-    all_is_there(world, envoy, clients, conductor).await;
+    all_is_there(&world, envoy, clients, conductor).await;
 }
