@@ -35,6 +35,7 @@ give_up_s = 90
 
 [thresholds]
 added_p95_ms = 5000.0
+tightened = 1000.0
 ";
 
 /// The drill's files.
