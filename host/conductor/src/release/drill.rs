@@ -221,7 +221,7 @@ impl Drill<'_> {
             "a release that denies everybody",
             &train,
             Standing::Withdrawn,
-            "requests were denied",
+            "deny what the stable release allows",
             served,
             "all gateways serve again",
         );
