@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use peer::testing::{Authority, Issued};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
-use crate::world::{World, error, settled};
+use crate::world::{World, error, local, settled};
 
 const EU: &str = "spiffe://example.org/region/eu/gateway/gateway-eu";
 const US: &str = "spiffe://example.org/region/us/gateway/gateway-us";
@@ -142,6 +143,53 @@ async fn decisions_are_taken_from_the_node_that_its_certificate_names() {
     until(&world, "taken", async || lines(&world, source).await > 0).await;
     let accepted = handshakes("decisions", "accepted");
     assert!(world.figure(&accepted).await > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sidecar_streams_what_its_guards_decided_as_itself() {
+    let (nodes, conductor) = (Authority::new("nodes"), Authority::new("conductors"));
+    let mut world = World::new().await;
+    world.with_identities(&nodes, &conductor);
+    let [port, admin, listen, ..] = world.spare;
+    let place = world.at("sidecar-eu");
+    std::fs::create_dir_all(&place).unwrap();
+    let id = "spiffe://example.org/region/eu/sidecar/sidecar-eu";
+    nodes.node(id).write(&place, "node");
+    std::fs::write(place.join("ca.pem"), conductor.pem()).unwrap();
+    let at = place.display();
+    world.filter_settings = "guard = \"filter.wasm\"".to_owned();
+    world.more = format!(
+        r#"
+[decisions]
+ingest = false
+grpc_listen = "127.0.0.1:{port}"
+[[sidecars]]
+region = "eu"
+admin = "127.0.0.1:{admin}"
+access_log = "{at}/egress.json"
+access_log_service = true
+identity = {{ certificate = "{at}/node.pem", key = "{at}/node.key", ca = "{at}/ca.pem" }}
+[[sidecars.listeners]]
+name = "orders"
+kind = "postgres"
+listen = "127.0.0.1:{listen}"
+endpoints = [{{ address = "127.0.0.1:9" }}]
+databases = [{{ name = "{{tenant}}" }}]
+"#
+    );
+    world.write_config();
+    let _serving = world.serve();
+    let _sidecar = world.sidecar("eu", "sidecar", admin);
+    world
+        .until("configured", |s| settled(s, "sidecar-eu"))
+        .await;
+    // Each connection is a line, whatever comes of it.
+    let so = async || {
+        drop(TcpStream::connect(local(listen)).await.unwrap());
+        lines(&world, "grpc:sidecar-eu").await > 0
+    };
+    world.until_so("taken", so).await;
+    assert_eq!(world.figure("maestro_decisions_refused_total").await, 0);
 }
 
 /// A certificate's serial number, as Envoy shows it.

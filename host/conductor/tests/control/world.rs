@@ -247,23 +247,37 @@ access_log = "{}"
         directory: &str,
         change: impl FnOnce(String) -> String,
     ) -> Envoy {
-        let written = self.run(&[
+        self.start(&["--region", region], directory, self.admin(region), change)
+    }
+
+    /// Starts the sidecar of a region, whose administration port is this.
+    pub fn sidecar(&self, region: &str, directory: &str, admin: u16) -> Envoy {
+        let which = ["--sidecar", "--region", region];
+        self.start(&which, directory, admin, |bootstrap| bootstrap)
+    }
+
+    fn start(
+        &self,
+        which: &[&str],
+        directory: &str,
+        admin: u16,
+        change: impl FnOnce(String) -> String,
+    ) -> Envoy {
+        let common = [
             "bootstrap",
             "--config",
             "conductor.toml",
-            "--region",
-            region,
             "--output",
             directory,
-        ]);
+        ];
+        let written = self.run(&[&common, which].concat());
         assert!(written.status.success(), "{}", error(&written));
         let bootstrap = self.at(directory).join("bootstrap.yaml");
         let bootstrap = change(std::fs::read_to_string(bootstrap).unwrap());
         let binary = gateway::locate::locate(&checkout().join("target"), |_| ()).unwrap();
-        let (_, _, admin) = self.gateways.iter().find(|(r, ..)| *r == region).unwrap();
         let work = self.at(&format!("{directory}/work"));
         std::fs::create_dir_all(&work).unwrap();
-        let mut options = EnvoyOptions::new(binary, bootstrap, work, local(*admin));
+        let mut options = EnvoyOptions::new(binary, bootstrap, work, local(admin));
         options.concurrency = 1;
         Envoy::spawn(&options).unwrap()
     }
