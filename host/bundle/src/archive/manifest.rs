@@ -47,8 +47,8 @@ impl Manifest {
             .any(|v| v != 1)
         {
             return Err(ArchiveError::Manifest(
-                "its modules, or some of them, are not of Rego v1, which alone is read here: `opa fmt --rego-v1` \
-                 rewrites those of v0"
+                "its modules, or some of them, are of Rego v0 or of a version that is not known; only v1 is read here: \
+                 `opa fmt --rego-v1` rewrites those of v0"
                     .into(),
             ));
         }

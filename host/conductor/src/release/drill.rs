@@ -284,13 +284,31 @@ impl Drill<'_> {
         Ok(())
     }
 
-    /// A tenant is shut out though the records can't be believed any more.
+    /// A tenant is shut out though the records can't be believed any more, and the conductor never saw them
+    /// otherwise: it was killed before.
     async fn broken(&mut self) -> anyhow::Result<()> {
+        self.note("kill -9 of the conductor; its records are changed; it is back".into())?;
+        self.stage.kill_conductor().await?;
         let whole = self.yard.break_records()?;
+        self.stage.start_conductor().await?;
         let begun = Instant::now();
-        let file = self.stage.policies().join("ig/quarantine/data.json");
-        let before = std::fs::read(&file).ok();
-        edit(&file, |data| data["acme"] = json!({"reason": "a drill"}))?;
+        let policies = self.stage.policies().display().to_string();
+        let conductor = self.stage.api.to_string();
+        let place = [
+            "--policies",
+            &policies,
+            "--conductor",
+            &conductor,
+            "--within",
+            "60",
+        ];
+        let tenant = |words: &[&str]| -> Vec<String> {
+            let all = ["tenant"].iter().chain(words).chain(&place);
+            all.map(|word| (*word).to_owned()).collect()
+        };
+        // It waits until all gateways and sidecars have it, and says whether they do.
+        let shut = tenant(&["quarantine", "acme", "--reason", "a drill"]);
+        self.command(&shut).await?;
         let deadline = Instant::now() + PATIENCE;
         let mut status = 200;
         while status == 200 && Instant::now() < deadline {
@@ -310,11 +328,8 @@ impl Drill<'_> {
             format!("{status} after {took} ms, others served: {others}"),
             status == 403 && others,
         );
-        match before {
-            Some(before) => std::fs::write(&file, before)?,
-            None => std::fs::remove_file(&file)?,
-        }
         self.yard.mend_records(&whole)?;
+        self.command(&tenant(&["release", "acme"])).await?;
         let served = self.everywhere(|seen| seen.status == 200).await;
         self.check(
             "and served again, once both are undone",
