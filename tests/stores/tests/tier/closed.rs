@@ -58,6 +58,22 @@ async fn without_a_guard_in_working_order_nothing_passes() {
         assert!(server.heads().is_empty(), "{fault:?}");
         let came = tokio::time::timeout(std::time::Duration::from_millis(200), listener.accept());
         assert!(came.await.is_err(), "{fault:?}: the store was reached");
+        // The log shows that no guard decided, and that something was refused all the same.
+        stores::until("lines without a guard", async || {
+            let log = sidecar.log();
+            let of = |name: &str| log.iter().find(|l| l["listener"] == name).cloned();
+            let (graph, pg) = (of("graph")?, of("pg")?);
+            assert!(
+                graph["egress"].is_null() && pg["egress"].is_null(),
+                "{log:?}"
+            );
+            assert_eq!(graph["response_code"], 403, "{log:?}");
+            let ended = pg["termination"].as_str().unwrap_or("-");
+            assert!(ended.starts_with("rbac_access_denied"), "{log:?}");
+            assert_eq!(pg["node"], "sidecar-eu", "{log:?}");
+            Some(())
+        })
+        .await;
     }
     // The same with guards in order: the way is there.
     let sidecar = Sidecar::start(&stores(), 10_000).await;
