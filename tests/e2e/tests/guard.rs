@@ -345,7 +345,7 @@ fn a_request_that_can_not_be_led_to_its_store_is_no_allowed_one() {
     assert!(outcome.text().contains("GUARD_UNAVAILABLE"));
     let record = outcome.wasm_state("ig.egress").unwrap();
     let record: Value = serde_json::from_str(&record).unwrap();
-    assert_eq!(record["outcome"], "denied");
+    assert_eq!(record["outcome"], "failed");
     assert_eq!(record["code"], "GUARD_UNAVAILABLE");
     assert_eq!(counts(&plugin), [0, 0, 0, 1]);
     no_traps(&plugin);
