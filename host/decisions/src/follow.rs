@@ -190,6 +190,10 @@ impl Follower {
                 false => std::fs::symlink_metadata(&path),
             };
             match kind {
+                Ok(kind) if !kind.is_file() && current => {
+                    let what = "it is no file, but a directory, a pipe or a device";
+                    return Err(named(&path, io::Error::other(what)));
+                }
                 Ok(kind) if !kind.is_file() => continue,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

@@ -123,7 +123,12 @@ fn print(rows: &[Value]) {
             mb(row, "residentMost"),
         );
     }
-    println!("\nWhat travels is the filter's whole configuration, once a sidecar and change.");
+    if let Some(row) = rows.first() {
+        println!(
+            "\nWhat travels is what changed of the filter's configuration, which has {:.0} KB, once a sidecar.",
+            number(row, "filterBytes") / 1_024.0
+        );
+    }
     if let Some(row) = rows.iter().find(|row| number(row, "streams") == 1_000.0) {
         let met = number(row, "p99Ms") <= AIM_MS;
         let verdict = if met { "met" } else { "missed" };

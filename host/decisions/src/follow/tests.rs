@@ -344,3 +344,14 @@ fn what_is_no_file_beside_a_log_is_left_alone() {
     linked.read();
     linked.assert(0..2);
 }
+
+#[test]
+fn a_log_that_is_no_file_is_told_and_not_waited_for() {
+    let world = World::new();
+    let pipe = world.at("log");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let mut follower = Follower::new(&pipe, 4_000, Vec::new());
+    let said = follower.step(None, world.now).unwrap_err().to_string();
+    assert!(said.contains("log: it is no file"), "{said}");
+}
