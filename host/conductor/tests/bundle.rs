@@ -495,10 +495,17 @@ fn bundles_are_tested_by_cases_coverage_and_what_was_decided() {
     assert_eq!(seen.code, 0, "{seen:?}");
     assert!(seen.out.contains(" passed, 0 failed"), "{}", seen.out);
     assert!(
-        seen.out.contains("ig/egress.rego: no case asks it"),
+        seen.out.contains("ig/egress.rego: no case can ask it"),
         "{}",
         seen.out
     );
+    // Rules that cases could ask and don't are not covered.
+    let some = workshop.path("some/residency");
+    artifacts::copy_directory(&policies().join("cases/residency"), &some).expect("a copy");
+    let some = some.parent().and_then(|p| p.to_str()).expect("UTF-8");
+    let seen = workshop.run(&["test", "a.tar.gz", "--cases", some, "--min-coverage", "90"]);
+    assert_eq!(seen.code, 1, "{seen:?}");
+    assert!(seen.out.contains("ig/masking.rego: 0 of "), "{}", seen.out);
 
     workshop.copy("next");
     workshop.edit("next/ig/fields/data.json", |fields| {

@@ -265,12 +265,9 @@ async fn a_sidecar_is_served_its_guards_and_every_change_of_the_policies() {
     until(address, "/data-acme/k", Some(&acme), "200 OK").await;
 }
 
-/// The directory with so many more tenants, one of them in this region.
-fn directory(moved_to: &str) -> String {
-    let tenant = |n: usize| {
-        let region = if n == 1_000 { moved_to } else { "eu" };
-        format!(r#""tenant-{n:04}": {{"region": "{region}", "risk": "low"}}"#)
-    };
+/// A directory of many tenants.
+fn directory() -> String {
+    let tenant = |n: usize| format!(r#""tenant-{n:04}": {{"region": "eu", "risk": "low"}}"#);
     let tenants: Vec<String> = (0..2_000).map(tenant).collect();
     format!("{{{}}}", tenants.join(","))
 }
@@ -279,29 +276,25 @@ fn directory(moved_to: &str) -> String {
 async fn of_a_large_directory_what_changed_travels_and_is_in_force_on_every_worker() {
     let world = World::new().await;
     let tenants = world.at("policies/ig/tenants/data.json");
-    std::fs::write(&tenants, directory("eu")).unwrap();
+    std::fs::write(tenants, directory()).unwrap();
     let mut serving = world.serve();
     let mut envoy = world.envoy(2).await;
-    let moved = token("tenant-1000", "eu");
-    let stays = token("tenant-0999", "eu");
-    let is = |region: &str| match region {
-        "eu" => "200 OK",
-        _ => "CROSS_REGION",
+    let one = token("tenant-1000", "eu");
+    let other = token("tenant-0999", "eu");
+    let shut = |out: bool| {
+        let data = match out {
+            true => r#"{"tenant-1000": {"reason": "breach", "since": "2026-11-27T09:00:00Z"}}"#,
+            false => "{}",
+        };
+        std::fs::write(world.at("policies/ig/quarantine/data.json"), data).unwrap();
     };
     // Each connection may be another worker's.
-    let everywhere = async |region: &str| {
-        until(
-            world.listen,
-            "/data-tenant-1000/k",
-            Some(&moved),
-            is(region),
-        )
-        .await;
+    let everywhere = async |words: &str| {
+        let path = "/data-tenant-1000/k";
+        until(world.listen, path, Some(&one), words).await;
         for _ in 0..20 {
-            let path = "/data-tenant-1000/k";
-            let answer = get(world.listen, path, Some(&moved)).await.unwrap();
-            assert!(answer.contains(is(region)), "{answer}");
-            let answer = get(world.listen, "/data-tenant-0999/k", Some(&stays)).await;
+            until(world.listen, path, Some(&one), words).await;
+            let answer = get(world.listen, "/data-tenant-0999/k", Some(&other)).await;
             assert!(answer.unwrap().contains("200 OK"));
         }
     };
@@ -310,26 +303,27 @@ async fn of_a_large_directory_what_changed_travels_and_is_in_force_on_every_work
         let patched = dump.contains(r#"{\"patch\":"#);
         (patched, dump.contains("tenant-0500"))
     };
-    everywhere("eu").await;
+    let (served, denied) = ("200 OK", "TENANT_QUARANTINED");
+    everywhere(served).await;
     assert_eq!(sent(&envoy).await, (false, true), "at first the whole");
-    for region in ["us", "eu", "us"] {
-        std::fs::write(&tenants, directory(region)).unwrap();
-        everywhere(region).await;
+    for out in [true, false, true] {
+        shut(out);
+        everywhere(if out { denied } else { served }).await;
         assert_eq!(sent(&envoy).await, (true, false), "then what changed");
     }
 
     // A new Envoy has had nothing, and is sent the whole.
     drop(envoy);
     envoy = world.envoy(2).await;
-    everywhere("us").await;
+    everywhere(denied).await;
     assert_eq!(sent(&envoy).await, (false, true));
 
     // A new conductor knows what was in force, and what its nodes come back with.
     serving.kill().await.unwrap();
     serving.wait().await.unwrap();
     let _serving = world.serve();
-    std::fs::write(&tenants, directory("eu")).unwrap();
-    everywhere("eu").await;
+    shut(false);
+    everywhere(served).await;
     let status = get(world.api, "/api/xds", None).await.unwrap();
     assert!(status.contains(r#""parked":[]"#), "{status}");
 }
