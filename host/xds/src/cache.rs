@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, watch};
 
 use crate::event::Event;
-use crate::group::{Change, Group, GroupId, Parked, Served, StreamId};
+use crate::group::{Change, Group, GroupId, Served, StreamId};
 use crate::node::{GroupOf, Node};
 use crate::patches::{Patch, Patches};
 use crate::resource::Snapshot;
@@ -156,7 +156,6 @@ impl Cache {
     /// Takes refusals of an earlier life of the process: what holds one of them is not served, though it is
     /// offered anew. To be called before anything is offered.
     pub fn remember_parked(&self, group: &str, parked: Vec<ParkedStatus>) {
-        let parked = parked.into_iter().map(Parked::from).collect();
         self.lock().group(group).remember_parked(parked);
     }
 
@@ -164,7 +163,7 @@ impl Cache {
     pub fn parked(&self) -> Vec<(String, Vec<ParkedStatus>)> {
         let state = self.lock();
         let parked = state.groups.iter().map(|(name, group)| {
-            let parked: Vec<_> = group.parked().map(ParkedStatus::from).collect();
+            let parked: Vec<_> = group.parked().cloned().collect();
             (name.clone(), parked)
         });
         parked.filter(|(_, parked)| !parked.is_empty()).collect()
@@ -359,31 +358,6 @@ impl Cache {
     }
 }
 
-impl From<&Parked> for ParkedStatus {
-    fn from(parked: &Parked) -> Self {
-        let parked = parked.clone();
-        Self {
-            type_url: parked.type_url,
-            resources: parked.resources,
-            error: parked.error,
-            node: parked.node,
-            since_unix_ms: parked.since_unix_ms,
-        }
-    }
-}
-
-impl From<ParkedStatus> for Parked {
-    fn from(parked: ParkedStatus) -> Self {
-        Self {
-            type_url: parked.type_url,
-            resources: parked.resources,
-            error: parked.error,
-            node: parked.node,
-            since_unix_ms: parked.since_unix_ms,
-        }
-    }
-}
-
 fn snapshot_status(snapshot: &Snapshot) -> SnapshotStatus {
     SnapshotStatus {
         version: snapshot.version().to_owned(),
@@ -397,7 +371,7 @@ fn group_status(group: &Group) -> GroupStatus {
         served: group.served().map(|s| snapshot_status(&s.snapshot)),
         last_good: group.good().map(|s| snapshot_status(s)),
         rolled_back: group.is_rolled_back(),
-        parked: group.parked().map(ParkedStatus::from).collect(),
+        parked: group.parked().cloned().collect(),
         unproven: group
             .unproven()
             .iter()

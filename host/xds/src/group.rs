@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::protocol::Answer;
 use crate::resource::{Resource, Snapshot};
+use crate::status::ParkedStatus;
 
 /// A stream's number, unique in the life of a cache.
 pub(crate) type StreamId = u64;
@@ -29,18 +30,7 @@ pub(crate) struct Served {
     pub snapshot: Arc<Snapshot>,
 }
 
-/// A set of resources that a client refused together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Parked {
-    pub type_url: String,
-    /// Versions by name.
-    pub resources: BTreeMap<String, String>,
-    pub error: String,
-    pub node: String,
-    pub since_unix_ms: u64,
-}
-
-impl Parked {
+impl ParkedStatus {
     fn is_in(&self, snapshot: &Snapshot) -> bool {
         self.resources
             .iter()
@@ -73,9 +63,9 @@ pub(crate) struct Group {
     offered: Option<Arc<Snapshot>>,
     served: Option<Served>,
     good: Option<Arc<Snapshot>>,
-    parked: Vec<Parked>,
+    parked: Vec<ParkedStatus>,
     /// Refusals of an earlier life of the process, until a snapshot is offered that they may speak of.
-    remembered: Vec<Parked>,
+    remembered: Vec<ParkedStatus>,
     /// Versions that some node accepted, by type and name: one each, the last.
     accepted: HashMap<(String, String), String>,
     /// Resources of the served snapshot that no node accepted yet.
@@ -111,7 +101,7 @@ impl Group {
         self.good.as_ref()
     }
 
-    pub fn parked(&self) -> impl Iterator<Item = &Parked> {
+    pub fn parked(&self) -> impl Iterator<Item = &ParkedStatus> {
         self.parked.iter().chain(&self.remembered)
     }
 
@@ -178,7 +168,7 @@ impl Group {
 
     /// Takes refusals of an earlier life: they hold for the next snapshot that is offered, if it has what was
     /// refused.
-    pub fn remember_parked(&mut self, parked: Vec<Parked>) {
+    pub fn remember_parked(&mut self, parked: Vec<ParkedStatus>) {
         self.remembered = parked;
     }
 
@@ -237,7 +227,7 @@ impl Group {
                 if beyond_good.is_empty() || known {
                     return Vec::new();
                 }
-                self.parked.push(Parked {
+                self.parked.push(ParkedStatus {
                     type_url: type_url.clone(),
                     resources: beyond_good,
                     error: error.clone(),

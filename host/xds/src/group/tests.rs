@@ -175,7 +175,7 @@ fn refusals_of_an_earlier_life_hold_for_the_same_and_no_other() {
     let mut before = proven(&good);
     before.offer(Arc::clone(&bad));
     before.on_answer(&nacked(&bad, LISTENER), "n", 7);
-    let parked: Vec<Parked> = before.parked().cloned().collect();
+    let parked: Vec<ParkedStatus> = before.parked().cloned().collect();
     assert_eq!(parked.len(), 1);
 
     // A new life: nothing is offered yet, then the same as before.
