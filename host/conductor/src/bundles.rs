@@ -263,22 +263,7 @@ mod tests {
         headers: &'static [(&str, &str)],
     ) -> (u16, String) {
         let asked = tokio::task::spawn_blocking(move || {
-            use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
-            let root = Certificate::from_pem(ca.as_bytes()).unwrap();
-            let identity = node.map(|node| {
-                let chain = Certificate::from_pem(node.certificate.as_bytes()).unwrap();
-                let key = PrivateKey::from_pem(node.key.as_bytes()).unwrap();
-                ClientCert::new_with_certs(&[chain], key)
-            });
-            let tls = TlsConfig::builder()
-                .root_certs(RootCerts::Specific(Arc::new(vec![root])))
-                .client_cert(identity)
-                .build();
-            let agent = ureq::Agent::config_builder()
-                .tls_config(tls)
-                .http_status_as_error(false)
-                .build()
-                .new_agent();
+            let agent = peer::testing::client(&ca, node.as_ref());
             let mut request = agent.get(&url);
             for (name, value) in headers {
                 request = request.header(*name, *value);

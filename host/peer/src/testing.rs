@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "for tests only")]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rcgen::{
@@ -135,4 +136,26 @@ pub fn write(path: &Path, text: &str) {
     let draft = path.with_extension("draft");
     std::fs::write(&draft, text).unwrap();
     std::fs::rename(&draft, path).unwrap();
+}
+
+/// An HTTP client that believes this authority, given as PEM, and shows a node's certificate if it has one. An
+/// answer is no error, whatever its status.
+#[must_use]
+pub fn client(authority: &str, node: Option<&Issued>) -> ureq::Agent {
+    use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+    let root = Certificate::from_pem(authority.as_bytes()).unwrap();
+    let identity = node.map(|node| {
+        let chain = Certificate::from_pem(node.certificate.as_bytes()).unwrap();
+        let key = PrivateKey::from_pem(node.key.as_bytes()).unwrap();
+        ClientCert::new_with_certs(&[chain], key)
+    });
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(vec![root])))
+        .client_cert(identity)
+        .build();
+    ureq::Agent::config_builder()
+        .tls_config(tls)
+        .http_status_as_error(false)
+        .build()
+        .new_agent()
 }

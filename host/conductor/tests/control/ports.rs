@@ -1,11 +1,8 @@
 //! The ports beside that of xDS: filters' code and decisions ask for the same certificates.
 
-use std::sync::Arc;
-
 use peer::testing::{Authority, Issued};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 use crate::world::{World, error, local, settled};
 
@@ -273,21 +270,7 @@ async fn send(
 ) -> (u16, String) {
     let (url, ca) = (url.to_owned(), conductor.pem());
     let sent = tokio::task::spawn_blocking(move || {
-        let root = Certificate::from_pem(ca.as_bytes()).unwrap();
-        let identity = node.map(|node| {
-            let chain = Certificate::from_pem(node.certificate.as_bytes()).unwrap();
-            let key = PrivateKey::from_pem(node.key.as_bytes()).unwrap();
-            ClientCert::new_with_certs(&[chain], key)
-        });
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::Specific(Arc::new(vec![root])))
-            .client_cert(identity)
-            .build();
-        let agent = ureq::Agent::config_builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            .build()
-            .new_agent();
+        let agent = peer::testing::client(&ca, node.as_ref());
         let mut answer = match body {
             None => agent.get(&url).call()?,
             Some(body) => agent.post(&url).send(body)?,

@@ -1,5 +1,6 @@
 //! What guards decide: stored once, told, counted, and judged, with `conductor serve` and a sidecar's Envoy.
 
+mod directory;
 mod world;
 
 use std::collections::BTreeSet;
@@ -40,7 +41,7 @@ async fn guards_decisions_are_stored_once_told_and_judged() {
     let world = World::new();
     world.release(1, &[]);
     let _conductor = world.serve();
-    let _sidecar = world.sidecar().await;
+    let _sidecar = world.sidecar(1).await;
     let acme = token("acme", "eu");
     world.until("/data-acme/k", Some(&acme), "200 OK").await;
     world.until("/data-acme/k", None, "CONTEXT_MISSING").await;

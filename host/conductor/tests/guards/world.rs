@@ -19,6 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 const NODE: &str = "sidecar-eu-1";
 
+const RELEASE: &str = r#"
+[release]
+dir = "train"
+keys = "keys"
+bundle_keys = "bundle-keys"
+plan = "plan.toml"
+look_s = 1
+"#;
+
 const PLAN: &str = "[[steps]]\nnodes = [\"sidecar-eu-1\"]\nhold_s = 3\ngive_up_s = 600\n";
 
 fn checkout() -> PathBuf {
@@ -89,8 +98,17 @@ impl Drop for Running {
 }
 
 impl World {
-    /// Writes policies, keys and configuration.
+    /// Writes policies, keys and configuration: what is released is in force.
     pub fn new() -> Self {
+        Self::with(RELEASE)
+    }
+
+    /// The same, but what is in the policy directory is in force.
+    pub fn of_directory() -> Self {
+        Self::with("")
+    }
+
+    fn with(release: &str) -> Self {
         let guard = artifacts::build_filters(&checkout(), &["guard"])
             .unwrap()
             .remove(0);
@@ -123,12 +141,7 @@ audiences = ["a"]
 jwks_file = "jwks.json"
 [decisions]
 grpc_listen = "127.0.0.1:{logs}"
-[release]
-dir = "train"
-keys = "keys"
-bundle_keys = "bundle-keys"
-plan = "plan.toml"
-look_s = 1
+{release}
 [[gateways]]
 region = "eu"
 listen = "127.0.0.1:{gateway}"
@@ -253,7 +266,7 @@ endpoints = [{{ address = "{store}" }}]
         Running(command.spawn().unwrap())
     }
 
-    pub async fn sidecar(&self) -> Envoy {
+    pub async fn sidecar(&self, concurrency: u32) -> Envoy {
         let line =
             format!("bootstrap --sidecar --region eu --node-id {NODE} --config conductor.toml");
         let bootstrap = self.does(&line);
@@ -261,7 +274,7 @@ endpoints = [{{ address = "{store}" }}]
         let work = self.at("envoy");
         std::fs::create_dir_all(&work).unwrap();
         let mut options = EnvoyOptions::new(envoy, bootstrap, work, self.admin);
-        options.concurrency = 1;
+        options.concurrency = concurrency;
         options.ready_timeout = PATIENCE;
         options.access_log_flush = Duration::from_millis(50);
         options.env = vec![("IG_CONTEXT_KEYS".to_owned(), KEYS.to_owned())];
