@@ -92,11 +92,33 @@ pub struct Evidence {
     /// Those that mask a coordinate which the stable release shows, by coordinate, or deny what it allows
     /// (`(request)`, `(residency)`); without those that the release says it tightens.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tightened: BTreeMap<String, u64>,
+    pub tightened: BTreeMap<String, Part>,
     /// Tenants all of whose requests would be denied, of which the stable release allows so many; without those
     /// that the release says it shuts out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shut_out: BTreeMap<String, u64>,
+    /// Whether the release says that it denies: then how many are denied is no fault of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub denies: bool,
+}
+
+/// So many of all that could show it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// That show it.
+    pub of: u64,
+    /// That could.
+    pub all: u64,
+}
+
+impl Part {
+    /// The one that says more.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let more = at_least(other.of, other.all) > at_least(self.of, self.all);
+        if more { other } else { self }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
@@ -136,7 +158,10 @@ pub fn judge(plan: &Plan, step: &Step, evidence: &Evidence) -> Verdict {
         return Verdict::Withdraw(reasons);
     }
     // A node that has gone for good, as a pod that is replaced, holds up no release that others have.
-    let waited_for = evidence.have == 0 || evidence.elapsed_s < step.hold_s.saturating_add(AWAY_S);
+    let enough = step.hold_s.saturating_add(AWAY_S).min(step.give_up_s);
+    let waited_for = evidence.have == 0
+        || evidence.elapsed_s < enough
+        || evidence.watched_s < AWAY_S.min(enough);
     let wait = if !evidence.behind.is_empty() {
         Some(format!(
             "{} have not got it yet",
@@ -193,15 +218,18 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             names.join(", ")
         ));
     }
-    for (coordinate, count) in &evidence.tightened {
-        let (what, limit) = match coordinate.starts_with('(') {
+    for (coordinate, Part { of: count, all }) in &evidence.tightened {
+        let denies = coordinate.starts_with('(');
+        if denies && evidence.denies {
+            continue;
+        }
+        let (what, limit) = match denies {
             true => ("deny what the stable release allows", limits.denied),
             false => ("mask what the stable release shows", limits.tightened),
         };
-        if *count >= FEW && at_least(*count, evidence.compared) > limit / 1000.0 {
+        if *count >= FEW && at_least(*count, *all) > limit / 1000.0 {
             reasons.push(format!(
-                "{count} of {} decisions {what}: {coordinate}; {limit} of a thousand are allowed",
-                evidence.compared
+                "{count} of {all} decisions {what}: {coordinate}; {limit} of a thousand are allowed"
             ));
         }
     }
@@ -216,11 +244,7 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
     let (guards, before) = (&evidence.guards.canary, &evidence.guards.baseline);
     let requests = (canary.requests, baseline.requests);
     let asked = (guards.asked, before.asked);
-    // Where nothing tells what is usual, only that nobody is let through is a pattern.
-    let guards_denied = match before.asked {
-        0 if guards.denied < guards.asked => 0,
-        _ => guards.denied,
-    };
+    let denied = if evidence.denies { 0 } else { canary.denied };
     for (what, limit, (all, all_before), bad, usual) in [
         (
             "responses could not be masked",
@@ -233,7 +257,7 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             "requests were denied",
             limits.denied,
             requests,
-            canary.denied,
+            denied,
             baseline.denied,
         ),
         (
@@ -247,7 +271,7 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             "requests to stores were denied by guards",
             limits.guards_denied,
             asked,
-            guards_denied,
+            guards.denied,
             before.denied,
         ),
         (
@@ -258,11 +282,14 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             before.failed,
         ),
     ] {
-        let usual = share(usual, all_before);
-        if bad >= FEW && at_least(bad, all) > usual + limit / 1000.0 {
+        // Of few requests, or none, it is not known what is usual: then only that all are bad is a pattern, unless
+        // most were before.
+        let above = at_least(bad, all) > at_most(usual, all_before) + limit / 1000.0;
+        let all_are = bad == all && at_least(usual, all_before) < 0.5;
+        if bad >= FEW && (above || all_are) {
             reasons.push(format!(
                 "{bad} of {all} {what}, where {:.1} of a thousand are usual and {limit} more allowed",
-                usual * 1000.0
+                share(usual, all_before) * 1000.0
             ));
         }
     }
@@ -293,13 +320,21 @@ fn at_least(of: u64, all: u64) -> f64 {
     if all == 0 {
         return 0.0;
     }
+    1.0 - at_most(all.saturating_sub(of), all)
+}
+
+/// The upper bound of a share.
+fn at_most(of: u64, all: u64) -> f64 {
+    if all == 0 {
+        return 1.0;
+    }
     // One request can count for several: more than all is all.
     let of = of.min(all);
     let (n, p) = (all as f64, share(of, all));
     let z2 = Z * Z;
     let centre = p + z2 / (2.0 * n);
     let spread = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-    ((centre - spread) / (1.0 + z2 / n)).max(0.0)
+    ((centre + spread) / (1.0 + z2 / n)).min(1.0)
 }
 
 #[cfg(test)]
@@ -313,14 +348,18 @@ mod tests {
         .unwrap()
     }
 
-    fn verdict(change: impl FnOnce(&mut Evidence)) -> Verdict {
-        let sample = Sample {
+    fn sample() -> Sample {
+        Sample {
             requests: 1000,
             denied: 50,
             failed: 0,
             server_errors: 1,
             added_p95_ms: Some(1.0),
-        };
+        }
+    }
+
+    fn verdict(change: impl FnOnce(&mut Evidence)) -> Verdict {
+        let sample = sample();
         let mut evidence = Evidence {
             elapsed_s: 60,
             watched_s: 60,
@@ -441,6 +480,26 @@ mod tests {
         assert_eq!(away(120, 1), Verdict::GoOn, "others have it");
         assert!(matches!(away(599, 0), Verdict::Wait(_)), "nobody has it");
         assert!(matches!(away(600, 0), Verdict::Withdraw(_)));
+        // One is back, and the others are about to be.
+        let one_is_back = |e: &mut Evidence| {
+            (e.elapsed_s, e.watched_s, e.have) = (6_000, 5, 1);
+            e.away = vec!["gateway-eu-2".into()];
+        };
+        assert!(matches!(verdict(one_is_back), Verdict::Wait(_)));
+        // Longer than the step is waited for at all nobody is.
+        let mut plan = plan();
+        plan.steps[0].give_up_s = 100;
+        let evidence = Evidence {
+            elapsed_s: 100,
+            watched_s: 100,
+            have: 1,
+            away: vec!["gateway-eu-pod2".into()],
+            canary: sample(),
+            baseline: sample(),
+            compared: 1_000,
+            ..Evidence::default()
+        };
+        assert_eq!(judge(&plan, &plan.steps[0], &evidence), Verdict::GoOn);
         // The conductor was away itself, and nodes are about to come back.
         let back = |e: &mut Evidence| {
             (e.elapsed_s, e.watched_s, e.have) = (6_000, 59, 0);
@@ -466,6 +525,53 @@ mod tests {
     }
 
     #[test]
+    fn few_requests_tell_nobody_what_is_usual() {
+        for before in [0, 4] {
+            // One of twenty, as ever; nobody knows yet.
+            let as_ever = |e: &mut Evidence| {
+                (e.baseline.requests, e.baseline.denied) = (before, 0);
+            };
+            assert!(matches!(verdict(as_ever), Verdict::Wait(_)), "{before}");
+            let everybody = |e: &mut Evidence| {
+                as_ever(e);
+                e.canary.denied = e.canary.requests;
+            };
+            assert!(withdrawn(everybody).starts_with("1000 of 1000 requests were denied"));
+        }
+        // Where nearly all are denied anyway, three of three are no news.
+        let anyway = |e: &mut Evidence| {
+            (e.baseline.requests, e.baseline.denied) = (1_000, 999);
+            (e.canary.requests, e.canary.denied) = (3, 3);
+        };
+        assert!(matches!(verdict(anyway), Verdict::Wait(_)));
+    }
+
+    #[test]
+    fn who_says_that_it_denies_is_not_blamed_for_it() {
+        let shut = |denies: bool| {
+            verdict(|e| {
+                let part = Part {
+                    of: 300,
+                    all: 1_000,
+                };
+                e.tightened.insert("(request)".into(), part);
+                e.canary.denied = 300;
+                e.denies = denies;
+            })
+        };
+        assert_eq!(shut(true), Verdict::GoOn);
+        assert!(matches!(shut(false), Verdict::Withdraw(reasons) if reasons.len() == 2));
+    }
+
+    #[test]
+    fn of_two_parts_the_one_that_says_more_counts() {
+        let (few, many) = (Part { of: 3, all: 3 }, Part { of: 40, all: 50 });
+        assert_eq!(few.or(many), many);
+        assert_eq!(many.or(few), many);
+        assert_eq!(Part::default().or(few), few);
+    }
+
+    #[test]
     fn what_blocks_or_masks_many_is_taken_back_unless_it_is_said() {
         for (coordinate, count, why) in [
             ("(request)", 30, Some("30 of 1000 decisions deny")),
@@ -477,7 +583,11 @@ mod tests {
             ("Person.name", 500, None),
         ] {
             let verdict = verdict(|e| {
-                e.tightened.insert(coordinate.into(), count);
+                let part = Part {
+                    of: count,
+                    all: 1_000,
+                };
+                e.tightened.insert(coordinate.into(), part);
             });
             match (verdict, why) {
                 (Verdict::GoOn, None) => {}

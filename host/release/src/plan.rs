@@ -177,6 +177,7 @@ impl Plan {
             ("added_p95_ms", t.added_p95_ms),
             ("guards_denied", t.guards_denied),
             ("guards_failed", t.guards_failed),
+            ("tightened", t.tightened),
         ] {
             if !(value.is_finite() && value >= 0.0) {
                 return wrong(format!("thresholds.{name}"), "it must be 0 or more");
@@ -246,6 +247,10 @@ mod tests {
             (
                 r#"{"steps": [{"percent": 50, "hold_s": 1}], "thresholds": {"denied": -1}}"#,
                 "thresholds.denied: ",
+            ),
+            (
+                r#"{"steps": [{"percent": 50, "hold_s": 1}], "thresholds": {"tightened": -1}}"#,
+                "thresholds.tightened: ",
             ),
             (
                 r#"{"steps": [{"percent": 50, "hold_s": 1}], "thresholds": {"guards_denied": -1}}"#,
