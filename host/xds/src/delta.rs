@@ -28,7 +28,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 
 use crate::error::ProtocolError;
 use crate::patches::Patches;
-use crate::protocol::{Answer, Outgoing, Protocol, Turn, type_version};
+use crate::protocol::{Answer, Outgoing, Protocol, Subscribed, Turn, type_version};
 use crate::resource::Snapshot;
 use crate::type_url;
 use crate::warming;
@@ -247,11 +247,13 @@ impl Protocol for Delta {
         }
     }
 
-    fn subscriptions(&self) -> Vec<(String, Option<usize>)> {
-        self.types
-            .iter()
-            .map(|((_, url), s)| (url.clone(), (!s.wildcard).then_some(s.names.len())))
-            .collect()
+    fn subscriptions(&self) -> Vec<Subscribed> {
+        let of = |((_, type_url), s): (&(u8, String), &Subscription)| Subscribed {
+            type_url: type_url.clone(),
+            names: (!s.wildcard).then_some(s.names.len()),
+            lacks: !s.refused.is_empty(),
+        };
+        self.types.iter().map(of).collect()
     }
 }
 

@@ -62,8 +62,19 @@ pub trait Protocol: Default + Send + 'static {
     /// Owes the client again what it could not take in.
     fn again(&mut self);
 
-    /// The types that the client has asked for, each with the number of names (`None`: all).
-    fn subscriptions(&self) -> Vec<(String, Option<usize>)>;
+    /// What the client has asked for, by type.
+    fn subscriptions(&self) -> Vec<Subscribed>;
+}
+
+/// A type that a client has asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribed {
+    /// The type.
+    pub type_url: String,
+    /// The number of names; none stands for all.
+    pub names: Option<usize>,
+    /// Whether it lacks something of the type that it refused, and was sent nothing else of since.
+    pub lacks: bool,
 }
 
 /// What a stream has to say at one moment.

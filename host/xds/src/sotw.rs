@@ -22,7 +22,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, Discovery
 
 use crate::error::ProtocolError;
 use crate::fetching::Fetching;
-use crate::protocol::{Answer, Outgoing, Protocol, Turn, WILDCARD, type_version};
+use crate::protocol::{Answer, Outgoing, Protocol, Subscribed, Turn, WILDCARD, type_version};
 use crate::resource::{Resource, Snapshot};
 use crate::type_url;
 use crate::warming;
@@ -51,6 +51,8 @@ struct Subscription {
     again: bool,
     sent: Option<Sent>,
     outstanding: bool,
+    /// Whether the last response that was answered was refused.
+    refused: bool,
     /// The content of the last response that was accepted.
     acked: ByName,
     /// Whether the client came from another group, and this one has yet to be told what it has.
@@ -246,13 +248,17 @@ impl Protocol for Sotw {
                             error: status.message,
                         }
                     }
-                    Some(status) => Answer::Nacked {
-                        type_url,
-                        version,
-                        resources,
-                        error: status.message,
-                    },
+                    Some(status) => {
+                        subscription.refused = true;
+                        Answer::Nacked {
+                            type_url,
+                            version,
+                            resources,
+                            error: status.message,
+                        }
+                    }
                     None => {
+                        subscription.refused = false;
                         subscription.acked = sent.resources.clone();
                         subscription.fetching.done(&resources);
                         Answer::Acked {
@@ -350,11 +356,13 @@ impl Protocol for Sotw {
         }
     }
 
-    fn subscriptions(&self) -> Vec<(String, Option<usize>)> {
-        self.types
-            .iter()
-            .map(|((_, url), s)| (url.clone(), (!s.wildcard).then_some(s.names.len())))
-            .collect()
+    fn subscriptions(&self) -> Vec<Subscribed> {
+        let of = |((_, type_url), s): (&(u8, String), &Subscription)| Subscribed {
+            type_url: type_url.clone(),
+            names: (!s.wildcard).then_some(s.names.len()),
+            lacks: s.refused,
+        };
+        self.types.iter().map(of).collect()
     }
 }
 

@@ -107,7 +107,7 @@ pub struct TypeStatus {
     pub pending: Option<VersionAt>,
     /// The last refusal, even if a later version was accepted.
     pub last_nack: Option<NackStatus>,
-    /// Whether nothing was accepted since the last refusal: the client lacks what it was sent.
+    /// Whether the client lacks something that it refused, and was sent nothing else of since.
     pub refused: bool,
 }
 

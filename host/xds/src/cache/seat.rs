@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use super::{Cache, Place, State, now_unix_ms};
 use crate::event::Event;
 use crate::group::{Serial, StreamId};
-use crate::protocol::Answer;
+use crate::protocol::{Answer, Subscribed};
 use crate::status::{HasStatus, NackStatus, TypeStatus, VersionAt};
 
 /// A stream's place in the cache; leaving it ends its status.
@@ -93,7 +93,7 @@ impl Seat {
     }
 
     /// Records where the stream is: the serial it has answered everything of, if it has.
-    pub fn on_settled(&self, at: Option<Serial>, subscriptions: Vec<(String, Option<usize>)>) {
+    pub fn on_settled(&self, at: Option<Serial>, subscriptions: Vec<Subscribed>) {
         let mut state = self.cache.lock();
         let State {
             groups, streams, ..
@@ -101,9 +101,9 @@ impl Seat {
         let Some(member) = streams.get_mut(&self.id) else {
             return;
         };
-        for (type_url, subscribed) in subscriptions {
-            let types = &mut member.status.types;
-            types.entry(type_url).or_default().subscribed = subscribed;
+        for of in subscriptions {
+            let status = member.status.types.entry(of.type_url).or_default();
+            (status.subscribed, status.refused) = (of.names, of.lacks);
         }
         let name = member.status.group.clone();
         let Some(group) = groups.get_mut(&name) else {
@@ -194,7 +194,6 @@ impl TypeStatus {
         if self.pending.as_ref().is_some_and(|p| p.version == version) {
             self.pending = None;
         }
-        self.refused = false;
         self.acked = Some(VersionAt {
             version: version.to_owned(),
             unix_ms,

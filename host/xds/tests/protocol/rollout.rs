@@ -1,5 +1,7 @@
 //! Refusals, and the way back.
 
+use std::time::Duration;
+
 use crate::support::*;
 
 #[tokio::test]
@@ -116,11 +118,25 @@ async fn who_alone_refuses_what_is_proven_has_not_got_it() {
         matches!(e, Event::Nacked { .. }).then_some(())
     })
     .await;
-    let status = server.cache.status();
     let has_all = |node: &str| {
+        let status = server.cache.status();
         let stream = status.streams.iter().find(|s| s.node == node).unwrap();
         (stream.has_all(), stream.has.is_some())
     };
     assert_eq!(has_all("n1"), (true, true));
-    assert_eq!(has_all("n2"), (false, false), "{:?}", status.streams);
+    assert_eq!(has_all("n2"), (false, false));
+
+    // Another of the type does not make up for it.
+    server.set(&[(LISTENER, "l", "good"), (LISTENER, "m", "more")]);
+    for client in [&mut first, &mut second] {
+        assert_eq!(client.accept().await, "more");
+    }
+    tokio::time::timeout(Duration::from_secs(60), async {
+        while !server.cache.status().streams.iter().all(|s| s.settled) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("all is answered");
+    assert_eq!(has_all("n2"), (false, false));
 }
