@@ -81,11 +81,8 @@ pub struct Resolved {
 
 /// SHA-256 in lower-case hexadecimal.
 pub fn sha256(text: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
     let hash = Sha256::digest(text);
-    hash.iter()
-        .flat_map(|b| [digit(b >> 4), digit(b & 15)])
-        .collect()
+    hash.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 impl Patch {

@@ -38,17 +38,14 @@ pub(crate) struct Delta {
     pub coordinate: String,
     pub old: String,
     pub new: String,
+    /// Whether what was allowed is denied, and not led elsewhere.
+    pub denies: bool,
+    /// Whether the new answer lets nothing through.
+    pub ends: bool,
     /// Whether only an operation that selects the field is concerned.
     pub of_field: bool,
     /// Whether the field was masked, or marked, before: then a record says whether it was selected.
     pub recorded: bool,
-}
-
-impl Delta {
-    /// Whether what was allowed is denied.
-    fn denies(&self) -> bool {
-        self.direction == Direction::Tightened && self.new.starts_with("denied")
-    }
 }
 
 /// What changes, and for how many.
@@ -152,7 +149,7 @@ pub fn compare(
         let mut denied = false;
         if let Some(residency) = &facts.residency {
             let deltas = bundles.residency(residency, facts.time_s);
-            denied = deltas.iter().any(|d| d.new.starts_with("denied"));
+            denied = deltas.iter().any(|d| d.ends);
             certain.extend(
                 deltas
                     .iter()
@@ -173,7 +170,7 @@ pub fn compare(
         if let Some(tenant) = facts.tenant().filter(|_| !refused) {
             let (allowed, shut) = tenants.entry(tenant.to_owned()).or_default();
             *allowed += 1;
-            *shut += u64::from(certain.iter().any(|(_, delta)| delta.denies()));
+            *shut += u64::from(certain.iter().any(|(_, delta)| delta.denies));
         }
         compared.changed += u64::from(!certain.is_empty());
         compared.possibly_changed += u64::from(certain.is_empty() && !possible.is_empty());

@@ -225,6 +225,7 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<End> {
             key,
             policies: seen.clone(),
             alarm: alarm.clone(),
+            pair: Mutex::default(),
         };
         tokio::spawn(driver.run(stopped(&stop)))
     });
@@ -381,7 +382,8 @@ impl InForce {
                     .read()
                     .is_ok_and(|c| *c == loaded.prepared.codes());
                 let before = self.policies.borrow().clone();
-                self.accept(loaded);
+                // What changed of large configurations is worked out there.
+                tokio::task::block_in_place(|| self.accept(loaded));
                 self.alarm.look(&self.cache.status());
                 let now = self.policies.borrow().clone();
                 if !unchanged || !now.serves_as(&before) {

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use crate::audit::DecisionIds;
 use crate::cache::Cache;
 use crate::config::{
@@ -12,6 +10,7 @@ use crate::config::{
 };
 use crate::graphql::{self, Document, GraphqlError, Operation};
 use crate::mask::{self, Comparison, Envelope, Keyring, Known, Plan, RoutePlan, RuleTable};
+use crate::patch::sha256;
 use crate::policy::{Decision, ErrorDetail, MaskingInput, Policy};
 use crate::schema::{Schema, TypeSet};
 
@@ -163,7 +162,7 @@ impl Masking {
                     problem,
                 }
             })?;
-            trusted.insert(hex(&Sha256::digest(text.as_bytes())));
+            trusted.insert(sha256(text.as_bytes()));
         }
         let envelopes = [ErrorDetail::Generic, ErrorDetail::Verbatim];
         let refused = envelopes.map(|e| Arc::new(mask::refused(&envelope(e, &error_codes))));
@@ -294,7 +293,7 @@ impl Masking {
             return Ok(known);
         }
         let document = Document::parse(query, document_limits(&self.config))?;
-        let hash = hex(&Sha256::digest(query.as_bytes()));
+        let hash = sha256(query.as_bytes());
         let known = Arc::new(KnownDocument {
             serial: self.next_serial(),
             document,
@@ -426,8 +425,4 @@ fn envelope(errors: ErrorDetail, codes: &[Box<str>]) -> Envelope {
             codes: codes.to_vec(),
         },
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

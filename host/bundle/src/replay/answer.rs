@@ -94,8 +94,11 @@ impl Effect {
 pub(crate) enum ResidencyAnswer {
     /// Served in that region, under that warrant.
     Allowed(String, Option<String>),
-    /// Not served.
-    Denied(String),
+    /// Not served; perhaps another gateway would.
+    Denied {
+        code: String,
+        redirect: Option<String>,
+    },
     /// There is no answer.
     Failed(String),
 }
@@ -239,10 +242,8 @@ impl Asked {
             }
             Ok(decision) => {
                 let code = decision.code.unwrap_or_else(|| "RESIDENCY_DENIED".into());
-                ResidencyAnswer::Denied(match decision.redirect {
-                    Some(gateway) => format!("{code}, redirected to {gateway}"),
-                    None => code,
-                })
+                let redirect = decision.redirect;
+                ResidencyAnswer::Denied { code, redirect }
             }
         }
     }
@@ -254,6 +255,8 @@ fn whole(coordinate: &str, direction: Direction, old: &str, new: &str) -> Delta 
         coordinate: coordinate.into(),
         old: old.into(),
         new: new.into(),
+        denies: false,
+        ends: false,
         of_field: false,
         recorded: true,
     }
@@ -306,7 +309,11 @@ impl MaskingAnswer {
                 _ if old_label == new_label => return Vec::new(),
                 _ => Direction::Other,
             };
-            return vec![whole("(request)", direction, &old_label, &new_label)];
+            return vec![Delta {
+                denies: direction == Direction::Tightened,
+                ends: !new.allows(),
+                ..whole("(request)", direction, &old_label, &new_label)
+            }];
         };
         let mut deltas = Vec::new();
         let verbatim = |errors: &ErrorDetail| *errors == ErrorDetail::Verbatim;
@@ -339,6 +346,8 @@ impl MaskingAnswer {
                 coordinate: name.clone(),
                 old: was.label.clone(),
                 new: is.label.clone(),
+                denies: false,
+                ends: false,
                 of_field: true,
                 recorded: was.strategy.is_some(),
             });
@@ -352,11 +361,28 @@ impl ResidencyAnswer {
         matches!(self, Self::Allowed(..))
     }
 
+    fn region(&self) -> Option<&str> {
+        match self {
+            Self::Allowed(region, _) => Some(region),
+            Self::Denied { .. } | Self::Failed(_) => None,
+        }
+    }
+
+    fn leads_elsewhere(&self) -> bool {
+        matches!(
+            self,
+            Self::Denied {
+                redirect: Some(_),
+                ..
+            }
+        )
+    }
+
     /// The code of the refusal, if it is one.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Allowed(..) => None,
-            Self::Denied(code) => code.split(", ").next(),
+            Self::Denied { code, .. } => Some(code),
             Self::Failed(_) => Some("POLICY_FAILED"),
         }
     }
@@ -365,7 +391,11 @@ impl ResidencyAnswer {
         match self {
             Self::Allowed(region, None) => format!("served in {region}"),
             Self::Allowed(region, Some(warrant)) => format!("served in {region} under {warrant}"),
-            Self::Denied(code) => format!("denied {code}"),
+            Self::Denied {
+                code,
+                redirect: Some(gateway),
+            } => format!("denied {code}, redirected to {gateway}"),
+            Self::Denied { code, .. } => format!("denied {code}"),
             Self::Failed(error) => format!("denied POLICY_FAILED: {error}"),
         }
     }
@@ -377,9 +407,15 @@ impl ResidencyAnswer {
             _ if old_label == new_label => return Vec::new(),
             (true, false) => Direction::Tightened,
             (false, true) => Direction::Loosened,
+            // Somewhere else, where it was not served before.
+            (true, true) if self.region() != new.region() => Direction::Loosened,
             _ => Direction::Other,
         };
-        vec![whole("(residency)", direction, &old_label, &new_label)]
+        vec![Delta {
+            denies: direction == Direction::Tightened && !new.leads_elsewhere(),
+            ends: !new.allows(),
+            ..whole("(residency)", direction, &old_label, &new_label)
+        }]
     }
 }
 
@@ -414,14 +450,8 @@ mod tests {
             (&last4, &effect(Partial, (1, 3), false), Some(Loosened)),
             (&last4, &effect(Partial, (0, 5), false), Some(Loosened)),
             (&last4, &effect(Partial, (0, 3), false), Some(Tightened)),
-            (
-                &last4,
-                &hash,
-                Some(hash.strategy.cmp(&last4.strategy)).map(|o| match o {
-                    Ordering::Less => Loosened,
-                    _ => Tightened,
-                }),
-            ),
+            (&last4, &hash, Some(Tightened)),
+            (&hash, &last4, Some(Loosened)),
         ] {
             assert_eq!(was.against(is), want, "{was:?} → {is:?}");
         }

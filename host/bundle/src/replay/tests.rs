@@ -84,7 +84,7 @@ fn what_the_filters_record_can_be_asked_again_and_is_answered_alike() {
                     let used = record["warrantUsed"].as_bool() == Some(true);
                     assert_eq!(used, warrant.is_some(), "{}", case.name);
                 }
-                answer::ResidencyAnswer::Denied(_) => {
+                answer::ResidencyAnswer::Denied { .. } => {
                     assert_eq!(record["outcome"], "denied", "{}", case.name);
                 }
                 answer::ResidencyAnswer::Failed(error) => panic!("{}: {error}", case.name),

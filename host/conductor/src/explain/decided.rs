@@ -131,10 +131,7 @@ fn tell(stored: Stored, policies: Option<String>, modules: &[Module], notes: Vec
     let mut unlocated = Vec::new();
     if policies.is_some() {
         for reason in reasons {
-            let found = match egress {
-                Some(_) => rules_of(true, &reason, modules),
-                None => rules_of(false, &reason, modules),
-            };
+            let found = rules_of(egress.is_some(), &reason, modules);
             if found.is_empty() {
                 unlocated.push(reason);
             }

@@ -1,7 +1,7 @@
 //! Carrying a release on: from step to step, to everybody, or back.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -32,6 +32,8 @@ pub struct Driver {
     pub policies: watch::Receiver<PolicyState>,
     /// Who is told when something is wrong.
     pub alarm: Alarm,
+    /// What is judged at present.
+    pub pair: Mutex<Option<Arc<evidence::Pair>>>,
 }
 
 impl Driver {
@@ -89,7 +91,7 @@ impl Driver {
                 plan.steps.len()
             );
         };
-        let evidence = match evidence::collect(self, &place, &train, &span).await {
+        let evidence = match evidence::collect(self, &train, &span).await {
             Ok(evidence) => evidence,
             // What can't be judged does not stay for ever.
             Err(error) if span.is_over(of_plan) => {

@@ -2,20 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
 
 use anyhow::Context;
 use bundle::Bundle;
-use bundle::cases::{Kind, read_cases};
 use bundle::replay::{self, Change, Comparison, Recorded};
-use release::{Evidence, GuardSample, Guards, Sample, Train, Tried};
+use release::{Evidence, GuardSample, Guards, Part, Sample, Train, Tried};
 use serde_json::Value;
 use store::{Decider, Tally};
 
-use super::Place;
 use super::content::{Content, release_of};
 use super::drive::{Delivered, Driver, delivered};
 use super::pace::Span;
-use crate::bundle::KnownAuthorities;
+use super::{Place, trial};
 use crate::config;
 
 /// Lines that are made again at a look; the newest count.
@@ -60,20 +59,14 @@ pub fn tried(
     tried.replayed = compared.decisions;
     tried.changed = compared.changed;
     tried.loosened = sum(&compared.loosened);
-    found.unseen = unseen(&before.bundle, &content.bundle, &compared)?;
+    let unseen = unseen(&before.bundle, &content.bundle, &compared.settings)?;
+    found.unseen = unseen.into_iter().collect();
     Ok(found)
 }
 
 /// Cases that were run, and those that failed.
 fn cases(settings: &config::Release, bundle: &Bundle) -> anyhow::Result<(u64, u64)> {
-    let Some(cases) = &settings.cases else {
-        return Ok((0, 0));
-    };
-    let mut found = Vec::new();
-    for kind in Kind::ALL {
-        found.extend(read_cases(cases, kind, &KnownAuthorities)?);
-    }
-    let report = bundle::test::run(bundle, &found)?;
+    let report = bundle::test::run(bundle, &trial::read(settings)?)?;
     Ok((report.cases as u64, report.failures.len() as u64))
 }
 
@@ -90,22 +83,22 @@ pub async fn failing_cases(place: &Place<'_>, release: &release::Release) -> any
 
 /// What differs and may show in no decision of a gateway during a step: settings of `masking.json`, the rules
 /// of the guards, what data opens to guards and warrants, and what callers would see who did not call.
-fn unseen(old: &Bundle, new: &Bundle, compared: &Comparison) -> anyhow::Result<Vec<String>> {
-    let settings = compared.settings.iter();
+fn unseen(
+    old: &Bundle,
+    new: &Bundle,
+    settings: &[(String, String, String)],
+) -> anyhow::Result<BTreeSet<String>> {
     let mut found: BTreeSet<String> = settings
+        .iter()
         .map(|(name, ..)| format!("settings.{name}"))
         .collect();
     if egress(old)? != egress(new)? {
         found.insert("ig.egress".to_owned());
     }
     found.extend(opened(&old.policy.data, &new.policy.data));
-    let callers = replay::compare_callers(old, new)?;
-    let elsewhere = callers.other.into_iter();
-    // Served, and elsewhere than before.
-    let elsewhere = elsewhere.filter(|c| c.new.starts_with("served in "));
-    let callers = callers.loosened.into_iter().chain(elsewhere);
-    found.extend(callers.map(|change| change.coordinate));
-    Ok(found.into_iter().collect())
+    let callers = replay::compare_callers(old, new)?.loosened;
+    found.extend(callers.into_iter().map(|change| change.coordinate));
+    Ok(found)
 }
 
 /// Tenants that may have data where they had none, and authorities whose word counts anew.
@@ -154,12 +147,7 @@ fn egress(bundle: &Bundle) -> anyhow::Result<Vec<&str>> {
 ///
 /// # Errors
 /// The store, or what was released, can't be read.
-pub async fn collect(
-    driver: &Driver,
-    place: &Place<'_>,
-    train: &Train,
-    span: &Span,
-) -> anyhow::Result<Evidence> {
+pub async fn collect(driver: &Driver, train: &Train, span: &Span) -> anyhow::Result<Evidence> {
     let (release, canary) = train.under_way().context("nothing is under way")?;
     let stable = train.stable().context("nothing is stable")?;
     let elapsed_ms = u64::try_from(span.elapsed.as_millis()).unwrap_or(u64::MAX);
@@ -213,16 +201,13 @@ pub async fn collect(
             _ => {}
         }
     }
-    let (old, new) = (
-        bundle(place, &stable.digest)?,
-        bundle(place, &release.digest)?,
-    );
+    let pair = pair(driver, &stable.digest, &release.digest).await?;
     let declared = Declared {
         loosens: release.loosens.clone(),
         tightens: release.tightens.clone(),
     };
-    let compared =
-        tokio::task::spawn_blocking(move || made_again(&old, &new, ours, theirs, &declared));
+    let declared_denies = declared.denies();
+    let compared = tokio::task::spawn_blocking(move || made_again(&pair, ours, theirs, &declared));
     let compared = compared.await??;
     Ok(Evidence {
         elapsed_s: elapsed_ms / 1000,
@@ -238,11 +223,53 @@ pub async fn collect(
         loosened: compared.loosened,
         tightened: compared.tightened,
         shut_out: compared.shut_out,
+        denies: declared_denies,
     })
 }
 
 /// How far back the stable release is looked at, at least.
 const HISTORY_MS: u64 = 60_000;
+
+/// A release and the stable one, and what differs between them whatever is decided: for as long as both are what
+/// they are, it need not be looked for again.
+pub struct Pair {
+    digests: [String; 2],
+    old: Bundle,
+    new: Bundle,
+    unseen: BTreeSet<String>,
+}
+
+impl Pair {
+    fn of(digests: [String; 2], old: Bundle, new: Bundle) -> anyhow::Result<Self> {
+        let compared = replay::compare(&old, &new, std::iter::empty())?;
+        let unseen = unseen(&old, &new, &compared.settings)?;
+        Ok(Self {
+            digests,
+            old,
+            new,
+            unseen,
+        })
+    }
+}
+
+/// The pair that is judged, read once.
+async fn pair(driver: &Driver, stable: &str, release: &str) -> anyhow::Result<Arc<Pair>> {
+    let digests = [stable.to_owned(), release.to_owned()];
+    let known = || driver.pair.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pair) = known().as_ref().filter(|p| p.digests == digests) {
+        return Ok(pair.clone());
+    }
+    let config = driver.config.clone();
+    let read = move || {
+        let place = Place::open(&config)?;
+        let [old, new] = &digests;
+        let (old, new) = (bundle(&place, old)?, bundle(&place, new)?);
+        Pair::of(digests, old, new).map(Arc::new)
+    };
+    let pair = tokio::task::spawn_blocking(read).await??;
+    *known() = Some(pair.clone());
+    Ok(pair)
+}
 
 /// What a release says of itself.
 #[derive(Default)]
@@ -251,12 +278,21 @@ struct Declared {
     tightens: Vec<String>,
 }
 
+impl Declared {
+    /// Whether it says that it denies: a tenant, or what is denied as a whole.
+    fn denies(&self) -> bool {
+        self.tightens
+            .iter()
+            .any(|word| word.starts_with(TENANT) || word.starts_with('('))
+    }
+}
+
 /// What decisions that were made again show.
 #[derive(Default)]
 struct MadeAgain {
     decisions: u64,
     loosened: BTreeMap<String, u64>,
-    tightened: BTreeMap<String, u64>,
+    tightened: BTreeMap<String, Part>,
     shut_out: BTreeMap<String, u64>,
 }
 
@@ -266,20 +302,22 @@ struct MadeAgain {
 ///
 /// Who did not call lately counts too: both are asked about every kind of caller that their data knows.
 fn made_again(
-    old: &Bundle,
-    new: &Bundle,
+    pair: &Pair,
     ours: Vec<Recorded>,
     theirs: Vec<Recorded>,
     declared: &Declared,
 ) -> anyhow::Result<MadeAgain> {
+    let Pair {
+        old, new, unseen, ..
+    } = pair;
     let forward: Comparison = replay::compare(old, new, theirs.into_iter())?;
     let backward: Comparison = replay::compare(new, old, ours.into_iter())?;
     let mut found = MadeAgain {
         decisions: forward.masking + backward.masking,
         ..MadeAgain::default()
     };
-    for what in unseen(old, new, &forward)? {
-        found.loosened.insert(what, 1);
+    for what in unseen {
+        found.loosened.insert(what.clone(), 1);
     }
     let looser = forward
         .loosened
@@ -289,8 +327,21 @@ fn made_again(
     for change in looser {
         *found.loosened.entry(change.coordinate).or_default() += change.decisions;
     }
-    for change in forward.tightened.into_iter().chain(backward.loosened) {
-        *found.tightened.entry(change.coordinate).or_default() += change.decisions;
+    // What is clear today no record of the old one names: of that the new one's own decisions tell, by themselves.
+    let tighter = [
+        (forward.tightened, forward.decisions),
+        (backward.loosened, backward.decisions),
+    ];
+    for (changes, all) in tighter {
+        let mut parts: BTreeMap<String, Part> = BTreeMap::new();
+        for change in changes {
+            let part = parts.entry(change.coordinate).or_default();
+            (part.of, part.all) = (part.of + change.decisions, all);
+        }
+        for (coordinate, part) in parts {
+            let before = found.tightened.entry(coordinate).or_default();
+            *before = before.or(part);
+        }
     }
     found.shut_out = forward.shut_out;
     found
@@ -368,6 +419,64 @@ mod tests {
 
     use super::*;
 
+    /// A decision as a gateway's log has it.
+    fn line(n: usize, tenant: &str, masked: &[&str]) -> Recorded {
+        let record = serde_json::json!({
+            "decisionId": format!("dec_{n:032x}"), "outcome": "allowed", "tenant": tenant,
+            "subject": "ann", "roles": ["analyst"], "purpose": "analytics", "region": "eu",
+            "revision": "r-x", "surface": "graphql",
+            "operation": {"name": null, "kind": "query", "hash": "00"},
+            "maskSet": masked, "redactSet": [], "revealed": [],
+        });
+        let residency = serde_json::json!({
+            "decisionId": format!("dec_r{n:031x}"), "outcome": "allowed", "tenant": tenant, "home": "eu",
+            "regionSrc": "eu", "revision": "r-x",
+        });
+        let line = serde_json::json!({
+            "time": "2026-11-27T10:00:00.000Z", "decision": record.to_string(),
+            "residency": residency.to_string(),
+        });
+        Recorded::parse(&line.to_string())
+    }
+
+    #[test]
+    fn a_tenant_that_is_shut_out_and_a_mask_on_what_was_clear_are_seen() {
+        let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+        let old = Bundle::read(&policies).unwrap();
+        let mut new = old.clone();
+        new.policy.data["ig"]["quarantine"]["globex"] = serde_json::json!({"reason": "x"});
+        new.policy.data["ig"]["fields"]["Person.name"] =
+            serde_json::json!({"class": "identity", "strategy": "redact"});
+        let pair = Pair::of(Default::default(), old, new).unwrap();
+        let judged = |tightens: &[&str]| {
+            let declared = Declared {
+                tightens: tightens.iter().map(|t| (*t).to_owned()).collect(),
+                ..Declared::default()
+            };
+            // Twenty of the stable release's, and five of the new one's, which names what it masked.
+            let theirs = (0..20).map(|n| line(n, ["acme", "globex"][usize::from(n < 4)], &[]));
+            let ours = (20..25).map(|n| line(n, "acme", &["Person.name"]));
+            let found = made_again(&pair, ours.collect(), theirs.collect(), &declared).unwrap();
+            (found, declared.denies())
+        };
+        let (found, denies) = judged(&[]);
+        assert!(found.loosened.is_empty() && !denies, "{:?}", found.loosened);
+        assert_eq!(found.shut_out, [("globex".to_owned(), 4)].into());
+        let part = |of, all| Part { of, all };
+        assert_eq!(found.tightened["(residency)"], part(4, 20));
+        assert_eq!(
+            found.tightened["Person.name"],
+            part(5, 5),
+            "{:?}",
+            found.tightened
+        );
+        let (found, denies) = judged(&["tenant:globex", "Person.name"]);
+        assert!(found.shut_out.is_empty() && denies);
+        assert!(!found.tightened.contains_key("Person.name"));
+        let (_, denies) = judged(&["Person.name"]);
+        assert!(!denies);
+    }
+
     #[test]
     fn what_no_decision_shows_has_to_be_named() {
         let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
@@ -379,7 +488,8 @@ mod tests {
                 loosens: loosens.iter().map(|l| (*l).to_owned()).collect(),
                 ..Declared::default()
             };
-            let found = made_again(&old, &new, vec![], vec![], &declared).unwrap();
+            let pair = Pair::of(Default::default(), old.clone(), new).unwrap();
+            let found = made_again(&pair, vec![], vec![], &declared).unwrap();
             assert_eq!(found.decisions, 0);
             found.loosened.into_keys().collect::<Vec<_>>()
         };

@@ -92,11 +92,11 @@ fn try_out(
             Vec::new()
         }
     };
-    let run = |bundle| {
+    let run = |bundle, cases: &[_]| {
         let until = Instant::now() + Duration::from_secs(args.within);
-        trial::run(bundle, &cases, until)
+        trial::run(bundle, cases, until)
     };
-    let tried = run(&old.bundle);
+    let tried = run(&old.bundle, &cases);
     if tried.ran < tried.cases {
         line!(
             "in {} s {} of {} cases were run: the others are not waited for",
@@ -123,7 +123,9 @@ fn try_out(
     let worse = match content(now) {
         Err(error) => format!("the present release can't be put in force: {error:#}"),
         Ok(present) => {
-            let present = run(&present.bundle);
+            // Of those that the old one was tried with.
+            let both = cases.get(..tried.ran).unwrap_or_default();
+            let present = run(&present.bundle, both);
             let mends = present.failing.difference(&tried.failing).next();
             let Some(mends) = mends else {
                 bail!(

@@ -107,8 +107,16 @@ pub fn release(release: &Release) -> anyhow::Result<()> {
             evidence.compared,
             evidence.loosened.values().sum::<u64>()
         )?;
-        for (what, decisions) in evidence.tightened.iter().chain(&evidence.shut_out) {
-            line!("  masked or denied more: {}, in {decisions}", plain(what))?;
+        for (what, part) in &evidence.tightened {
+            line!(
+                "  less       {}, in {} of {}",
+                plain(what),
+                part.of,
+                part.all
+            )?;
+        }
+        for (tenant, decisions) in &evidence.shut_out {
+            line!("  shut out   {}, in all of {decisions}", plain(tenant))?;
         }
     }
     Ok(())

@@ -3,15 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use crate::audit::OperationRecord;
-use crate::filter::masking::{KnownDecision, hex};
+use crate::filter::masking::KnownDecision;
 use crate::filter::{Headers, Masking, form};
 use crate::graphql::{
     ArgumentValue, GraphqlError, GraphqlRequest, PersistedId, RequestError, Requests,
 };
 use crate::mask::Plan;
+use crate::patch::sha256;
 use crate::policy::Surface;
 use crate::reply::Reply;
 use crate::schema::OperationKind;
@@ -243,7 +242,7 @@ fn resolve<'a>(filter: &mut Masking, request: &'a GraphqlRequest<'_>) -> Result<
             Cow::Owned(text.to_string())
         }
         (Some(query), Some(PersistedId::Hash(hash))) => {
-            if hex(&Sha256::digest(query.as_bytes())) != hash {
+            if sha256(query.as_bytes()) != hash {
                 let message = "the query has another hash than the one sent with it";
                 return Err(Reply::graphql(
                     400,

@@ -1,15 +1,13 @@
 //! The ways in which a request can come: by GET, in a batch, by the name of its document; and
 //! revisions that only watch.
 
-use sha2::{Digest, Sha256};
-
 use super::*;
 use crate::audit::Outcome;
 use crate::reply::Reply;
 use crate::residency::OPERATIONS_HEADER;
 
 fn hash(query: &str) -> String {
-    crate::filter::masking::hex(&Sha256::digest(query.as_bytes()))
+    crate::patch::sha256(query.as_bytes())
 }
 
 fn with(pointer: &str, value: Value) -> Masking {
