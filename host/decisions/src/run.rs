@@ -33,9 +33,11 @@ pub async fn follow<S: Sink>(
     while !*stop.borrow() {
         let one = round(&path, &source, config, mask.as_ref(), &mut reading, &sink);
         let wait = match one.await {
-            Ok(more) => {
-                backoff = Backoff::default();
-                sink.trouble(&source, None);
+            Ok(Round { more, settled }) => {
+                if settled {
+                    backoff = Backoff::default();
+                    sink.trouble(&source, None);
+                }
                 if more {
                     continue;
                 }
@@ -65,7 +67,15 @@ struct Reading {
     batch: Option<Batch>,
 }
 
-/// Reads a batch while the one before it is stored. Says whether there was any.
+/// What a round came to.
+struct Round {
+    /// There was something to read, or to store.
+    more: bool,
+    /// Something was stored, or nothing waits to be. What is only read says nothing of the store.
+    settled: bool,
+}
+
+/// Reads a batch while the one before it is stored.
 async fn round<S: Sink>(
     path: &Path,
     source: &str,
@@ -73,7 +83,7 @@ async fn round<S: Sink>(
     mask: Option<&MaskPolicy>,
     reading: &mut Option<Reading>,
     sink: &S,
-) -> Result<bool, DecisionsError> {
+) -> Result<Round, DecisionsError> {
     let Reading {
         mut follower,
         batch,
@@ -115,9 +125,12 @@ async fn round<S: Sink>(
         Step::Idle => None,
         Step::Batch(batch) => Some(*batch),
     };
-    let more = stores || batch.is_some();
+    let round = Round {
+        more: stores || batch.is_some(),
+        settled: stores || batch.is_none(),
+    };
     *reading = Some(Reading { follower, batch });
-    Ok(more)
+    Ok(round)
 }
 
 /// How long is waited after a failure: longer each time, 5 seconds at most.
@@ -152,3 +165,6 @@ pub(crate) fn told(error: &dyn Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

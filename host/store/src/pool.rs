@@ -137,7 +137,8 @@ async fn sqlite(path: &std::path::Path, create: bool) -> Result<Pool, sqlx::Erro
         // Of a new database: lines are long, and each page of a transaction is two writes.
         .page_size(16_384)
         .pragma("cache_size", "-65536")
-        .pragma("wal_autocheckpoint", "4000")
+        // 8 MB: what is committed and not yet moved into the database takes room of the disk as well.
+        .pragma("wal_autocheckpoint", "500")
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging();
     let write = SqlitePoolOptions::new()
