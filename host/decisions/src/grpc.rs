@@ -40,8 +40,11 @@ use crate::time;
 /// Bytes of a message.
 const LARGEST: usize = 16 << 20;
 
-/// Entries that are stored at once.
+/// Entries, and messages, that are stored at once.
 const MOST: u64 = 10_000;
+
+/// Bytes of lines after which no more are taken into a batch.
+const MOST_BYTES: usize = 16 << 20;
 
 /// Keys of a line whose values are numbers.
 const NUMBERS: [&str; 8] = [
@@ -160,14 +163,18 @@ impl<S: Sink> AccessLogService for Receiver<S> {
             // What has come meanwhile is stored with it: a commit takes longer than many messages. What
             // came before a connection broke, or before what the node may not say, is stored too.
             let mut broken = take(message, &mut intake).err();
-            while broken.is_none() && intake.batch.lines < MOST {
+            let mut messages = 1;
+            while broken.is_none() && messages < MOST && intake.has_room(MOST, MOST_BYTES) {
                 let waiting = tokio::select! {
                     biased;
                     waiting = stream.message() => waiting,
                     () = std::future::ready(()) => break,
                 };
                 match waiting {
-                    Ok(Some(message)) => broken = take(message, &mut intake).err(),
+                    Ok(Some(message)) => {
+                        messages += 1;
+                        broken = take(message, &mut intake).err();
+                    }
                     Ok(None) => {
                         more = false;
                         break;
@@ -211,11 +218,26 @@ fn take(
         sender.may_say(&[
             (Field::Node, tag(&entry, "node")),
             (Field::Region, tag(&entry, "region")),
+            (Field::Role, role(&entry)),
         ])?;
         intake.line(line(entry).as_bytes(), stream, *at);
         *at += 1;
     }
     Ok(())
+}
+
+/// Whose line it is by what stands in it: a gateway decides about requests, a sidecar about stores. Nobody's, if
+/// both stand in it.
+fn role(entry: &Option<AccessLogCommon>) -> Option<&'static str> {
+    let has = |names: &[&str]| names.iter().any(|name| tag(entry, name).is_some());
+    match (
+        has(&["decision", "residency"]),
+        has(&["egress", "store_region"]),
+    ) {
+        (true, true) => None,
+        (false, true) => Some("sidecar"),
+        (_, false) => Some("gateway"),
+    }
 }
 
 /// A custom tag of an entry.
@@ -300,6 +322,30 @@ mod tests {
             let lines: Vec<String> = common(entries).into_iter().map(line).collect();
             let first = r#"{"bytes_sent":"-","duration_ms":12,"path":"/7","route":null}"#;
             assert_eq!(lines, [first, "{}"]);
+        }
+    }
+
+    #[test]
+    fn whose_line_it_is_stands_in_it() {
+        for (names, want) in [
+            (&["decision", "residency", "region"][..], Some("gateway")),
+            // An answer without a decision.
+            (&["node", "region"], Some("gateway")),
+            (&[], Some("gateway")),
+            (&["egress", "store_region"], Some("sidecar")),
+            (&["store_region"], Some("sidecar")),
+            // A sidecar's that would be read as a gateway's, and the other way round.
+            (&["store_region", "decision"], None),
+            (&["egress", "residency"], None),
+        ] {
+            let tags = names
+                .iter()
+                .map(|name| ((*name).to_owned(), "x".to_owned()));
+            let entry = AccessLogCommon {
+                custom_tags: tags.collect(),
+                ..Default::default()
+            };
+            assert_eq!(role(&Some(entry)), want, "{names:?}");
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Intake<'m> {
     /// What was taken in.
     pub batch: Batch,
     untold: u64,
+    /// Bytes of lines.
+    bytes: usize,
 }
 
 impl<'m> Intake<'m> {
@@ -27,12 +29,19 @@ impl<'m> Intake<'m> {
             mask,
             batch: Batch::of(source),
             untold: 0,
+            bytes: 0,
         }
+    }
+
+    /// Whether there is room for more.
+    pub fn has_room(&self, lines: u64, bytes: usize) -> bool {
+        self.batch.lines < lines && self.bytes < bytes
     }
 
     /// A line of a file, from a place on.
     pub fn line(&mut self, line: &[u8], file: &str, at: u64) {
         self.batch.lines += 1;
+        self.bytes += line.len();
         match line::read(line) {
             Line::Record(record) => self.record(record),
             Line::Undecided => self.batch.undecided += 1,
@@ -43,16 +52,21 @@ impl<'m> Intake<'m> {
                 self.record(record);
             }
             Line::Malformed(why) => {
-                self.batch.malformed += 1;
-                if self.batch.malformed > TOLD {
-                    self.untold += 1;
-                } else {
-                    // The parser's words may quote what it read.
-                    let why = if self.mask.is_some() { "" } else { &why };
-                    let detail = format!("a line of {} bytes can't be read: {why}", line.len());
-                    self.gap("malformed", detail, line, file, at);
-                }
+                // The parser's words may quote what it read.
+                let why = if self.mask.is_some() { "" } else { &why };
+                let detail = format!("a line of {} bytes can't be read: {why}", line.len());
+                self.malformed(detail, line, file, at);
             }
+        }
+    }
+
+    /// What is no decision: the first of a batch are told one by one.
+    pub fn malformed(&mut self, detail: String, sample: &[u8], file: &str, at: u64) {
+        self.batch.malformed += 1;
+        if self.batch.malformed > TOLD {
+            self.untold += 1;
+        } else {
+            self.gap("malformed", detail, sample, file, at);
         }
     }
 

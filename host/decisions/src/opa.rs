@@ -55,6 +55,8 @@ async fn logs<S: Sink>(
     let name = sender.name().to_owned();
     // Unpacking and masking take the processor for a while: not on a thread that serves.
     let read = tokio::task::spawn_blocking(move || {
+        // Before anything is unpacked.
+        may_send(&sender, &Value::Null)?;
         let events: Vec<Value> = unpack(&headers, &body)?;
         for event in &events {
             may_send(&sender, event)?;
@@ -63,23 +65,17 @@ async fn logs<S: Sink>(
         let source = format!("opa:{}", node(&sender, first));
         let mut intake = Intake::new(&source, mask.as_mut());
         let upload = format!("upload of {}", time::now_ms());
+        let count = events.len() as u64;
         for (event, place) in events.into_iter().zip(0..) {
             intake.batch.lines += 1;
             match record(event, &sender) {
                 Ok(record) => intake.record(record),
                 Err((why, event)) => {
-                    intake.batch.malformed += 1;
-                    intake.gap(
-                        "malformed",
-                        why,
-                        event.to_string().as_bytes(),
-                        &upload,
-                        place,
-                    );
+                    intake.malformed(why, event.to_string().as_bytes(), &upload, place);
                 }
             }
         }
-        Ok::<Batch, Refusal>(intake.batch)
+        Ok::<Batch, Refusal>(intake.done(&upload, count))
     });
     let batch = match read.await {
         Ok(Ok(batch)) => batch,
@@ -96,7 +92,9 @@ async fn status<S: Sink>(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let read = unpack(&headers, &body).and_then(|status: Map<String, Value>| {
+    let asked = may_send(&sender, &Value::Null);
+    let read = asked.and_then(|()| unpack(&headers, &body));
+    let read = read.and_then(|status: Map<String, Value>| {
         let status = Value::Object(status);
         may_send(&sender, &status)?;
         Ok(status)

@@ -193,8 +193,12 @@ async fn what_a_node_sends_is_its_own() {
         reason: "it names no node".into(),
     };
     let (address, kept) = serve_to(None, nobody).await;
-    assert_eq!(post(address, "/logs", "", own.as_bytes()).await.0, 403);
-    assert_eq!(kept.refused.lock().unwrap().len(), 1);
+    // Nor is what it sends looked at.
+    for body in [own.as_bytes(), b"[]", b"no JSON"] {
+        assert_eq!(post(address, "/logs", "", body).await.0, 403);
+    }
+    assert_eq!(post(address, "/status", "", b"no JSON").await.0, 403);
+    assert_eq!(kept.refused.lock().unwrap().len(), 4);
     assert!(kept.batches.lock().unwrap().is_empty());
 }
 

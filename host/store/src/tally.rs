@@ -116,11 +116,12 @@ impl Store {
         newest: i64,
     ) -> Result<Vec<Tally>, StoreError> {
         let mut sums: BTreeMap<(Decider, String, String), Sum> = BTreeMap::new();
-        let mut after = (i64::MIN, i64::MIN);
+        // One lower bound, which the index begins at: the last row of the page before.
+        let mut after = (since_unix_ms, i64::MIN);
         loop {
             let rows: Vec<Row> = reading!(self, pool => {
                 sqlx::query_as(SQL)
-                    .bind(since_unix_ms)
+                    .bind(after.0)
                     .bind(until_unix_ms)
                     .bind(Kind::Opa.number())
                     .bind(after.0)

@@ -82,5 +82,8 @@ async fn a_store_that_is_full_is_in_trouble_until_it_stores() {
     stop.send(true).unwrap();
     following.await.unwrap().unwrap();
     let seen = sink.seen.lock().unwrap();
-    assert_eq!((seen.stored, seen.troubles.as_slice()), (1, &[true, false][..]));
+    assert_eq!(
+        (seen.stored, seen.troubles.as_slice()),
+        (1, &[true, false][..])
+    );
 }
