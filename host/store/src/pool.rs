@@ -128,6 +128,13 @@ impl Store {
 /// A commit is on the disk when it returns (`FULL`): what has no log file behind it, such as what an OPA
 /// sends, is answered only then.
 async fn sqlite(path: &std::path::Path, create: bool) -> Result<Pool, sqlx::Error> {
+    if create {
+        // Who called what is for the conductor's user and group; SQLite gives its other files the same mode.
+        let mut options = std::fs::File::options();
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+        // If it is there, it stays as it is; if it can't be made, SQLite says why.
+        let _ = options.write(true).create_new(true).open(path);
+    }
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(create)

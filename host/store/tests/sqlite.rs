@@ -55,3 +55,17 @@ async fn what_is_no_database_is_told() {
             .starts_with("this is")
     );
 }
+
+#[tokio::test]
+async fn who_called_what_is_not_for_everybody() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("decisions.db");
+    let store = Store::open(&config(&path)).await.unwrap();
+    for end in ["", "-wal", "-shm"] {
+        let file = directory.path().join(format!("decisions.db{end}"));
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o007, 0, "{file:?}");
+    }
+    store.close().await;
+}

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use store::{Filter, GapRow, Kind, NodeStatus, Page, Store, StoreError, Stored, Tally};
 
 use super::shelf::{Seen, Shelf};
+use super::sink::OWN;
 
 /// Decisions of an answer, at most.
 const MOST: u32 = 1_000;
@@ -47,6 +48,7 @@ struct Answer {
     seen: Seen,
     gaps: Vec<GapRow>,
     nodes: Vec<NodeStatus>,
+    remembered: Vec<NodeStatus>,
 }
 
 async fn list(State(shelf): State<Arc<Shelf>>, Query(asked): Query<Asked>) -> Response {
@@ -68,12 +70,21 @@ async fn list(State(shelf): State<Arc<Shelf>>, Query(asked): Query<Asked>) -> Re
             store: asked.store,
         };
         let listed = store.list(&filter, page).await?;
+        let (mut remembered, nodes): (Vec<_>, Vec<_>) = store
+            .node_statuses()
+            .await?
+            .into_iter()
+            .partition(|n| n.node.starts_with(OWN));
+        for own in &mut remembered {
+            own.node.drain(..OWN.len());
+        }
         Ok(Json(Answer {
             decisions: listed.decisions,
             next: listed.next,
             seen: shelf.seen().await,
             gaps: store.gaps(i64::MIN, 20).await?,
-            nodes: store.node_statuses().await?,
+            nodes,
+            remembered,
         })
         .into_response())
     })

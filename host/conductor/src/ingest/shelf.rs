@@ -111,6 +111,11 @@ impl Shelf {
         }
     }
 
+    /// Whether reading or storing a source fails.
+    pub fn is_troubled(&self, source: &str) -> bool {
+        self.lock().troubles.contains_key(source)
+    }
+
     /// Notes that somebody was refused.
     pub fn refused(&self, sender: &str, why: &str) {
         self.lock().refused.add(sender, why, now_unix_ms());

@@ -18,7 +18,10 @@ pub const LOST: &str = "DecisionsLost";
 pub const REFUSED: &str = "DecisionsRefused";
 
 /// Decisions wait to be stored.
-const NOT_STORED: &str = "DecisionsNotStored";
+pub const NOT_STORED: &str = "DecisionsNotStored";
+
+/// What the names begin with under which the conductor remembers something itself.
+pub const OWN: &str = " ";
 
 /// A store that decisions are handed to.
 #[derive(Clone)]
@@ -31,6 +34,21 @@ impl StoreSink {
     /// Into this store; what is wrong goes to these alerts.
     pub fn new(shelf: Arc<Shelf>, alerts: Alerts) -> Self {
         Self { shelf, alerts }
+    }
+
+    /// Keeps what the conductor itself has to remember, where it keeps what nodes say of themselves.
+    pub async fn remember(&self, what: &str, now_ms: i64, text: &str) -> Result<(), SinkError> {
+        let store = self.shelf.store().await?;
+        Ok(store
+            .node_status(&format!("{OWN}{what}"), now_ms, text)
+            .await?)
+    }
+
+    /// What was remembered last.
+    pub async fn remembered(&self, what: &str) -> Result<Option<String>, SinkError> {
+        let nodes = self.shelf.store().await?.node_statuses().await?;
+        let is = |node: &str| node.strip_prefix(OWN) == Some(what);
+        Ok(nodes.into_iter().find(|n| is(&n.node)).map(|n| n.status))
     }
 
     /// The store.
@@ -87,6 +105,8 @@ impl Sink for StoreSink {
 
     async fn node_status(&self, node: &str, time_ms: i64, status: &str) -> Result<(), SinkError> {
         let store = self.shelf.store().await?;
+        // Nobody is called as what the conductor remembers.
+        let node = node.trim_start();
         Ok(store.node_status(node, time_ms, status).await?)
     }
 

@@ -49,14 +49,23 @@ pub async fn look(
     let mut seen: BTreeMap<SocketAddr, (Process, u64)> = BTreeMap::new();
     loop {
         for (log, admin) in &gateways {
-            if let Some(now) = process(*admin, seen.get(admin)).await {
-                match note(&sink, log, *admin, seen.get(admin), &now.0).await {
+            let known = match process(*admin, seen.get(admin)).await {
+                Some(now) => match note(&sink, log, *admin, seen.get(admin), &now.0).await {
                     Ok(()) => {
                         seen.insert(*admin, now);
+                        true
                     }
-                    // It is told at the next look.
-                    Err(error) => tracing::warn!(%admin, "a gap can't be recorded yet: {error}"),
-                }
+                    // It is told at a later look.
+                    Err(error) => {
+                        tracing::warn!(%admin, "a gap can't be recorded yet: {error}");
+                        false
+                    }
+                },
+                None => false,
+            };
+            // A process that was not seen in between may be another, however long it runs.
+            if !known && let Some((_, uptime)) = seen.get_mut(admin) {
+                *uptime = u64::MAX;
             }
         }
         let ended = over.wait_for(|over| *over);
@@ -120,10 +129,8 @@ async fn note(
         Some((before, _)) => Some(before.clone()),
         // What an earlier conductor saw.
         None => {
-            let shelf = sink.shelf();
-            let known = shelf.store().await?.node_statuses().await?;
-            let known = known.into_iter().find(|s| s.node == name);
-            known.and_then(|s| serde_json::from_str(&s.status).ok())
+            let known = sink.remembered(&name).await?;
+            known.and_then(|known| serde_json::from_str(&known).ok())
         }
     };
     if before.as_ref() == Some(now) {
@@ -139,7 +146,7 @@ async fn note(
         sink.commit(batch).await?;
     }
     let status = serde_json::to_string(now)?;
-    sink.node_status(&name, time_ms, &status).await
+    sink.remember(&name, time_ms, &status).await
 }
 
 /// The gap before a process: where it is another than before, and that one was in service.

@@ -8,7 +8,7 @@ use bundle::Bundle;
 use tokio::sync::{mpsc, watch};
 
 use super::shelf::{Policies, Shelf};
-use super::sink::{LOST, REFUSED, StoreSink, from, of};
+use super::sink::{LOST, NOT_STORED, REFUSED, StoreSink, from, of};
 use super::steady::Steady;
 use crate::release::now_unix_ms;
 
@@ -68,15 +68,20 @@ async fn keep(shelf: &Shelf, bundle: &Arc<Bundle>) -> anyhow::Result<()> {
 /// The clock jumped.
 const JUMPED: &str = "ClockJumped";
 
-/// Under which name the store keeps what is known of the clock.
-const NODE: &str = "conductor";
+/// What is remembered of the clock.
+const CLOCK: &str = "clock";
 
 /// Looks after alerts and what is old.
 pub async fn look(sink: StoreSink, mut over: watch::Receiver<bool>) {
     let mut looks = 0;
     let mut steady = None;
+    let began = now_unix_ms();
     loop {
-        end_refusals(&sink);
+        end_refusals(&sink, began);
+        // Sources of which an earlier conductor spoke have failed by then, if they do.
+        if looks > 0 {
+            end_troubles(&sink);
+        }
         if let Err(error) = once(&sink, &mut steady, looks % LOOKS == 0).await {
             tracing::warn!("the store of decisions is not looked after: {error:#}");
         }
@@ -90,23 +95,25 @@ pub async fn look(sink: StoreSink, mut over: watch::Receiver<bool>) {
 
 /// How the clock goes, as far as is known.
 async fn clock(sink: &StoreSink, steady: &mut Option<Steady>, now: i64) -> anyhow::Result<bool> {
-    let shelf = sink.shelf();
-    let store = shelf.store().await?;
+    let remembered = async || {
+        sink.remembered(CLOCK)
+            .await
+            .map_err(anyhow::Error::from_boxed)
+    };
     let known = match steady.take() {
         Some(known) => known,
         // What an earlier conductor saw.
         None => {
-            let nodes = store.node_statuses().await?;
-            let own = nodes.into_iter().find(|n| n.node == NODE);
-            let known = own.and_then(|n| serde_json::from_str(&n.status).ok());
+            let known = remembered().await?;
+            let known = known.and_then(|known| serde_json::from_str(&known).ok());
             known.unwrap_or_default()
         }
     };
     let known = steady.insert(known.look(now, Instant::now()));
-    store
-        .node_status(NODE, now, &serde_json::to_string(known)?)
-        .await?;
-    let about = [("clock".to_owned(), NODE.to_owned())].into();
+    let text = serde_json::to_string(known)?;
+    let kept = sink.remember(CLOCK, now, &text).await;
+    kept.map_err(anyhow::Error::from_boxed)?;
+    let about = [("clock".to_owned(), "conductor".to_owned())].into();
     if known.is_believed() {
         sink.alerts().resolve(JUMPED, &about);
         return Ok(true);
@@ -124,10 +131,26 @@ async fn clock(sink: &StoreSink, steady: &mut Option<Steady>, now: i64) -> anyho
     Ok(false)
 }
 
-/// Ends the alerts of those who were not refused for a while.
-fn end_refusals(sink: &StoreSink) {
+/// Ends the alerts of sources that store again, or of which an earlier conductor spoke and that say nothing.
+fn end_troubles(sink: &StoreSink) {
+    let shelf = sink.shelf();
+    for entry in sink.alerts().entries() {
+        let source = entry.alert.about.get("source");
+        if entry.alert.name == NOT_STORED
+            && let Some(source) = source.filter(|source| !shelf.is_troubled(source))
+        {
+            sink.alerts().resolve(NOT_STORED, &of(source));
+        }
+    }
+}
+
+/// Ends the alerts of those who were not refused for a while, which is not known of the time before `began`.
+fn end_refusals(sink: &StoreSink, began: u64) {
     let refusals = sink.shelf().refusals();
     let news = now_unix_ms().saturating_sub(NEWS_MS.unsigned_abs());
+    if began >= news {
+        return;
+    }
     for entry in sink.alerts().entries() {
         let sender = entry.alert.about.get("sender");
         let is_news = |sender: &&String| {
@@ -170,4 +193,59 @@ async fn once(sink: &StoreSink, steady: &mut Option<Steady>, delete: bool) -> an
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use alert::Book;
+    use alert::run::Alerts;
+    use decisions::Sink;
+    use store::StoreConfig;
+
+    use super::*;
+
+    fn sink(alerts: &Alerts) -> StoreSink {
+        StoreSink::new(Arc::new(Shelf::new(StoreConfig::default())), alerts.clone())
+    }
+
+    fn firing(alerts: &Alerts) -> Vec<String> {
+        let mut names: Vec<String> = alerts
+            .entries()
+            .iter()
+            .filter(|e| e.status == alert::Status::Firing)
+            .flat_map(|e| e.alert.about.values().cloned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_an_earlier_conductor_could_not_store_ends_with_what_this_one_sees() {
+        let alerts = Alerts::new(Book::unkept());
+        let before = sink(&alerts);
+        before.trouble("eu.log", Some("the disk is full"));
+        before.trouble("us.log", Some("the disk is full"));
+        let now = sink(&alerts);
+        now.trouble("us.log", Some("the disk is full"));
+        assert_eq!(firing(&alerts), ["eu.log", "us.log"]);
+        end_troubles(&now);
+        assert_eq!(firing(&alerts), ["us.log"]);
+        now.trouble("us.log", None);
+        assert!(firing(&alerts).is_empty());
+    }
+
+    #[test]
+    fn a_refusal_is_news_for_an_hour_whoever_saw_it() {
+        let alerts = Alerts::new(Book::unkept());
+        sink(&alerts).refused("spiffe://x/g1", "why");
+        let now = sink(&alerts);
+        let hour = NEWS_MS.unsigned_abs();
+        end_refusals(&now, now_unix_ms() - hour / 2);
+        assert_eq!(firing(&alerts), ["spiffe://x/g1"]);
+        end_refusals(&now, now_unix_ms() - 2 * hour);
+        assert!(firing(&alerts).is_empty());
+        now.refused("spiffe://x/g2", "why");
+        end_refusals(&now, now_unix_ms() - 2 * hour);
+        assert_eq!(firing(&alerts), ["spiffe://x/g2"]);
+    }
 }

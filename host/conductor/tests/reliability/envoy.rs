@@ -19,7 +19,7 @@ fn gaps(page: &Value, why: &str) -> usize {
 
 /// What is known of the gateway's process.
 fn process(page: &Value) -> Option<Value> {
-    let nodes = page["nodes"].as_array()?;
+    let nodes = page["remembered"].as_array()?;
     let is = |n: &&Value| {
         n["node"]
             .as_str()
