@@ -118,6 +118,7 @@ pub async fn probe(
     let prober = Prober::new(config.clone(), regions, world);
     prober.world().until_served(&due.revision, TAKEN).await;
     let mut seen = Vec::new();
+    let mut early = due.early;
     prober.run(due.tenants, |probed| seen.push(probed)).await;
 
     let failed = |p: &Probed| p.judgement.verdict == probe::Verdict::Fail;
@@ -127,12 +128,13 @@ pub async fn probe(
     {
         let (doubtful, sure): (Vec<Probed>, Vec<Probed>) = seen.into_iter().partition(failed);
         seen = sure;
+        early = now.early;
         let mut tenants = now.tenants;
         tenants.retain(|t| doubtful.iter().any(|p| p.tenant.name == t.name));
         prober.world().until_served(&now.revision, TAKEN).await;
         prober.run(tenants, |probed| seen.push(probed)).await;
     }
-    seen = as_early(&prober, seen, due.early).await;
+    seen = as_early(&prober, seen, early).await;
     add(config, seen, period, journal, Timestamp::now())
 }
 
