@@ -48,10 +48,14 @@ pub(crate) struct Delta {
     pub recorded: bool,
 }
 
+/// Where a request is served, if it is served before and after.
+pub const REGION: &str = "(region)";
+
 /// What changes, and for how many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// `Type.field`, or what of the request it is, in brackets: `(request)`, `(residency)`, `(errors)`.
+    /// `Type.field`, or what of the request it is, in brackets: `(request)`, `(residency)`, [`REGION`],
+    /// `(errors)`.
     pub coordinate: String,
     /// What is done today.
     pub old: String,

@@ -226,13 +226,13 @@ fn take(
     Ok(())
 }
 
-/// Whose line it is by what stands in it: a gateway decides about requests, a sidecar about stores. Nobody's, if
-/// both stand in it.
+/// Whose line it is by what stands in it, as [`line::read`] tells guards' from gateways': a gateway decides about
+/// requests, a sidecar about what comes by a listener. Nobody's, if both stand in it.
 fn role(entry: &Option<AccessLogCommon>) -> Option<&'static str> {
     let has = |names: &[&str]| names.iter().any(|name| tag(entry, name).is_some());
     match (
         has(&["decision", "residency"]),
-        has(&["egress", "store_region"]),
+        has(&["egress", "listener"]),
     ) {
         (true, true) => None,
         (false, true) => Some("sidecar"),
@@ -332,10 +332,12 @@ mod tests {
             // An answer without a decision.
             (&["node", "region"], Some("gateway")),
             (&[], Some("gateway")),
-            (&["egress", "store_region"], Some("sidecar")),
-            (&["store_region"], Some("sidecar")),
+            (&["egress", "listener", "store_region"], Some("sidecar")),
+            (&["listener"], Some("sidecar")),
+            // Without its listener it would be read as a gateway's.
+            (&["store_region"], Some("gateway")),
             // A sidecar's that would be read as a gateway's, and the other way round.
-            (&["store_region", "decision"], None),
+            (&["listener", "decision"], None),
             (&["egress", "residency"], None),
         ] {
             let tags = names

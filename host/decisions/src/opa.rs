@@ -92,19 +92,19 @@ async fn status<S: Sink>(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let asked = may_send(&sender, &Value::Null);
-    let read = asked.and_then(|()| unpack(&headers, &body));
-    let read = read.and_then(|status: Map<String, Value>| {
+    let name = sender.name().to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        may_send(&sender, &Value::Null)?;
+        let status: Map<String, Value> = unpack(&headers, &body)?;
         let status = Value::Object(status);
         may_send(&sender, &status)?;
-        Ok(status)
+        Ok::<_, Refusal>((node(&sender, &status).to_owned(), status.to_string()))
     });
-    let status = match read {
-        Ok(status) => status,
-        Err(refusal) => return refusal.told(&receiver.sink, sender.name()),
+    let (of, text) = match read.await {
+        Ok(Ok(read)) => read,
+        Ok(Err(refusal)) => return refusal.told(&receiver.sink, &name),
+        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
-    let of = node(&sender, &status).to_owned();
-    let text = status.to_string();
     let noted = receiver.sink.node_status(&of, time::now_ms(), &text).await;
     stored(&receiver.sink, &format!("opa:{of}"), noted)
 }

@@ -7,6 +7,9 @@ use crate::plan::{Plan, Step};
 /// So many bad requests are a pattern; fewer may be chance.
 const FEW: u64 = 3;
 
+/// What of a request is denied, and not only masked or hidden.
+pub const DENIALS: [&str; 2] = ["(request)", "(residency)"];
+
 /// How long nodes are waited for that are not connected, beyond what a step lasts anyway, in seconds.
 const AWAY_S: u64 = 60;
 
@@ -97,7 +100,8 @@ pub struct Evidence {
     /// that the release says it shuts out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shut_out: BTreeMap<String, u64>,
-    /// Whether the release says that it denies: then how many are denied is no fault of it.
+    /// Whether the release says that it denies: then how many are denied, of which it is not known why, is no
+    /// fault of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub denies: bool,
 }
@@ -116,8 +120,12 @@ impl Part {
     /// The one that says more.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        let more = at_least(other.of, other.all) > at_least(self.of, self.all);
-        if more { other } else { self }
+        let says = |part: &Self| (part.of >= FEW, at_least(part.of, part.all));
+        if says(&other) > says(&self) {
+            other
+        } else {
+            self
+        }
     }
 }
 
@@ -219,8 +227,9 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
         ));
     }
     for (coordinate, Part { of: count, all }) in &evidence.tightened {
-        let denies = coordinate.starts_with('(');
-        if denies && evidence.denies {
+        let denies = DENIALS.contains(&coordinate.as_str());
+        // What a few callers ask for says nothing of others.
+        if !denies && *all < step.min_requests && evidence.canary.requests < step.min_requests {
             continue;
         }
         let (what, limit) = match denies {
@@ -245,13 +254,19 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
     let requests = (canary.requests, baseline.requests);
     let asked = (guards.asked, before.asked);
     let denied = if evidence.denies { 0 } else { canary.denied };
-    for (what, limit, (all, all_before), bad, usual) in [
+    // What is bad is rare: what is usual of it is as many as there were. Of denials, which clients bring about, it
+    // is as many as there may be, by as few as were seen.
+    let rare = |usual, (_, before)| share(usual, before);
+    let may_be = |usual, (_, before)| at_most(usual, before);
+    for (what, limit, all, bad, usual, bound, expected) in [
         (
             "responses could not be masked",
             limits.failed,
             requests,
             canary.failed,
             baseline.failed,
+            rare(baseline.failed, requests),
+            false,
         ),
         (
             "requests were denied",
@@ -259,6 +274,8 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             requests,
             denied,
             baseline.denied,
+            may_be(baseline.denied, requests),
+            false,
         ),
         (
             "answers were server errors",
@@ -266,6 +283,8 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             requests,
             canary.server_errors,
             baseline.server_errors,
+            rare(baseline.server_errors, requests),
+            false,
         ),
         (
             "requests to stores were denied by guards",
@@ -273,6 +292,9 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             asked,
             guards.denied,
             before.denied,
+            may_be(before.denied, asked),
+            // What they decided is not made again: that they let anybody through must show.
+            evidence.denies,
         ),
         (
             "requests to stores could not be decided by guards",
@@ -280,11 +302,14 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             asked,
             guards.failed,
             before.failed,
+            rare(before.failed, asked),
+            false,
         ),
     ] {
+        let (all, all_before) = all;
         // Of few requests, or none, it is not known what is usual: then only that all are bad is a pattern, unless
         // most were before.
-        let above = at_least(bad, all) > at_most(usual, all_before) + limit / 1000.0;
+        let above = !expected && at_least(bad, all) > bound + limit / 1000.0;
         let all_are = bad == all && at_least(usual, all_before) < 0.5;
         if bad >= FEW && (above || all_are) {
             reasons.push(format!(

@@ -23,7 +23,7 @@ mod train;
 
 pub use choose::choose;
 pub use error::{KeyringError, PlanError, RecordError, TrainError};
-pub use judge::{Evidence, GuardSample, Guards, Part, Sample, Verdict, is_over, judge};
+pub use judge::{DENIALS, Evidence, GuardSample, Guards, Part, Sample, Verdict, is_over, judge};
 pub use keyring::Keyring;
 pub use plan::{Among, Plan, Step, Thresholds};
 pub use record::{Act, CONDUCTOR, Record, Tried, sign};

@@ -12,7 +12,9 @@
 //!   of what is gone.
 //!
 //! After a NACK the client's state of the refused resources is unknown (Envoy applies the good ones
-//! of a partly bad response). They are not sent again at that version; at any other they are.
+//! of a partly bad response). They are not sent again at that version; at any other they are. When one of several
+//! that were refused together is accepted at another version, the rest are sent once more: it may have been the
+//! bad one.
 //!
 //! What a client has accepted may be followed by a patch of it, which it knows as the new version: see
 //! [`crate::patches`].

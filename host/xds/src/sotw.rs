@@ -96,6 +96,12 @@ impl Subscription {
             && !type_url::is_full_state(type_url)
         {
             sent.resources.retain(|name, _| self.names.contains(name));
+            // What it asks for no more it doesn't lack.
+            let accepted = |r: &Arc<Resource>| {
+                let acked = self.acked.get(r.name());
+                acked.is_some_and(|had| had.version() == r.version())
+            };
+            self.refused &= !sent.resources.values().all(accepted);
         }
         changed
     }

@@ -13,7 +13,7 @@ use engine::schema::Schema;
 use engine::warrant::WarrantError;
 
 use super::recorded::ResidencyFacts;
-use super::{Delta, Direction};
+use super::{Delta, Direction, REGION};
 use crate::json::member;
 use crate::{Bundle, BundleError};
 
@@ -407,14 +407,18 @@ impl ResidencyAnswer {
             _ if old_label == new_label => return Vec::new(),
             (true, false) => Direction::Tightened,
             (false, true) => Direction::Loosened,
-            // Somewhere else, where it was not served before.
+            // Where it was not served before.
             (true, true) if self.region() != new.region() => Direction::Loosened,
             _ => Direction::Other,
+        };
+        let coordinate = match self.allows() && new.allows() && direction == Direction::Loosened {
+            true => REGION,
+            false => "(residency)",
         };
         vec![Delta {
             denies: direction == Direction::Tightened && !new.leads_elsewhere(),
             ends: !new.allows(),
-            ..whole("(residency)", direction, &old_label, &new_label)
+            ..whole(coordinate, direction, &old_label, &new_label)
         }]
     }
 }

@@ -42,7 +42,7 @@ impl Facts {
     }
 
     /// Whose request it was.
-    pub(super) fn tenant(&self) -> Option<&str> {
+    pub fn tenant(&self) -> Option<&str> {
         let masking = self.masking.as_ref().and_then(|m| m.tenant.as_deref());
         masking.or(self.residency.as_ref().map(|r| r.tenant.as_str()))
     }

@@ -222,6 +222,22 @@ fn a_field_that_was_clear_may_be_selected_or_not() {
 }
 
 #[test]
+fn served_somewhere_else_is_looser_under_a_name_of_its_own() {
+    let served = |region: &str| super::answer::ResidencyAnswer::Allowed(region.into(), None);
+    let of = |old: &str, new: &str| {
+        let deltas = served(old).against(&served(new));
+        let of = |d: &Delta| (d.coordinate.clone(), d.direction, d.denies, d.ends);
+        deltas.iter().map(of).collect::<Vec<_>>()
+    };
+    let moved = [(REGION.to_owned(), Direction::Loosened, false, false)];
+    assert_eq!(
+        (of("eu", "us"), of("us", "eu")),
+        (moved.to_vec(), moved.to_vec())
+    );
+    assert!(of("eu", "eu").is_empty());
+}
+
+#[test]
 fn requests_that_are_refused_or_go_elsewhere_are_changes() {
     let quarantined = with(|b| {
         b.policy.data["ig"]["tenants"]["acme"]["region"] = "us".into();

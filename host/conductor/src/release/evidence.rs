@@ -281,9 +281,18 @@ struct Declared {
 impl Declared {
     /// Whether it says that it denies: a tenant, or what is denied as a whole.
     fn denies(&self) -> bool {
-        self.tightens
-            .iter()
-            .any(|word| word.starts_with(TENANT) || word.starts_with('('))
+        let denies =
+            |word: &String| word.starts_with(TENANT) || release::DENIALS.contains(&word.as_str());
+        self.tightens.iter().any(denies)
+    }
+
+    /// Whether it says that it shuts out whose request this was.
+    fn shuts_out(&self, recorded: &Recorded) -> bool {
+        let Recorded::Decision(facts) = recorded else {
+            return false;
+        };
+        let is = |word: &String| word.strip_prefix(TENANT) == facts.tenant();
+        facts.tenant().is_some() && self.tightens.iter().any(is)
     }
 }
 
@@ -310,10 +319,25 @@ fn made_again(
     let Pair {
         old, new, unseen, ..
     } = pair;
+    // Whom it says that it shuts out may be denied; what they would be shown counts all the same.
+    let shut = |r: &Recorded| declared.shuts_out(r);
+    let (shut_ours, ours): (Vec<_>, Vec<_>) = ours.into_iter().partition(shut);
+    let (shut_theirs, theirs): (Vec<_>, Vec<_>) = theirs.into_iter().partition(shut);
     let forward: Comparison = replay::compare(old, new, theirs.into_iter())?;
     let backward: Comparison = replay::compare(new, old, ours.into_iter())?;
+    let of_shut = match shut_ours.is_empty() && shut_theirs.is_empty() {
+        true => None,
+        false => Some((
+            replay::compare(old, new, shut_theirs.into_iter())?,
+            replay::compare(new, old, shut_ours.into_iter())?,
+        )),
+    };
+    let (shut_forward, shut_backward) = of_shut.unwrap_or_default();
     let mut found = MadeAgain {
-        decisions: forward.masking + backward.masking,
+        decisions: [&forward, &backward, &shut_forward, &shut_backward]
+            .iter()
+            .map(|compared| compared.masking)
+            .sum(),
         ..MadeAgain::default()
     };
     for what in unseen {
@@ -323,7 +347,10 @@ fn made_again(
         .loosened
         .into_iter()
         .chain(backward.tightened)
-        .chain(backward.possibly_tightened);
+        .chain(backward.possibly_tightened)
+        .chain(shut_forward.loosened)
+        .chain(shut_backward.tightened)
+        .chain(shut_backward.possibly_tightened);
     for change in looser {
         *found.loosened.entry(change.coordinate).or_default() += change.decisions;
     }
@@ -334,7 +361,11 @@ fn made_again(
     ];
     for (changes, all) in tighter {
         let mut parts: BTreeMap<String, Part> = BTreeMap::new();
-        for change in changes {
+        // Somewhere else is somewhere else either way.
+        for change in changes
+            .into_iter()
+            .filter(|c| c.coordinate != replay::REGION)
+        {
             let part = parts.entry(change.coordinate).or_default();
             (part.of, part.all) = (part.of + change.decisions, all);
         }

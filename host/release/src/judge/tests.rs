@@ -206,19 +206,66 @@ fn few_requests_tell_nobody_what_is_usual() {
 
 #[test]
 fn who_says_that_it_denies_is_not_blamed_for_it() {
-    let shut = |denies: bool| {
+    let shut = |denies: bool, made_again: u64| {
         verdict(|e| {
             let part = Part {
-                of: 300,
+                of: made_again,
                 all: 1_000,
             };
             e.tightened.insert("(request)".into(), part);
             e.canary.denied = 300;
+            e.guards = guards();
+            e.guards.canary.denied = 40;
             e.denies = denies;
         })
     };
-    assert_eq!(shut(true), Verdict::GoOn);
-    assert!(matches!(shut(false), Verdict::Withdraw(reasons) if reasons.len() == 2));
+    assert_eq!(shut(true, 0), Verdict::GoOn);
+    // Of what was made again those are left out whom it named.
+    assert!(matches!(shut(true, 300), Verdict::Withdraw(reasons) if reasons.len() == 1));
+    assert!(matches!(shut(false, 300), Verdict::Withdraw(reasons) if reasons.len() == 3));
+    let nobody = withdrawn(|e| {
+        e.guards = guards();
+        e.guards.canary.denied = e.guards.canary.asked;
+        e.denies = true;
+    });
+    assert!(nobody.starts_with("100 of 100 requests to stores were denied"));
+}
+
+#[test]
+fn what_is_bad_is_rare_however_little_was_seen_before() {
+    // Five of a hundred that could not be masked, and none of a hundred before.
+    let reason = withdrawn(|e| {
+        (e.baseline.requests, e.baseline.denied) = (100, 5);
+        (e.canary.requests, e.canary.denied, e.canary.failed) = (100, 5, 5);
+    });
+    assert!(reason.starts_with("5 of 100 responses"), "{reason}");
+    // Guards that were not asked before.
+    let reason = withdrawn(|e| {
+        e.guards = guards();
+        e.guards.canary.failed = 40;
+        e.guards.baseline = GuardSample::default();
+    });
+    assert!(
+        reason.starts_with("40 of 100 requests to stores could not"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn three_callers_that_see_less_are_no_pattern_yet() {
+    let masked = |requests: u64, part: Part| {
+        verdict(|e| {
+            e.canary.requests = requests;
+            e.canary.denied = 0;
+            e.tightened.insert("Person.name".into(), part);
+        })
+    };
+    let few = Part { of: 3, all: 3 };
+    assert!(matches!(masked(3, few), Verdict::Wait(_)));
+    // That is all that will be known.
+    assert!(matches!(masked(1_000, few), Verdict::Withdraw(_)));
+    let many = Part { of: 90, all: 100 };
+    assert!(matches!(masked(3, many), Verdict::Withdraw(_)));
 }
 
 #[test]
@@ -227,6 +274,15 @@ fn of_two_parts_the_one_that_says_more_counts() {
     assert_eq!(few.or(many), many);
     assert_eq!(many.or(few), many);
     assert_eq!(Part::default().or(few), few);
+    // What may be chance hides no pattern.
+    let (two, some) = (
+        Part { of: 2, all: 2 },
+        Part {
+            of: 300,
+            all: 1_000,
+        },
+    );
+    assert_eq!((two.or(some), some.or(two)), (some, some));
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(super) struct Subscription {
     pub held: BTreeMap<String, String>,
     /// What the client refused, by name and version.
     pub refused: BTreeMap<String, String>,
+    /// The nonce of the response in which it was refused together with others, by name.
+    pub refused_in: BTreeMap<String, String>,
     /// What the client could not take in yet, by name and version.
     pub postponed: BTreeMap<String, String>,
     pub fetching: Fetching,
@@ -92,6 +94,7 @@ impl Subscription {
             let names = &self.names;
             self.held.retain(|name, _| names.contains(name));
             self.refused.retain(|name, _| names.contains(name));
+            self.refused_in.retain(|name, _| names.contains(name));
             self.postponed.retain(|name, _| names.contains(name));
             self.whole.retain(|name| names.contains(name));
             self.wanted.retain(|name| names.contains(name));
@@ -128,6 +131,7 @@ impl Subscription {
         Some(match &request.error_detail {
             None => {
                 self.fetching.done(&resources);
+                self.ask_of_others(&resources);
                 Answer::Acked {
                     type_url,
                     version,
@@ -142,8 +146,14 @@ impl Subscription {
                 } else {
                     &mut self.refused
                 };
+                let several = !postponed && resources.len() > 1;
                 for resource in &resources {
                     let (name, version) = (resource.name(), resource.version());
+                    self.refused_in.remove(name);
+                    if several {
+                        let nonce = request.response_nonce.clone();
+                        self.refused_in.insert(name.to_owned(), nonce);
+                    }
                     if self.held.get(name).is_some_and(|had| had == version) {
                         self.held.remove(name);
                         unheld.insert(name.to_owned(), version.to_owned());
@@ -165,6 +175,23 @@ impl Subscription {
                 }
             }
         })
+    }
+
+    /// One of those that were refused together has come out well in its next version: which of the others were
+    /// at fault, if any, the client says if they are sent without it, once.
+    fn ask_of_others(&mut self, resources: &[Arc<Resource>]) {
+        let nonces: BTreeSet<String> = resources
+            .iter()
+            .filter_map(|r| self.refused_in.remove(r.name()))
+            .collect();
+        let refused = &self.refused;
+        let others = self
+            .refused_in
+            .extract_if(.., |name, nonce| {
+                nonces.contains(nonce) && refused.contains_key(name)
+            })
+            .map(|(name, _)| name);
+        self.wanted.extend(others);
     }
 
     /// Names that the client has, or may have, and the snapshot has no more.

@@ -273,6 +273,35 @@ fn a_refused_version_is_parked_and_another_one_is_sent() {
 }
 
 #[test]
+fn what_was_refused_with_a_bad_one_is_asked_of_without_it() {
+    let mut client = Client::default();
+    client.push(&[
+        (LISTENER, "l", "bad"),
+        (LISTENER, "m", "m1"),
+        (LISTENER, "n", "worse"),
+    ]);
+    client.change(LISTENER, &[], &[]);
+    let lacks = |client: &Client| client.stream.subscriptions().iter().any(|s| s.lacks);
+    assert!(client.answer(LISTENER, Some("l is no good")).is_empty());
+    assert!(lacks(&client));
+    let mended = [
+        (LISTENER, "l", "l1"),
+        (LISTENER, "m", "m1"),
+        (LISTENER, "n", "worse"),
+    ];
+    assert_eq!(client.push(&mended), ["Listener l1"]);
+    assert_eq!(client.answer(LISTENER, None), ["Listener m1 worse"]);
+    // Once: what is refused without it is at fault itself.
+    assert!(client.answer(LISTENER, Some("n is no good")).is_empty());
+    assert!(client.push(&mended).is_empty());
+    let n1 = [mended[0], mended[1], (LISTENER, "n", "n1")];
+    assert_eq!(client.push(&n1), ["Listener n1"]);
+    assert_eq!(client.answer(LISTENER, None), ["Listener m1"]);
+    assert!(client.answer(LISTENER, None).is_empty());
+    assert!(!lacks(&client));
+}
+
+#[test]
 fn a_refused_new_resource_is_taken_back() {
     let mut client = Client::default();
     client.push(&[(LISTENER, "l", "l1")]);

@@ -56,8 +56,20 @@ fn a_tenant_that_is_shut_out_and_a_mask_on_what_was_clear_are_seen() {
     let (found, denies) = judged(&["tenant:globex", "Person.name"]);
     assert!(found.shut_out.is_empty() && denies);
     assert!(!found.tightened.contains_key("Person.name"));
-    let (_, denies) = judged(&["Person.name"]);
-    assert!(!denies);
+    // Of the tenant that it says it shuts out nothing counts, and of the others all does.
+    assert!(found.tightened.is_empty(), "{:?}", found.tightened);
+    assert_eq!(found.decisions, 25);
+    for (word, want) in [
+        ("Person.name", false),
+        ("(introspection)", false),
+        ("(request)", true),
+        ("(residency)", true),
+    ] {
+        assert_eq!(judged(&[word]).1, want, "{word}");
+    }
+    let (found, _) = judged(&["tenant:acme"]);
+    assert_eq!(found.tightened["(residency)"], part(4, 4));
+    assert_eq!(found.shut_out, [("globex".to_owned(), 4)].into());
 }
 
 #[test]
