@@ -220,9 +220,13 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
     let loosened = evidence.loosened.values().copied().max().unwrap_or(0);
     if loosened > limits.loosened {
         let names: Vec<&str> = evidence.loosened.keys().map(String::as_str).collect();
+        // What is known without a decision counts as one.
+        let who = match evidence.compared {
+            0 => "it would".to_owned(),
+            all => format!("{} of {all} decisions", loosened.min(all)),
+        };
         reasons.push(format!(
-            "{loosened} of {} decisions show what the stable release masks: {}",
-            evidence.compared,
+            "{who} show what the stable release masks: {}",
             names.join(", ")
         ));
     }

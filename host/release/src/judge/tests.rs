@@ -352,6 +352,19 @@ fn what_does_worse_is_taken_back_at_once() {
         ),
         (
             Box::new(|e| {
+                e.loosened.insert("Person.email".into(), 1_001);
+            }),
+            "1000 of 1000 decisions show what the stable release masks: Person.email",
+        ),
+        (
+            Box::new(|e| {
+                e.compared = 0;
+                e.loosened.insert("settings.mode".into(), 1);
+            }),
+            "it would show what the stable release masks: settings.mode",
+        ),
+        (
+            Box::new(|e| {
                 e.refused
                     .insert("gateway-eu".into(), "no such filter".into());
             }),
