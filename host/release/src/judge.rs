@@ -258,19 +258,19 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
     let requests = (canary.requests, baseline.requests);
     let asked = (guards.asked, before.asked);
     let denied = if evidence.denies { 0 } else { canary.denied };
-    // What is bad is rare: what is usual of it is as many as there were. Of denials, which clients bring about, it
-    // is as many as there may be, by as few as were seen.
-    let rare = |usual, (_, before)| share(usual, before);
-    let may_be = |usual, (_, before)| at_most(usual, before);
-    for (what, limit, all, bad, usual, bound, expected) in [
+    // What is bad is rare: what is usual of it is as many as there were (`share`). Of denials, which clients bring
+    // about, it is as many as there may be, by as few as were seen (`at_most`).
+    type Usual = fn(u64, u64) -> f64;
+    // What guards decided is not made again: of a release that denies, that they let anybody through must show.
+    let guarded: Usual = if evidence.denies { |_, _| 1.0 } else { at_most };
+    for (what, limit, (all, all_before), bad, usual, bound) in [
         (
             "responses could not be masked",
             limits.failed,
             requests,
             canary.failed,
             baseline.failed,
-            rare(baseline.failed, requests),
-            false,
+            share as Usual,
         ),
         (
             "requests were denied",
@@ -278,8 +278,7 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             requests,
             denied,
             baseline.denied,
-            may_be(baseline.denied, requests),
-            false,
+            at_most,
         ),
         (
             "answers were server errors",
@@ -287,8 +286,7 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             requests,
             canary.server_errors,
             baseline.server_errors,
-            rare(baseline.server_errors, requests),
-            false,
+            share,
         ),
         (
             "requests to stores were denied by guards",
@@ -296,9 +294,7 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             asked,
             guards.denied,
             before.denied,
-            may_be(before.denied, asked),
-            // What they decided is not made again: that they let anybody through must show.
-            evidence.denies,
+            guarded,
         ),
         (
             "requests to stores could not be decided by guards",
@@ -306,14 +302,12 @@ fn faults(plan: &Plan, step: &Step, evidence: &Evidence) -> Vec<String> {
             asked,
             guards.failed,
             before.failed,
-            rare(before.failed, asked),
-            false,
+            share,
         ),
     ] {
-        let (all, all_before) = all;
         // Of few requests, or none, it is not known what is usual: then only that all are bad is a pattern, unless
         // most were before.
-        let above = !expected && at_least(bad, all) > bound + limit / 1000.0;
+        let above = at_least(bad, all) > bound(usual, all_before) + limit / 1000.0;
         let all_are = bad == all && at_least(usual, all_before) < 0.5;
         if bad >= FEW && (above || all_are) {
             reasons.push(format!(

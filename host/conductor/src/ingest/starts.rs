@@ -49,22 +49,19 @@ pub async fn look(
     let mut seen: BTreeMap<SocketAddr, (Process, u64)> = BTreeMap::new();
     loop {
         for (log, admin) in &gateways {
-            let known = match process(*admin, seen.get(admin)).await {
-                Some(now) => match note(&sink, log, *admin, seen.get(admin), &now.0).await {
+            let now = process(*admin, seen.get(admin)).await;
+            if let Some(now) = now {
+                match note(&sink, log, *admin, seen.get(admin), &now.0).await {
                     Ok(()) => {
                         seen.insert(*admin, now);
-                        true
+                        continue;
                     }
                     // It is told at a later look.
-                    Err(error) => {
-                        tracing::warn!(%admin, "a gap can't be recorded yet: {error}");
-                        false
-                    }
-                },
-                None => false,
-            };
+                    Err(error) => tracing::warn!(%admin, "a gap can't be recorded yet: {error}"),
+                }
+            }
             // A process that was not seen in between may be another, however long it runs.
-            if !known && let Some((_, uptime)) = seen.get_mut(admin) {
+            if let Some((_, uptime)) = seen.get_mut(admin) {
                 *uptime = u64::MAX;
             }
         }

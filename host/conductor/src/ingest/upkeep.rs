@@ -95,16 +95,12 @@ pub async fn look(sink: StoreSink, mut over: watch::Receiver<bool>) {
 
 /// How the clock goes, as far as is known.
 async fn clock(sink: &StoreSink, steady: &mut Option<Steady>, now: i64) -> anyhow::Result<bool> {
-    let remembered = async || {
-        sink.remembered(CLOCK)
-            .await
-            .map_err(anyhow::Error::from_boxed)
-    };
     let known = match steady.take() {
         Some(known) => known,
         // What an earlier conductor saw.
         None => {
-            let known = remembered().await?;
+            let known = sink.remembered(CLOCK).await;
+            let known = known.map_err(anyhow::Error::from_boxed)?;
             let known = known.and_then(|known| serde_json::from_str(&known).ok());
             known.unwrap_or_default()
         }
