@@ -165,5 +165,4 @@ pub async fn send(
     tokio::time::timeout(PATIENCE, exchange)
         .await
         .with_context(|| format!("no answer from {address} in {} s", PATIENCE.as_secs()))?
-        .with_context(|| format!("asking {address}{path}"))
 }
